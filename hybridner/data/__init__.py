@@ -1,0 +1,1 @@
+"""Corpora, label schemes, tokenizers, alignment and batches: numpy and data libraries only."""

@@ -1,0 +1,137 @@
+"""What a corpus is once it is read: sentences of words with BIO tags, in splits kept on disk."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import overload
+from weakref import finalize
+
+import pyarrow as pa
+
+_SCHEMA = pa.schema(
+    [
+        ("words", pa.list_(pa.string())),
+        ("tags", pa.list_(pa.string())),
+        ("document", pa.int32()),
+        ("line", pa.int64()),
+    ]
+)
+_ROWS_PER_CHUNK = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One sentence of a corpus.
+
+    Attributes:
+        words: the words as they stand in the file.
+        tags: one BIO (IOB2) tag a word, or None where the text is not labelled.
+        document: number of the document it belongs to, from 0; sentences of one document are adjacent.
+        line: where it starts in its file, counted from 1 (for JSONL its line, for a table its row).
+    """
+
+    words: tuple[str, ...]
+    tags: tuple[str, ...] | None = None
+    document: int = 0
+    line: int = 0
+
+
+class Split:
+    """Sentences in a memory-mapped Arrow file that lives as long as this object: host memory stays flat.
+
+    Build one with :meth:`write`. Indexing with an int gives a :class:`Sentence`; iteration goes in file order.
+    """
+
+    def __init__(self, folder: TemporaryDirectory[str], path: Path) -> None:
+        self._source = pa.memory_map(str(path))
+        self._table = pa.ipc.open_file(self._source).read_all()
+        finalize(self, folder.cleanup)
+
+    @classmethod
+    def write(cls, sentences: Iterable[Sentence]) -> "Split":
+        """Stream ``sentences`` to disk, a chunk of rows at a time, and open what was written."""
+        folder = TemporaryDirectory(prefix="hybridner-")
+        path = Path(folder.name) / "split.arrow"
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
+            chunk: list[Sentence] = []
+            for sentence in sentences:
+                chunk.append(sentence)
+                if len(chunk) == _ROWS_PER_CHUNK:
+                    writer.write_batch(_record_batch(chunk))
+                    chunk = []
+            writer.write_batch(_record_batch(chunk))
+        return cls(folder, path)
+
+    def __len__(self) -> int:
+        return self._table.num_rows
+
+    @overload
+    def __getitem__(self, index: int) -> Sentence: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Sentence]: ...
+    def __getitem__(self, index: int | slice) -> Sentence | list[Sentence]:
+        if isinstance(index, slice):
+            start, stop, step = index.indices(len(self))
+            if step != 1:
+                return [self[i] for i in range(start, stop, step)]
+            return list(_sentences(self._table.slice(start, max(0, stop - start))))
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"sentence {index} of {len(self)}")
+        return next(_sentences(self._table.slice(index % len(self), 1)))
+
+    def __iter__(self) -> Iterator[Sentence]:
+        for start in range(0, len(self), _ROWS_PER_CHUNK):
+            yield from _sentences(self._table.slice(start, _ROWS_PER_CHUNK))
+
+
+def _record_batch(sentences: list[Sentence]) -> pa.RecordBatch:
+    columns = [
+        [s.words for s in sentences],
+        [s.tags for s in sentences],
+        [s.document for s in sentences],
+        [s.line for s in sentences],
+    ]
+    arrays = [pa.array(column, type=f.type) for column, f in zip(columns, _SCHEMA, strict=True)]
+    return pa.record_batch(arrays, schema=_SCHEMA)
+
+
+def _sentences(table: pa.Table) -> Iterator[Sentence]:
+    columns = (table.column(name).to_pylist() for name in _SCHEMA.names)
+    for words, tags, document, line in zip(*columns, strict=True):
+        yield Sentence(tuple(words), None if tags is None else tuple(tags), document, line)
+
+
+@dataclass(frozen=True, slots=True)
+class SplitReport:
+    """What was found on reading one split; every number a user may ask of it.
+
+    Attributes:
+        scheme: the scheme found ("BIO", "IOB1", …); tags are BIO after reading.
+        repairs: tags changed because they made an invalid sequence (an I- with nothing before it).
+        entities: number of entities by type, counted as conlleval counts them.
+    """
+
+    path: str
+    scheme: str
+    sentences: int
+    words: int
+    documents: int
+    repairs: int
+    entities: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Splits by name ("train", "valid", "test"), their labels, and what has to be said about them.
+
+    Attributes:
+        labels: "O", then "B-X", "I-X" for each type of the train split, both always.
+        notes: sentences for the user: what was held out, converted, repaired or preferred.
+    """
+
+    name: str
+    splits: dict[str, Split]
+    reports: dict[str, SplitReport]
+    labels: tuple[str, ...]
+    notes: list[str] = field(default_factory=list)

@@ -1,0 +1,112 @@
+"""What the training loop asks of a twin, and what a training state is on its way between them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from jaxtyping import Float
+
+from hybridner.config import ModelConfig, TrainingConfig
+from hybridner.data.batches import Batch
+from hybridner.weights import Weights
+
+ADAM_BETAS = (0.9, 0.999)
+ADAM_EPS = 1e-8
+CLIP_EPS = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingState:
+    """All that a step changes, under canonical names.
+
+    Attributes:
+        weights: parameters.
+        exp_avg: AdamW's first moment of each parameter.
+        exp_avg_sq: AdamW's second moment of each parameter.
+        step: optimizer steps done.
+    """
+
+    weights: Weights
+    exp_avg: Weights
+    exp_avg_sq: Weights
+    step: int
+
+
+class StepMetrics(Protocol):
+    """Sums over a batch, still on the device: float() of one waits for it."""
+
+    loss_sum: Any
+    num_labels: Any
+
+
+class Learner(Protocol):
+    """A twin in training or in use: parameters, optimizer and compiled steps on its devices.
+
+    Attributes:
+        device: the device in words.
+        row_multiple: batches need a multiple of this many rows.
+        rank: number of this process.
+        world_size: number of processes.
+    """
+
+    device: str
+    row_multiple: int
+    rank: int
+    world_size: int
+
+    def __init__(self, config: ModelConfig, options: TrainingConfig) -> None: ...
+
+    def init(self, weights: Weights) -> None:
+        """Start from canonical ``weights`` with an optimizer that has done no step."""
+        ...
+
+    def step(self, batch: Batch, learning_rate: float) -> StepMetrics:
+        """One AdamW step on a global batch; does not wait for the device."""
+        ...
+
+    def predict(self, batch: Batch) -> Any:
+        """Logits ``[rows, length, num_labels]`` on the device; does not wait for it."""
+        ...
+
+    def gather(self, logits: Any) -> Float[np.ndarray, "rows length num_labels"]:
+        """What :meth:`predict` gave, of all processes, as numpy."""
+        ...
+
+    def barrier(self) -> None:
+        """Wait for the other processes."""
+        ...
+
+    def weights(self) -> Weights:
+        """The parameters as canonical weights."""
+        ...
+
+    def snapshot(self) -> TrainingState:
+        """The training state under canonical names, as numpy arrays."""
+        ...
+
+    def restore(self, state: TrainingState) -> None:
+        """Go on from ``state``."""
+        ...
+
+
+class Checkpoints(Protocol):
+    """Training states of a run on disk, by step, in a twin's own format."""
+
+    def __init__(self, folder: Path) -> None: ...
+
+    def save(self, learner: Any, progress: dict[str, Any]) -> None:
+        """Save ``learner``'s state and the loop's ``progress``; may go on in the background."""
+        ...
+
+    def latest_step(self) -> int | None:
+        """The newest step that was saved whole."""
+        ...
+
+    def restore(self, learner: Any) -> dict[str, Any]:
+        """Put the newest state into ``learner`` and return the loop's progress."""
+        ...
+
+    def close(self) -> None:
+        """Wait until all is on disk."""
+        ...

@@ -1,0 +1,50 @@
+"""Dropout whose masks are a function of (seed, step, site, row): see ``hybridner.dropout``."""
+
+import math
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, UInt32
+
+from hybridner.dropout import MULTIPLIERS, SITE_STRIDE, drop_threshold, keep_scale
+
+
+class DropoutStream(NamedTuple):
+    """What the masks of one step are made from.
+
+    Attributes:
+        key: uint32 ``[2]`` from :func:`hybridner.dropout.step_key`.
+        rows: each row's number in the global batch, ``[batch]``.
+    """
+
+    key: UInt32[Array, "2"]
+    rows: Int[Array, "batch"]
+
+
+def dropout(x: Float[Array, "batch ..."], rate: float, site: int, stream: DropoutStream | None) -> Float[Array, "batch ..."]:
+    """Drop elements of ``x`` at ``site`` and scale up the rest; the identity without a stream."""
+    if stream is None or drop_threshold(rate) == 0:
+        return x
+    keep = keep_mask(stream, site, x.shape[1:], rate)
+    return jnp.where(keep, x * jnp.asarray(keep_scale(rate), x.dtype), jnp.zeros((), x.dtype))
+
+
+def keep_mask(stream: DropoutStream, site: int, shape: tuple[int, ...], rate: float) -> Bool[Array, "batch ..."]:
+    """Which elements of a ``[batch, *shape]`` array are kept; bitwise :func:`hybridner.dropout.keep_mask`."""
+    size = math.prod(shape)
+    first, second = _mix(stream.key + jnp.uint32(site * SITE_STRIDE & 0xFFFFFFFF))
+    rows = stream.rows.astype(jnp.uint32)
+    lane_a, lane_b = _mix(rows + first), _mix(rows + second)
+    counter = jnp.arange(-(-size // 4), dtype=jnp.uint32)
+    words = _mix(_mix(counter + lane_a[:, None]) ^ lane_b[:, None])
+    octets = (words[:, :, None] >> jnp.arange(0, 32, 8, dtype=jnp.uint32)) & jnp.uint32(0xFF)
+    keep = octets >= jnp.uint32(drop_threshold(rate))
+    return keep.reshape(len(rows), -1)[:, :size].reshape(len(rows), *shape)
+
+
+def _mix(x: UInt32[Array, "..."]) -> UInt32[Array, "..."]:
+    x = x ^ (x >> 16)
+    x = x * jnp.uint32(MULTIPLIERS[0])
+    x = x ^ (x >> 15)
+    x = x * jnp.uint32(MULTIPLIERS[1])
+    return x ^ (x >> 15)

@@ -1,0 +1,193 @@
+"""Loss, gradients, AdamW and prediction in Flax, compiled once for each batch shape."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jax import lax
+from jaxtyping import Array, Float, Int, Int32, UInt32
+
+from hybridner.config import ModelConfig, TrainingConfig
+from hybridner.data.batches import Batch
+from hybridner.data.encoding import IGNORED
+from hybridner.dropout import step_key
+from hybridner.learner import ADAM_BETAS, ADAM_EPS, CLIP_EPS, TrainingState
+from hybridner.weights import Weights
+from hybridner_flax import parallel
+from hybridner_flax.canonical import from_canonical, to_canonical
+from hybridner_flax.dropout import DropoutStream
+from hybridner_flax.model import HybridNER
+
+
+class State(NamedTuple):
+    """What a step changes, on the device: parameters, both moments, and the number of steps done."""
+
+    params: nnx.State
+    adam: optax.ScaleByAdamState
+
+
+class BatchArrays(NamedTuple):
+    """The arrays of a batch that the device needs, int32 ``[rows, length]`` each."""
+
+    input_ids: Int32[Array, "rows length"]
+    attention_mask: Int32[Array, "rows length"]
+    labels: Int32[Array, "rows length"]
+
+
+class StepMetrics(NamedTuple):
+    """Sums over the global batch, on the device."""
+
+    loss_sum: Float[Array, ""]
+    num_labels: Int[Array, ""]
+
+
+def token_loss_sum(
+    logits: Float[Array, "rows length num_labels"], labels: Int[Array, "rows length"]
+) -> Float[Array, ""]:
+    """Sum of the cross-entropies of the labelled pieces, in float32 or wider."""
+    logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+    labelled = labels != IGNORED
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.where(labelled, labels, 0))
+    return jnp.sum(jnp.where(labelled, losses, 0))
+
+
+def make_step(
+    graphdef: nnx.GraphDef[HybridNER], options: TrainingConfig, axis_name: str | None
+) -> Callable[..., tuple[State, StepMetrics]]:
+    """The training step, a pure function to be compiled.
+
+    Args:
+        graphdef: the model without its parameters.
+        options: betas and epsilon are AdamW's defaults; decay and clipping come from here.
+        axis_name: sum over this axis of devices, if the function runs once on each.
+
+    Returns:
+        ``step(state, arrays, key, learning_rate) -> (state, metrics)``.
+    """
+    adam = optax.scale_by_adam(*ADAM_BETAS, eps=ADAM_EPS)
+    total = (lambda x: lax.psum(x, axis_name)) if axis_name else (lambda x: x)
+
+    def step(
+        state: State, arrays: BatchArrays, key: UInt32[Array, "2"], learning_rate: Float[Array, ""]
+    ) -> tuple[State, StepMetrics]:
+        num_rows = arrays.labels.shape[0]
+        rows = jnp.arange(num_rows) + (lax.axis_index(axis_name) * num_rows if axis_name else 0)
+        num_labels = total(jnp.sum(arrays.labels != IGNORED))
+
+        def mean_loss(params: nnx.State) -> Float[Array, ""]:
+            model = nnx.merge(graphdef, params)
+            logits = model(arrays.input_ids, arrays.attention_mask, DropoutStream(key, rows))
+            # Divided by the number of the whole batch: the sum over devices is then the mean.
+            return token_loss_sum(logits, arrays.labels) / jnp.maximum(num_labels, 1)
+
+        loss, grads = jax.value_and_grad(mean_loss)(state.params)
+        loss, grads = total(loss), jax.tree.map(total, grads)
+        if options.clip_norm is not None:
+            scale = jnp.minimum(1, options.clip_norm / (optax.tree.norm(grads) + CLIP_EPS))
+            grads = jax.tree.map(lambda g: g * scale, grads)
+        updates, adam_state = adam.update(grads, state.adam, state.params)
+
+        def moved(p: Array, u: Array) -> Array:
+            return (p - learning_rate.astype(p.dtype) * (u + options.weight_decay * p)).astype(p.dtype)
+
+        params = jax.tree.map(moved, state.params, updates)
+        return State(params, adam_state), StepMetrics(loss * num_labels, num_labels)
+
+    return step
+
+
+def make_predict(graphdef: nnx.GraphDef[HybridNER]) -> Callable[..., Float[Array, "rows length num_labels"]]:
+    """``predict(params, arrays) -> logits``, a pure function to be compiled."""
+
+    def predict(params: nnx.State, arrays: BatchArrays) -> Float[Array, "rows length num_labels"]:
+        logits = nnx.merge(graphdef, params)(arrays.input_ids, arrays.attention_mask)
+        return logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+
+    return predict
+
+
+class Learner:
+    """The Flax twin in training or in use; see :class:`hybridner.learner.Learner`."""
+
+    def __init__(self, config: ModelConfig, options: TrainingConfig) -> None:
+        self.config, self.options = config, options
+        self._parallel = parallel.choose(options)
+        self._x64 = options.dtype == "float64"
+        devices = parallel.find_devices(options.device)
+        self.row_multiple = self._parallel.num_devices
+        count = f"{self.row_multiple} × " if self.row_multiple > 1 else ""
+        self.device = f"{count}{devices[0].device_kind}"
+        self.rank, self.world_size = jax.process_index(), jax.process_count()
+        with self._precision():
+            param_dtype = jnp.float64 if self._x64 else jnp.float32
+            model = HybridNER(config, seed=options.seed, dtype=jnp.dtype(options.dtype), param_dtype=param_dtype)
+            graphdef, self._like = nnx.split(model, nnx.Param)
+            self._step, self._predict = self._parallel.compile(
+                make_step(graphdef, options, self._parallel.axis_name), make_predict(graphdef)
+            )
+        self._steps_done = 0
+
+    def init(self, weights: Weights) -> None:
+        """Start from canonical ``weights`` with an optimizer that has done no step."""
+        zeros = {name: np.zeros_like(value) for name, value in weights.items()}
+        self.restore(TrainingState(weights, zeros, zeros, 0))
+
+    def step(self, batch: Batch, learning_rate: float) -> StepMetrics:
+        """One AdamW step on a global batch; does not wait for the device."""
+        key = step_key(self.options.seed, self._steps_done)
+        with self._precision():
+            self.state, metrics = self._step(self.state, self._arrays(batch), key, np.asarray(learning_rate, self._like_dtype))
+        self._steps_done += 1
+        return metrics
+
+    def predict(self, batch: Batch) -> Array:
+        """Logits ``[rows, length, num_labels]`` on the device; does not wait for it."""
+        with self._precision():
+            return self._predict(self.state.params, self._arrays(batch))
+
+    def gather(self, logits: Array) -> Float[np.ndarray, "rows length num_labels"]:
+        """What :meth:`predict` gave, as numpy."""
+        return self._parallel.gather(logits)
+
+    def barrier(self) -> None:
+        """Wait for the other processes."""
+        if self.world_size > 1:
+            from jax.experimental import multihost_utils
+
+            multihost_utils.sync_global_devices("hybridner")
+
+    def weights(self) -> Weights:
+        """The parameters as canonical weights."""
+        return to_canonical(self._parallel.unreplicate(self.state.params))
+
+    def snapshot(self) -> TrainingState:
+        """The training state under canonical names, as numpy arrays."""
+        state = self._parallel.unreplicate(self.state)
+        moments = to_canonical(state.adam.mu), to_canonical(state.adam.nu)
+        return TrainingState(to_canonical(state.params), *moments, self._steps_done)
+
+    def restore(self, state: TrainingState) -> None:
+        """Go on from ``state``."""
+        with self._precision():
+            params, mu, nu = (
+                from_canonical(w, self._like) for w in (state.weights, state.exp_avg, state.exp_avg_sq)
+            )
+            count = jnp.asarray(state.step, jnp.int32)
+            self.state = self._parallel.replicate(State(params, optax.ScaleByAdamState(count, mu, nu)))
+        self._steps_done = state.step
+
+    @property
+    def _like_dtype(self) -> np.dtype[Any]:
+        return np.dtype("float64" if self._x64 else "float32")
+
+    def _arrays(self, batch: Batch) -> BatchArrays:
+        shard = self._parallel.shard
+        return BatchArrays(shard(batch.input_ids), shard(batch.attention_mask), shard(batch.labels))
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        return jax.enable_x64(self._x64)

@@ -1,0 +1,184 @@
+"""How a step is compiled and spread over devices: ``jit`` on one, ``pmap`` on one host's, ``mesh`` on all hosts'.
+
+All three compute the same function of the global batch: rows are spread evenly, parameters are on every device,
+and sums over the batch are summed over devices before anything is divided.
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array
+
+from hybridner.config import TrainingConfig
+from hybridner.errors import InputError
+
+AXIS = "data"
+Tree = Any
+
+
+class Parallel(Protocol):
+    """A way to run ``step(state, arrays, key, learning_rate)`` and ``predict(params, arrays)``.
+
+    Attributes:
+        axis_name: name to sum over inside the step, or None where the compiler does it.
+        num_devices: batches need a multiple of this many rows.
+    """
+
+    axis_name: str | None
+    num_devices: int
+
+    def compile(self, step: Callable[..., Any], predict: Callable[..., Any]) -> tuple[Callable[..., Any], ...]:
+        """Compile both; the step takes over its state's memory."""
+        ...
+
+    def replicate(self, tree: Tree) -> Tree:
+        """Put ``tree`` on every device."""
+        ...
+
+    def unreplicate(self, tree: Tree) -> Tree:
+        """One copy of what :meth:`replicate` spread."""
+        ...
+
+    def shard(self, array: np.ndarray) -> Array | np.ndarray:
+        """Spread the rows of ``array [rows, length]`` over the devices."""
+        ...
+
+    def gather(self, array: Array) -> np.ndarray:
+        """The rows of a result, on the host."""
+        ...
+
+
+class Jit:
+    """One device."""
+
+    axis_name = None
+    num_devices = 1
+
+    def __init__(self, device: jax.Device) -> None:
+        self._device = device
+
+    def compile(self, step: Callable[..., Any], predict: Callable[..., Any]) -> tuple[Callable[..., Any], ...]:
+        return jax.jit(step, donate_argnums=0), jax.jit(predict)
+
+    def replicate(self, tree: Tree) -> Tree:
+        return jax.device_put(tree, self._device)
+
+    def unreplicate(self, tree: Tree) -> Tree:
+        return tree
+
+    def shard(self, array: np.ndarray) -> Array:
+        return jax.device_put(array, self._device)
+
+    def gather(self, array: Array) -> np.ndarray:
+        return np.asarray(array)
+
+
+class Pmap:
+    """The devices of one host; every array of a state has a leading axis, one entry a device."""
+
+    axis_name = AXIS
+
+    def __init__(self, devices: list[jax.Device]) -> None:
+        self._devices = devices
+        self.num_devices = len(devices)
+        mesh = Mesh(np.array(devices), (AXIS,), axis_types=(AxisType.Auto,))
+        self._sharding = NamedSharding(mesh, PartitionSpec(AXIS))
+
+    def compile(self, step: Callable[..., Any], predict: Callable[..., Any]) -> tuple[Callable[..., Any], ...]:
+        return (
+            jax.pmap(
+                step,
+                AXIS,
+                in_axes=(0, 0, None, None),
+                out_axes=(0, None),
+                devices=self._devices,
+                donate_argnums=0,
+            ),
+            jax.pmap(predict, AXIS, devices=self._devices),
+        )
+
+    def replicate(self, tree: Tree) -> Tree:
+        return jax.device_put(
+            jax.tree.map(lambda x: np.broadcast_to(np.asarray(x), (self.num_devices, *x.shape)), tree), self._sharding
+        )
+
+    def unreplicate(self, tree: Tree) -> Tree:
+        return jax.tree.map(lambda x: x.addressable_shards[0].data[0], tree)
+
+    def shard(self, array: np.ndarray) -> Array:
+        return jax.device_put(array.reshape(self.num_devices, -1, *array.shape[1:]), self._sharding)
+
+    def gather(self, array: Array) -> np.ndarray:
+        return np.asarray(array).reshape(-1, *array.shape[2:])
+
+
+class GlobalMesh:
+    """All devices of all hosts, through jit with ``NamedSharding``; each host passes in only its own rows."""
+
+    axis_name = None
+
+    def __init__(self, devices: list[jax.Device]) -> None:
+        self.num_devices = len(devices)
+        mesh = Mesh(np.array(devices), (AXIS,), axis_types=(AxisType.Auto,))
+        self._rows = NamedSharding(mesh, PartitionSpec(AXIS))
+        self._everywhere = NamedSharding(mesh, PartitionSpec())
+
+    def compile(self, step: Callable[..., Any], predict: Callable[..., Any]) -> tuple[Callable[..., Any], ...]:
+        everywhere, rows = self._everywhere, self._rows
+        return (
+            jax.jit(
+                step,
+                donate_argnums=0,
+                in_shardings=(everywhere, rows, everywhere, everywhere),
+                out_shardings=everywhere,
+            ),
+            jax.jit(predict, in_shardings=(everywhere, rows), out_shardings=everywhere),
+        )
+
+    def replicate(self, tree: Tree) -> Tree:
+        return jax.device_put(tree, self._everywhere)
+
+    def unreplicate(self, tree: Tree) -> Tree:
+        return jax.tree.map(lambda x: x.addressable_shards[0].data, tree)
+
+    def shard(self, array: np.ndarray) -> Array:
+        local = np.split(array, jax.process_count())[jax.process_index()]
+        return jax.make_array_from_process_local_data(self._rows, local, array.shape)
+
+    def gather(self, array: Array) -> np.ndarray:
+        return np.asarray(array.addressable_shards[0].data)
+
+
+def choose(options: TrainingConfig) -> Parallel:
+    """The way to spread that ``options`` ask for, or the plainest that uses every device.
+
+    Raises:
+        InputError: the device is not there, or cannot be spread over as asked.
+    """
+    devices = find_devices(options.device)
+    kind = options.parallel
+    if kind == "auto":
+        kind = "mesh" if jax.process_count() > 1 else "pmap" if len(devices) > 1 else "jit"
+    if jax.process_count() > 1 and kind != "mesh":
+        raise InputError(f"--parallel {kind} works on one host, and there are {jax.process_count()}; use mesh")
+    if kind == "jit":
+        return Jit(devices[0])
+    return Pmap(devices) if kind == "pmap" else GlobalMesh(devices)
+
+
+def find_devices(device: str) -> list[jax.Device]:
+    """The devices of a kind, or of the best kind there is for "auto".
+
+    Raises:
+        InputError: there is none.
+    """
+    if device == "mps":
+        raise InputError("--device mps is PyTorch's; with Flax use cpu, cuda or tpu")
+    try:
+        return jax.devices(None if device == "auto" else device)
+    except RuntimeError as error:
+        kinds = sorted({d.platform for d in jax.devices()})
+        raise InputError(f"no device {device!r} here; JAX sees {', '.join(kinds)}") from error

@@ -1,0 +1,183 @@
+"""Loss, gradients, AdamW and prediction in PyTorch."""
+
+import os
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from hybridner.config import ModelConfig, TrainingConfig
+from hybridner.data.batches import Batch
+from hybridner.data.encoding import IGNORED
+from hybridner.dropout import step_key
+from hybridner.errors import InputError
+from hybridner.learner import ADAM_BETAS, ADAM_EPS, TrainingState
+from hybridner.weights import Weights
+from hybridner_torch.canonical import from_canonical, load_weights, to_canonical
+from hybridner_torch.dropout import DropoutStream
+from hybridner_torch.model import HybridNER
+
+
+class StepMetrics(NamedTuple):
+    """Sums over the global batch, on the device."""
+
+    loss_sum: Float[Tensor, ""]
+    num_labels: Int[Tensor, ""]
+
+
+def token_loss_sum(
+    logits: Float[Tensor, "rows length num_labels"], labels: Int[Tensor, "rows length"]
+) -> Float[Tensor, ""]:
+    """Sum of the cross-entropies of the labelled pieces, in float32 or wider."""
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum")
+
+
+class Learner:
+    """The PyTorch twin in training or in use; see :class:`hybridner.learner.Learner`."""
+
+    def __init__(self, config: ModelConfig, options: TrainingConfig) -> None:
+        self.config, self.options = config, options
+        self._device = find_device(options.device)
+        self.rank, self.world_size = _processes()
+        self.row_multiple = self.world_size
+        count = f"{self.world_size} × " if self.world_size > 1 else ""
+        self.device = count + (torch.cuda.get_device_name() if self._device.type == "cuda" else self._device.type)
+        dtype = getattr(torch, options.dtype)
+        param_dtype = torch.promote_types(dtype, torch.float32)
+        self.model = HybridNER(config, seed=options.seed, dtype=dtype, param_dtype=param_dtype).to(self._device)
+        self._parameters = dict(self.model.named_parameters())
+        self._forward: nn.Module = self.model
+        if self.world_size > 1:
+            self._forward = nn.parallel.DistributedDataParallel(self.model)
+        self._optimizer = self._new_optimizer()
+        self._steps_done = 0
+
+    def init(self, weights: Weights) -> None:
+        """Start from canonical ``weights`` with an optimizer that has done no step."""
+        load_weights(self.model, weights)
+        self._optimizer = self._new_optimizer()
+        self._steps_done = 0
+
+    def step(self, batch: Batch, learning_rate: float) -> StepMetrics:
+        """One AdamW step on a global batch; does not wait for the device."""
+        input_ids, attention_mask, labels = self._arrays(batch)
+        num_rows = labels.shape[0]
+        rows = np.arange(num_rows) + self.rank * num_rows
+        stream = DropoutStream(step_key(self.options.seed, self._steps_done), rows)
+        num_labels = (labels != IGNORED).sum()
+        self._all_reduce(num_labels)
+        self._optimizer.zero_grad(set_to_none=True)
+        with self._precision():
+            logits = self._forward(input_ids, attention_mask, stream)
+        # Divided by the number of the whole batch; DDP takes the mean over processes, so times their number.
+        loss = token_loss_sum(logits, labels) / num_labels.clamp(min=1)
+        (loss * self.world_size).backward()
+        if self.options.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self._parameters.values(), self.options.clip_norm)
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate
+        self._optimizer.step()
+        self._steps_done += 1
+        loss_sum = loss.detach() * num_labels
+        self._all_reduce(loss_sum)
+        return StepMetrics(loss_sum, num_labels)
+
+    def predict(self, batch: Batch) -> Tensor:
+        """Logits ``[rows, length, num_labels]`` on the device; does not wait for it."""
+        input_ids, attention_mask, _ = self._arrays(batch)
+        with torch.inference_mode(), self._precision():
+            logits = self.model(input_ids, attention_mask)
+        return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+    def gather(self, logits: Tensor) -> Float[np.ndarray, "rows length num_labels"]:
+        """What :meth:`predict` gave, of all processes, as numpy."""
+        if self.world_size > 1:
+            parts = [torch.empty_like(logits) for _ in range(self.world_size)]
+            torch.distributed.all_gather(parts, logits.contiguous())
+            logits = torch.cat(parts)
+        return logits.cpu().numpy()
+
+    def barrier(self) -> None:
+        """Wait for the other processes."""
+        if self.world_size > 1:
+            torch.distributed.barrier()
+
+    def weights(self) -> Weights:
+        """The parameters as canonical weights."""
+        return to_canonical(self._parameters)
+
+    def snapshot(self) -> TrainingState:
+        """The training state under canonical names, as numpy arrays."""
+        moments = []
+        for moment in ("exp_avg", "exp_avg_sq"):
+            state = self._optimizer.state
+            tensors = {n: state[p][moment] if p in state else torch.zeros_like(p) for n, p in self._parameters.items()}
+            moments.append(to_canonical(tensors))
+        return TrainingState(self.weights(), *moments, self._steps_done)
+
+    def restore(self, state: TrainingState) -> None:
+        """Go on from ``state``."""
+        self.init(state.weights)
+        self._steps_done = state.step
+        if state.step == 0:
+            return
+        exp_avg, exp_avg_sq = (from_canonical(w, self._parameters) for w in (state.exp_avg, state.exp_avg_sq))
+        for name, parameter in self._parameters.items():
+            self._optimizer.state[parameter] = {
+                "step": torch.tensor(float(state.step), device=self._device),
+                "exp_avg": exp_avg[name],
+                "exp_avg_sq": exp_avg_sq[name],
+            }
+
+    def _new_optimizer(self) -> torch.optim.AdamW:
+        return torch.optim.AdamW(
+            self._parameters.values(),
+            lr=self.options.learning_rate,
+            betas=ADAM_BETAS,
+            eps=ADAM_EPS,
+            weight_decay=self.options.weight_decay,
+            fused=self._device.type in ("cpu", "cuda"),
+        )
+
+    def _arrays(self, batch: Batch) -> list[Tensor]:
+        arrays = (batch.input_ids, batch.attention_mask, batch.labels.astype(np.int64))
+        local = (np.split(array, self.world_size)[self.rank] for array in arrays)
+        return [torch.from_numpy(array).to(self._device, non_blocking=True) for array in local]
+
+    def _all_reduce(self, tensor: Tensor) -> None:
+        if self.world_size > 1:
+            torch.distributed.all_reduce(tensor)
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self._device.type, torch.bfloat16, enabled=self.options.dtype == "bfloat16")
+
+
+def find_device(device: str) -> torch.device:
+    """The device of a kind, or of the best kind there is for "auto".
+
+    Raises:
+        InputError: there is none.
+    """
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "tpu": False}
+    if device == "auto":
+        device = "cuda" if there["cuda"] else "cpu"
+    if not there[device]:
+        kinds = [kind for kind, is_there in there.items() if is_there]
+        raise InputError(f"no device {device!r} here; PyTorch sees {', '.join(kinds)}")
+    if device == "cuda":
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
+    return torch.device(device)
+
+
+def _processes() -> tuple[int, int]:
+    """Rank and number of processes; torchrun says them in the environment."""
+    if "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", 1)) == 1:
+        return 0, 1
+    if not torch.distributed.is_initialized():
+        torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    return torch.distributed.get_rank(), torch.distributed.get_world_size()

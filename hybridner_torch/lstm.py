@@ -1,0 +1,87 @@
+"""The recurrence: a loop with nothing in it but the recurrent matmul, forward and backward.
+
+Gates stand in the order input, forget, cell, output (i, f, g, o), each ``hidden_size`` wide:
+
+    i, f, o = sigmoid(·), g = tanh(·),   c = f * c + i * g,   h = o * tanh(c)
+
+Autograd through the loop would take the weight gradient as one small matmul a step. The rule written here goes back
+over the gates' gradients alone and takes the weight gradient in one matmul afterwards.
+"""
+
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+Gates = Float[Tensor, "length batch gates"]
+States = Float[Tensor, "length batch hidden"]
+
+
+def lstm_scan(gates_x: Gates, weight: Float[Tensor, "gates hidden"], starts: Bool[Tensor, "length batch"]) -> States:
+    """Run the LSTM from left to right.
+
+    Args:
+        gates_x: what input and biases give to the gates, time first, ``[length, batch, 4 * hidden]``.
+        weight: the recurrent weight, ``[4 * hidden, hidden]``.
+        starts: where a sentence starts; the state before it is zero.
+
+    Returns:
+        The hidden states ``h``, ``[length, batch, hidden]``, in float32 or wider: the state is kept there under
+        bfloat16 matmuls too.
+    """
+    return _Scan.apply(gates_x, weight, starts)
+
+
+class _Scan(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, gates_x: Gates, weight: Tensor, starts: Tensor) -> States:
+        length, batch, width = gates_x.shape
+        hidden = width // 4
+        dtype = torch.promote_types(gates_x.dtype, torch.float32)
+        keep = (~starts).to(dtype)[:, :, None]
+        kernel = weight.t().contiguous()
+        gates = gates_x.to(dtype, copy=True)
+        hs, cs = gates.new_empty(length, batch, hidden), gates.new_empty(length, batch, hidden)
+        h = c = gates.new_zeros(batch, hidden)
+        for t in range(length):
+            h, c, gate = h * keep[t], c * keep[t], gates[t]
+            if dtype == weight.dtype:
+                gate.addmm_(h, kernel)
+            else:
+                gate += h.to(weight.dtype) @ kernel
+            i, f, g, o = gate.chunk(4, dim=-1)
+            gate[:, : 2 * hidden].sigmoid_()
+            g.tanh_()
+            o.sigmoid_()
+            c = torch.addcmul(f * c, i, g, out=cs[t])
+            h = torch.mul(o, c.tanh(), out=hs[t])
+        ctx.save_for_backward(hs, cs, gates, weight, keep)
+        ctx.gates_dtype = gates_x.dtype
+        return hs
+
+    @staticmethod
+    def backward(ctx: Any, dhs: States) -> tuple[Gates, Tensor, None]:  # type: ignore[override]
+        hs, cs, gates, weight, keep = ctx.saved_tensors
+        # The states that enter each step; the rows that start a sentence are zeroed by keep.
+        hs_in, cs_in = (torch.cat((torch.zeros_like(s[:1]), s[:-1])).mul_(keep) for s in (hs, cs))
+        i, f, g, o = gates.chunk(4, dim=-1)
+        tanh_c = cs.tanh()
+        # All that does not depend on the gradient is made for every step at once.
+        do_dh = tanh_c * o * (1 - o)
+        dc_dh = o * (1 - tanh_c * tanh_c)
+        dgate_dc = torch.cat((g * i * (1 - i), cs_in * f * (1 - f), i * (1 - g * g)), dim=-1)
+        dgates = torch.empty_like(gates)
+        length, batch, hidden = hs.shape
+        dh_next = dc_next = hs.new_zeros(batch, hidden)
+        for t in reversed(range(length)):
+            dh = dhs[t] + dh_next
+            dc = torch.addcmul(dc_next, dh, dc_dh[t])
+            dgate = dgates[t]
+            torch.mul(dc.repeat(1, 3), dgate_dc[t], out=dgate[:, : 3 * hidden])
+            torch.mul(dh, do_dh[t], out=dgate[:, 3 * hidden :])
+            dh_next = (dgate.to(weight.dtype) @ weight).to(dh.dtype) * keep[t]
+            dc_next = dc * f[t] * keep[t]
+        flat = dgates.flatten(0, 1).to(weight.dtype)
+        dweight = flat.t() @ hs_in.flatten(0, 1).to(weight.dtype)
+        return dgates.to(ctx.gates_dtype), dweight, None
