@@ -114,6 +114,8 @@ class TrainingConfig:
     seed: int = 12
     """Decides initial weights, data order and dropout masks."""
 
+    log_every: int = 50
+    """Steps between two lines of training loss in metrics.jsonl."""
     output: Path | None = None
     """Folder of the run; runs/{data}-{preset}-{backend} by default, numbered if taken."""
     resume: bool = False
@@ -135,7 +137,7 @@ class TrainingConfig:
     """Number of this process, with --coordinator."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "vocab_size"):
+        for name in ("epochs", "batch_size", "vocab_size", "log_every"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
         for name in ("max_steps", "patience"):
             value = getattr(self, name)

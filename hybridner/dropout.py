@@ -56,7 +56,11 @@ def site_key(key: UInt32[np.ndarray, "2"], site: int) -> UInt32[np.ndarray, "2"]
 
 
 def keep_mask(
-    key: UInt32[np.ndarray, "2"], site: int, rows: Int[np.ndarray, "batch"], shape: tuple[int, ...], rate: float
+    key: UInt32[np.ndarray, "2"],
+    site: int,
+    rows: Int[np.ndarray, "batch"],
+    shape: tuple[int, ...],
+    rate: float,
 ) -> Bool[np.ndarray, "batch *shape"]:
     """Which elements of a ``[batch, *shape]`` array are kept: the reference the twins agree with bit for bit.
 
@@ -74,4 +78,3 @@ def keep_mask(
     words = mix(mix(counter + lane_a[:, None]) ^ lane_b[:, None])
     octets = words.astype("<u4").view(np.uint8)[:, :size]
     return (octets >= drop_threshold(rate)).reshape(len(rows), *shape)
-

@@ -55,6 +55,11 @@ class Learner(Protocol):
     rank: int
     world_size: int
 
+    @staticmethod
+    def join(options: TrainingConfig) -> int:
+        """Join the other processes, if there are any, and return this one's rank."""
+        ...
+
     def __init__(self, config: ModelConfig, options: TrainingConfig) -> None: ...
 
     def init(self, weights: Weights) -> None:
@@ -67,6 +72,14 @@ class Learner(Protocol):
 
     def predict(self, batch: Batch) -> Any:
         """Logits ``[rows, length, num_labels]`` on the device; does not wait for it."""
+        ...
+
+    def gradients(self, batch: Batch) -> tuple[float, Weights]:
+        """The mean loss of a global batch and its gradient, with the dropout of the step that comes next."""
+        ...
+
+    def activations(self, batch: Batch) -> dict[str, np.ndarray]:
+        """What comes out of each part of the model, ``[rows, length, …]``, in order, without dropout."""
         ...
 
     def gather(self, logits: Any) -> Float[np.ndarray, "rows length num_labels"]:
@@ -91,20 +104,26 @@ class Learner(Protocol):
 
 
 class Checkpoints(Protocol):
-    """Training states of a run on disk, by step, in a twin's own format."""
+    """Training states of a run on disk, by step, in a twin's own format.
 
-    def __init__(self, folder: Path) -> None: ...
+    Attributes:
+        saves_on_every_process: whether all processes call ``save`` together, or the first alone.
+    """
 
-    def save(self, learner: Any, progress: dict[str, Any]) -> None:
-        """Save ``learner``'s state and the loop's ``progress``; may go on in the background."""
+    saves_on_every_process: bool
+
+    def __init__(self, folder: Path, max_to_keep: int = 2) -> None: ...
+
+    def save(self, state: TrainingState, progress: dict[str, Any]) -> None:
+        """Save a training state and the loop's ``progress``: whole, or not at all; may go on in the background."""
         ...
 
     def latest_step(self) -> int | None:
         """The newest step that was saved whole."""
         ...
 
-    def restore(self, learner: Any) -> dict[str, Any]:
-        """Put the newest state into ``learner`` and return the loop's progress."""
+    def restore(self) -> tuple[TrainingState, dict[str, Any]]:
+        """The newest state and the loop's progress."""
         ...
 
     def close(self) -> None:

@@ -4,14 +4,16 @@ A Linear's weight ``[out, in]`` is a ``kernel [in, out]`` here, a LayerNorm's we
 ``embedding``; the rest of the path is the same.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from hybridner.weights import Weights
+from hybridner.weights import EMBEDDING, Weights
+
+Tree = dict[str, Any]
 
 _WEIGHT_NAMES = {"kernel", "scale", "embedding"}
 
@@ -23,9 +25,9 @@ def canonical_name(path: tuple[Any, ...]) -> str:
 
 
 def to_canonical(params: nnx.State) -> Weights:
-    """Canonical weights, as numpy arrays, from parameters (or from one of their Adam moments)."""
+    """Canonical weights, as numpy arrays of their own, from parameters (or from one of their Adam moments)."""
     return {
-        canonical_name(path): np.ascontiguousarray(_turned(path, np.asarray(param[...])))
+        canonical_name(path): np.array(_turned(path, np.asarray(param[...])), order="C")
         for path, param in nnx.to_flat_state(params)
     }
 
@@ -42,6 +44,35 @@ def from_canonical(weights: Mapping[str, np.ndarray], like: nnx.State) -> nnx.St
 def load_weights(model: nnx.Module, weights: Mapping[str, np.ndarray]) -> None:
     """Put canonical ``weights`` into ``model``; its parameter type stays."""
     nnx.update(model, from_canonical(weights, nnx.state(model, nnx.Param)))
+
+
+def to_tree(weights: Mapping[str, np.ndarray]) -> Tree:
+    """Canonical weights as nested dicts named and laid out as the model's parameters are."""
+    tree: Tree = {}
+    for name, value in weights.items():
+        *modules, leaf = name.split(".")
+        if leaf == "weight":
+            leaf = "embedding" if name == EMBEDDING else "kernel" if value.ndim == 2 else "scale"
+        node = tree
+        for module in modules:
+            node = node.setdefault(module, {})
+        node[leaf] = np.ascontiguousarray(_turned((leaf,), value))
+    return tree
+
+
+def from_tree(tree: Tree) -> Weights:
+    """The inverse of :func:`to_tree`."""
+    return {
+        canonical_name(path): np.array(_turned(path, np.asarray(value)), order="C") for path, value in _leaves(tree)
+    }
+
+
+def _leaves(tree: Tree, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, (*path, key))
+        else:
+            yield (*path, key), value
 
 
 def _turned(path: tuple[Any, ...], value: np.ndarray) -> np.ndarray:

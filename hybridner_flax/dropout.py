@@ -21,7 +21,9 @@ class DropoutStream(NamedTuple):
     rows: Int[Array, "batch"]
 
 
-def dropout(x: Float[Array, "batch ..."], rate: float, site: int, stream: DropoutStream | None) -> Float[Array, "batch ..."]:
+def dropout(
+    x: Float[Array, "batch ..."], rate: float, site: int, stream: DropoutStream | None
+) -> Float[Array, "batch ..."]:
     """Drop elements of ``x`` at ``site`` and scale up the rest; the identity without a stream."""
     if stream is None or drop_threshold(rate) == 0:
         return x

@@ -56,25 +56,19 @@ def token_loss_sum(
     return jnp.sum(jnp.where(labelled, losses, 0))
 
 
-def make_step(
-    graphdef: nnx.GraphDef[HybridNER], options: TrainingConfig, axis_name: str | None
-) -> Callable[..., tuple[State, StepMetrics]]:
-    """The training step, a pure function to be compiled.
+def make_gradients(graphdef: nnx.GraphDef[HybridNER], axis_name: str | None) -> Callable[..., Any]:
+    """Loss and gradients of a batch, a pure function to be compiled.
 
     Args:
         graphdef: the model without its parameters.
-        options: betas and epsilon are AdamW's defaults; decay and clipping come from here.
         axis_name: sum over this axis of devices, if the function runs once on each.
 
     Returns:
-        ``step(state, arrays, key, learning_rate) -> (state, metrics)``.
+        ``gradients(params, arrays, key) -> (metrics, grads)``; the loss is the mean over the global batch's labels.
     """
-    adam = optax.scale_by_adam(*ADAM_BETAS, eps=ADAM_EPS)
     total = (lambda x: lax.psum(x, axis_name)) if axis_name else (lambda x: x)
 
-    def step(
-        state: State, arrays: BatchArrays, key: UInt32[Array, "2"], learning_rate: Float[Array, ""]
-    ) -> tuple[State, StepMetrics]:
+    def gradients(params: nnx.State, arrays: BatchArrays, key: UInt32[Array, "2"]) -> tuple[StepMetrics, nnx.State]:
         num_rows = arrays.labels.shape[0]
         rows = jnp.arange(num_rows) + (lax.axis_index(axis_name) * num_rows if axis_name else 0)
         num_labels = total(jnp.sum(arrays.labels != IGNORED))
@@ -85,8 +79,32 @@ def make_step(
             # Divided by the number of the whole batch: the sum over devices is then the mean.
             return token_loss_sum(logits, arrays.labels) / jnp.maximum(num_labels, 1)
 
-        loss, grads = jax.value_and_grad(mean_loss)(state.params)
-        loss, grads = total(loss), jax.tree.map(total, grads)
+        loss, grads = jax.value_and_grad(mean_loss)(params)
+        return StepMetrics(total(loss) * num_labels, num_labels), jax.tree.map(total, grads)
+
+    return gradients
+
+
+def make_step(
+    graphdef: nnx.GraphDef[HybridNER], options: TrainingConfig, axis_name: str | None
+) -> Callable[..., tuple[State, StepMetrics]]:
+    """The training step, a pure function to be compiled.
+
+    Args:
+        graphdef: the model without its parameters.
+        options: betas and epsilon are AdamW's defaults; decay and clipping come from here.
+        axis_name: as for :func:`make_gradients`.
+
+    Returns:
+        ``step(state, arrays, key, learning_rate) -> (state, metrics)``.
+    """
+    adam = optax.scale_by_adam(*ADAM_BETAS, eps=ADAM_EPS)
+    gradients = make_gradients(graphdef, axis_name)
+
+    def step(
+        state: State, arrays: BatchArrays, key: UInt32[Array, "2"], learning_rate: Float[Array, ""]
+    ) -> tuple[State, StepMetrics]:
+        metrics, grads = gradients(state.params, arrays, key)
         if options.clip_norm is not None:
             scale = jnp.minimum(1, options.clip_norm / (optax.tree.norm(grads) + CLIP_EPS))
             grads = jax.tree.map(lambda g: g * scale, grads)
@@ -95,8 +113,7 @@ def make_step(
         def moved(p: Array, u: Array) -> Array:
             return (p - learning_rate.astype(p.dtype) * (u + options.weight_decay * p)).astype(p.dtype)
 
-        params = jax.tree.map(moved, state.params, updates)
-        return State(params, adam_state), StepMetrics(loss * num_labels, num_labels)
+        return State(jax.tree.map(moved, state.params, updates), adam_state), metrics
 
     return step
 
@@ -111,8 +128,22 @@ def make_predict(graphdef: nnx.GraphDef[HybridNER]) -> Callable[..., Float[Array
     return predict
 
 
+def make_activations(graphdef: nnx.GraphDef[HybridNER]) -> Callable[..., dict[str, Array]]:
+    """``activations(params, arrays) -> {place: what comes out of it}``, a pure function to be compiled."""
+
+    def activations(params: nnx.State, arrays: BatchArrays) -> dict[str, Array]:
+        return dict(nnx.merge(graphdef, params).activations(arrays.input_ids, arrays.attention_mask))
+
+    return activations
+
+
 class Learner:
     """The Flax twin in training or in use; see :class:`hybridner.learner.Learner`."""
+
+    @staticmethod
+    def join(options: TrainingConfig) -> int:
+        """Join the other processes, if there are any, and return this one's rank."""
+        return parallel.join(options)
 
     def __init__(self, config: ModelConfig, options: TrainingConfig) -> None:
         self.config, self.options = config, options
@@ -127,9 +158,11 @@ class Learner:
             param_dtype = jnp.float64 if self._x64 else jnp.float32
             model = HybridNER(config, seed=options.seed, dtype=jnp.dtype(options.dtype), param_dtype=param_dtype)
             graphdef, self._like = nnx.split(model, nnx.Param)
-            self._step, self._predict = self._parallel.compile(
-                make_step(graphdef, options, self._parallel.axis_name), make_predict(graphdef)
-            )
+        compiled, axis_name = self._parallel.compile, self._parallel.axis_name
+        self._step = compiled(make_step(graphdef, options, axis_name), "state", 2)
+        self._predict = compiled(make_predict(graphdef), "rows")
+        self._gradients = compiled(make_gradients(graphdef, axis_name), "same", 1)
+        self._activations = compiled(make_activations(graphdef), "rows")
         self._steps_done = 0
 
     def init(self, weights: Weights) -> None:
@@ -141,7 +174,9 @@ class Learner:
         """One AdamW step on a global batch; does not wait for the device."""
         key = step_key(self.options.seed, self._steps_done)
         with self._precision():
-            self.state, metrics = self._step(self.state, self._arrays(batch), key, np.asarray(learning_rate, self._like_dtype))
+            self.state, metrics = self._step(
+                self.state, self._arrays(batch), key, np.asarray(learning_rate, self._like_dtype)
+            )
         self._steps_done += 1
         return metrics
 
@@ -149,6 +184,19 @@ class Learner:
         """Logits ``[rows, length, num_labels]`` on the device; does not wait for it."""
         with self._precision():
             return self._predict(self.state.params, self._arrays(batch))
+
+    def gradients(self, batch: Batch) -> tuple[float, Weights]:
+        """The mean loss of a global batch and its gradient, with the dropout of the step that comes next."""
+        with self._precision():
+            key = step_key(self.options.seed, self._steps_done)
+            metrics, grads = self._gradients(self.state.params, self._arrays(batch), key)
+        return float(metrics.loss_sum) / max(int(metrics.num_labels), 1), to_canonical(grads)
+
+    def activations(self, batch: Batch) -> dict[str, np.ndarray]:
+        """What comes out of each part of the model, ``[rows, length, …]``, in order, without dropout."""
+        with self._precision():
+            found = self._activations(self.state.params, self._arrays(batch))
+        return {name: self._parallel.gather(value) for name, value in found.items()}
 
     def gather(self, logits: Array) -> Float[np.ndarray, "rows length num_labels"]:
         """What :meth:`predict` gave, as numpy."""
@@ -174,9 +222,7 @@ class Learner:
     def restore(self, state: TrainingState) -> None:
         """Go on from ``state``."""
         with self._precision():
-            params, mu, nu = (
-                from_canonical(w, self._like) for w in (state.weights, state.exp_avg, state.exp_avg_sq)
-            )
+            params, mu, nu = (from_canonical(w, self._like) for w in (state.weights, state.exp_avg, state.exp_avg_sq))
             count = jnp.asarray(state.step, jnp.int32)
             self.state = self._parallel.replicate(State(params, optax.ScaleByAdamState(count, mu, nu)))
         self._steps_done = state.step

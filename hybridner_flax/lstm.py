@@ -18,9 +18,7 @@ States = Float[Array, "length batch hidden"]
 
 
 @jax.custom_vjp
-def lstm_scan(
-    gates_x: Gates, kernel: Float[Array, "hidden gates"], starts: Bool[Array, "length batch"]
-) -> States:
+def lstm_scan(gates_x: Gates, kernel: Float[Array, "hidden gates"], starts: Bool[Array, "length batch"]) -> States:
     """Run the LSTM from left to right.
 
     Args:
@@ -81,7 +79,8 @@ def _lstm_bwd(residuals: tuple[Array, ...], dhs: States) -> tuple[Gates, Array, 
         dh = dh + dh_out
         dc = dc + dh * o * (1 - tanh_c * tanh_c)
         dgate = jnp.concatenate(
-            (dc * g * i * (1 - i), dc * c_in * f * (1 - f), dc * i * (1 - g * g), dh * tanh_c * o * (1 - o)), axis=-1
+            (dc * g * i * (1 - i), dc * c_in * f * (1 - f), dc * i * (1 - g * g), dh * tanh_c * o * (1 - o)),
+            axis=-1,
         )
         dh_in = jnp.dot(dgate.astype(kernel.dtype), kernel.T, preferred_element_type=dtype)
         return (jnp.where(keep_t, dh_in, 0), jnp.where(keep_t, dc * f, 0)), dgate

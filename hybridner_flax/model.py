@@ -112,7 +112,11 @@ class TransformerEncoder(nnx.Module):
         self.config = config
         self.dtype = types["dtype"]
         self.embed_tokens = nnx.Embed(
-            config.vocab_size, config.hidden_size, embedding_init=nnx.initializers.zeros, rngs=nnx.Rngs(0), **types
+            config.vocab_size,
+            config.hidden_size,
+            embedding_init=nnx.initializers.zeros,
+            rngs=nnx.Rngs(0),
+            **types,
         )
         self.encoder = Encoder(config, **types)
 
@@ -124,7 +128,9 @@ class TransformerEncoder(nnx.Module):
     ) -> tuple[Hidden, list[tuple[str, Hidden]]]:
         embedded = jnp.take(self.embed_tokens.embedding[...], input_ids, axis=0).astype(self.dtype)
         # The pad row stays as it is: no gradient flows into it.
-        embedded = jnp.where((input_ids == self.config.pad_token_id)[..., None], jax.lax.stop_gradient(embedded), embedded)
+        embedded = jnp.where(
+            (input_ids == self.config.pad_token_id)[..., None], jax.lax.stop_gradient(embedded), embedded
+        )
         positions = sentence_positions(sentence_starts(attention_mask))
         table = jnp.asarray(position_table(self.config)[: input_ids.shape[1]], self.dtype)
         embedded = embedded + table[positions]
@@ -206,6 +212,4 @@ def _linear(in_features: int, out_features: int, **types: Any) -> nnx.Linear:
 
 
 def _layer_norm(hidden_size: int, **types: Any) -> nnx.LayerNorm:
-    return nnx.LayerNorm(
-        hidden_size, epsilon=LAYER_NORM_EPS, use_fast_variance=False, rngs=nnx.Rngs(0), **types
-    )
+    return nnx.LayerNorm(hidden_size, epsilon=LAYER_NORM_EPS, use_fast_variance=False, rngs=nnx.Rngs(0), **types)

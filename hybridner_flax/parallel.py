@@ -5,7 +5,7 @@ and sums over the batch are summed over devices before anything is divided.
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import jax
 import numpy as np
@@ -16,11 +16,12 @@ from hybridner.config import TrainingConfig
 from hybridner.errors import InputError
 
 AXIS = "data"
+Returns = Literal["state", "rows", "same"]
 Tree = Any
 
 
 class Parallel(Protocol):
-    """A way to run ``step(state, arrays, key, learning_rate)`` and ``predict(params, arrays)``.
+    """A way to run functions of (what is on every device, rows of a batch, small keys).
 
     Attributes:
         axis_name: name to sum over inside the step, or None where the compiler does it.
@@ -30,8 +31,15 @@ class Parallel(Protocol):
     axis_name: str | None
     num_devices: int
 
-    def compile(self, step: Callable[..., Any], predict: Callable[..., Any]) -> tuple[Callable[..., Any], ...]:
-        """Compile both; the step takes over its state's memory."""
+    def compile(self, function: Callable[..., Any], returns: Returns, num_keys: int = 0) -> Callable[..., Any]:
+        """Compile ``function(replicated, arrays, *keys)`` of ``num_keys`` keys.
+
+        Args:
+            function: what each device runs (Pmap) or what all run together.
+            returns: "state" for ``(state, metrics)``, where the memory of the state that goes in is taken over;
+                "rows" for arrays that are spread over the devices; "same" for what all devices agree on.
+            num_keys: how many small arguments follow, the same on every device.
+        """
         ...
 
     def replicate(self, tree: Tree) -> Tree:
@@ -60,8 +68,8 @@ class Jit:
     def __init__(self, device: jax.Device) -> None:
         self._device = device
 
-    def compile(self, step: Callable[..., Any], predict: Callable[..., Any]) -> tuple[Callable[..., Any], ...]:
-        return jax.jit(step, donate_argnums=0), jax.jit(predict)
+    def compile(self, function: Callable[..., Any], returns: Returns, num_keys: int = 0) -> Callable[..., Any]:
+        return jax.jit(function, donate_argnums=0 if returns == "state" else ())
 
     def replicate(self, tree: Tree) -> Tree:
         return jax.device_put(tree, self._device)
@@ -87,22 +95,20 @@ class Pmap:
         mesh = Mesh(np.array(devices), (AXIS,), axis_types=(AxisType.Auto,))
         self._sharding = NamedSharding(mesh, PartitionSpec(AXIS))
 
-    def compile(self, step: Callable[..., Any], predict: Callable[..., Any]) -> tuple[Callable[..., Any], ...]:
-        return (
-            jax.pmap(
-                step,
-                AXIS,
-                in_axes=(0, 0, None, None),
-                out_axes=(0, None),
-                devices=self._devices,
-                donate_argnums=0,
-            ),
-            jax.pmap(predict, AXIS, devices=self._devices),
+    def compile(self, function: Callable[..., Any], returns: Returns, num_keys: int = 0) -> Callable[..., Any]:
+        return jax.pmap(
+            function,
+            AXIS,
+            in_axes=(0, 0, *[None] * num_keys),
+            out_axes={"state": (0, None), "rows": 0, "same": None}[returns],
+            devices=self._devices,
+            donate_argnums=0 if returns == "state" else (),
         )
 
     def replicate(self, tree: Tree) -> Tree:
         return jax.device_put(
-            jax.tree.map(lambda x: np.broadcast_to(np.asarray(x), (self.num_devices, *x.shape)), tree), self._sharding
+            jax.tree.map(lambda x: np.broadcast_to(np.asarray(x), (self.num_devices, *x.shape)), tree),
+            self._sharding,
         )
 
     def unreplicate(self, tree: Tree) -> Tree:
@@ -126,16 +132,12 @@ class GlobalMesh:
         self._rows = NamedSharding(mesh, PartitionSpec(AXIS))
         self._everywhere = NamedSharding(mesh, PartitionSpec())
 
-    def compile(self, step: Callable[..., Any], predict: Callable[..., Any]) -> tuple[Callable[..., Any], ...]:
-        everywhere, rows = self._everywhere, self._rows
-        return (
-            jax.jit(
-                step,
-                donate_argnums=0,
-                in_shardings=(everywhere, rows, everywhere, everywhere),
-                out_shardings=everywhere,
-            ),
-            jax.jit(predict, in_shardings=(everywhere, rows), out_shardings=everywhere),
+    def compile(self, function: Callable[..., Any], returns: Returns, num_keys: int = 0) -> Callable[..., Any]:
+        return jax.jit(
+            function,
+            donate_argnums=0 if returns == "state" else (),
+            in_shardings=(self._everywhere, self._rows, *[self._everywhere] * num_keys),
+            out_shardings=self._everywhere,
         )
 
     def replicate(self, tree: Tree) -> Tree:
@@ -150,6 +152,13 @@ class GlobalMesh:
 
     def gather(self, array: Array) -> np.ndarray:
         return np.asarray(array.addressable_shards[0].data)
+
+
+def join(options: TrainingConfig) -> int:
+    """Join the other processes that were named, if any, and return this one's rank; call it before any other JAX."""
+    if options.coordinator is not None and not jax.distributed.is_initialized():
+        jax.distributed.initialize(options.coordinator, options.num_processes, options.process_id)
+    return jax.process_index()
 
 
 def choose(options: TrainingConfig) -> Parallel:

@@ -16,9 +16,7 @@ def to_canonical(params: Mapping[str, Tensor]) -> Weights:
 
 def from_canonical(weights: Mapping[str, np.ndarray], like: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Tensors with the names, types and devices of ``like`` and the values of canonical ``weights``."""
-    return {
-        name: torch.tensor(weights[name], dtype=param.dtype, device=param.device) for name, param in like.items()
-    }
+    return {name: torch.tensor(weights[name], dtype=param.dtype, device=param.device) for name, param in like.items()}
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, np.ndarray]) -> None:

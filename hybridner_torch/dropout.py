@@ -45,9 +45,7 @@ def keep_mask(
     size = math.prod(shape)
     first, second = site_key(stream.key, site)
     rows = stream.rows.astype(np.uint32)
-    lane_a, lane_b = (
-        torch.from_numpy(mix(rows + lane).view(np.int32)).to(device)[:, None] for lane in (first, second)
-    )
+    lane_a, lane_b = (torch.from_numpy(mix(rows + lane).view(np.int32)).to(device)[:, None] for lane in (first, second))
     words = torch.arange(-(-size // 4), dtype=torch.int32, device=device) + lane_a
     words = _mix_(_mix_(words).bitwise_xor_(lane_b))
     octets = words.view(torch.uint8)[:, :size]

@@ -40,6 +40,13 @@ def token_loss_sum(
 class Learner:
     """The PyTorch twin in training or in use; see :class:`hybridner.learner.Learner`."""
 
+    @staticmethod
+    def join(options: TrainingConfig) -> int:
+        """Join the other processes, if there are any, and return this one's rank."""
+        if options.coordinator is not None:
+            raise InputError("--coordinator is for Flax; start several PyTorch processes with torchrun")
+        return _processes()[0]
+
     def __init__(self, config: ModelConfig, options: TrainingConfig) -> None:
         self.config, self.options = config, options
         self._device = find_device(options.device)
@@ -65,6 +72,23 @@ class Learner:
 
     def step(self, batch: Batch, learning_rate: float) -> StepMetrics:
         """One AdamW step on a global batch; does not wait for the device."""
+        metrics = self._backward(batch)
+        if self.options.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self._parameters.values(), self.options.clip_norm)
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate
+        self._optimizer.step()
+        self._steps_done += 1
+        return metrics
+
+    def gradients(self, batch: Batch) -> tuple[float, Weights]:
+        """The mean loss of a global batch and its gradient, with the dropout of the step that comes next."""
+        metrics = self._backward(batch)
+        grads = {name: p.grad for name, p in self._parameters.items() if p.grad is not None}
+        return float(metrics.loss_sum) / max(int(metrics.num_labels), 1), to_canonical(grads)
+
+    def _backward(self, batch: Batch) -> StepMetrics:
+        """Leave the gradient of the global batch's mean loss in the parameters."""
         input_ids, attention_mask, labels = self._arrays(batch)
         num_rows = labels.shape[0]
         rows = np.arange(num_rows) + self.rank * num_rows
@@ -77,15 +101,16 @@ class Learner:
         # Divided by the number of the whole batch; DDP takes the mean over processes, so times their number.
         loss = token_loss_sum(logits, labels) / num_labels.clamp(min=1)
         (loss * self.world_size).backward()
-        if self.options.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self._parameters.values(), self.options.clip_norm)
-        for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate
-        self._optimizer.step()
-        self._steps_done += 1
         loss_sum = loss.detach() * num_labels
         self._all_reduce(loss_sum)
         return StepMetrics(loss_sum, num_labels)
+
+    def activations(self, batch: Batch) -> dict[str, np.ndarray]:
+        """What comes out of each part of the model, ``[rows, length, …]``, in order, without dropout."""
+        input_ids, attention_mask, _ = self._arrays(batch)
+        with torch.inference_mode(), self._precision():
+            found = self.model.activations(input_ids, attention_mask)
+        return {name: self.gather(value.float() if value.dtype == torch.bfloat16 else value) for name, value in found}
 
     def predict(self, batch: Batch) -> Tensor:
         """Logits ``[rows, length, num_labels]`` on the device; does not wait for it."""
@@ -163,7 +188,12 @@ def find_device(device: str) -> torch.device:
     Raises:
         InputError: there is none.
     """
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "tpu": False}
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "tpu": False,
+    }
     if device == "auto":
         device = "cuda" if there["cuda"] else "cpu"
     if not there[device]:

@@ -145,7 +145,7 @@ class LSTM(nn.Module):
     def forward(self, x: Hidden, starts: Bool[Tensor, "batch length"]) -> Hidden:
         time_first = x.transpose(0, 1)  # turned round before the projection makes it four times as wide
         gates_x = F.linear(time_first, self.linear_ih.weight, self.linear_ih.bias + self.linear_hh.bias)
-        hs = lstm_scan(gates_x, self.linear_hh.weight, starts.t())
+        hs = lstm_scan(gates_x, self.linear_hh.weight.to(gates_x.dtype), starts.t())
         return hs.transpose(0, 1).to(x.dtype)
 
 

@@ -51,7 +51,11 @@ class Batch:
 
 
 def build_batch(
-    encoded: Encoded, examples: Int[np.ndarray, "num_examples"], shape: Shape, packing: Packing, pad_token_id: int
+    encoded: Encoded,
+    examples: Int[np.ndarray, "num_examples"],
+    shape: Shape,
+    packing: Packing,
+    pad_token_id: int,
 ) -> Batch:
     """Copy ``examples`` to the places ``packing`` gives them in a batch of ``shape``."""
     input_ids = np.full(shape, pad_token_id, np.int32)
@@ -73,7 +77,14 @@ def epoch_order(num_examples: int, seed: int, epoch: int) -> Int[np.ndarray, "nu
 
 
 def training_batches(
-    encoded: Encoded, plan: ShapePlan, *, batch_size: int, seed: int, epoch: int, pad_token_id: int, start: int = 0
+    encoded: Encoded,
+    plan: ShapePlan,
+    *,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    pad_token_id: int,
+    start: int = 0,
 ) -> Iterator[Batch]:
     """The batches of an epoch from batch ``start`` on; each holds ``batch_size`` random sentences, packed."""
     order = epoch_order(len(encoded), seed, epoch)
@@ -99,7 +110,11 @@ def inference_batches(encoded: Encoded, *, pad_token_id: int, row_multiple: int 
 
 
 def _packed(
-    encoded: Encoded, examples: Int[np.ndarray, "num_examples"], length: int, pad_token_id: int, row_multiple: int
+    encoded: Encoded,
+    examples: Int[np.ndarray, "num_examples"],
+    length: int,
+    pad_token_id: int,
+    row_multiple: int,
 ) -> Iterator[Batch]:
     packing = pack(encoded.lengths[examples], length)
     many = -(-max(_FEW_ROWS, _INFERENCE_PIECES // length) // row_multiple) * row_multiple

@@ -107,7 +107,10 @@ class ShapePlan:
         return Shape(self._round(packing.num_rows), length), packing
 
     def _row_length(self, longest: int) -> int:
-        return next((length for length in self._ladder if length >= longest), row_lengths(longest, self._ladder[-1])[-1])
+        return next(
+            (length for length in self._ladder if length >= longest),
+            row_lengths(longest, self._ladder[-1])[-1],
+        )
 
     def _round(self, rows: int) -> int:
         return -(-rows // self._row_multiple) * self._row_multiple

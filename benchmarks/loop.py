@@ -1,0 +1,117 @@
+"""The baseline ``loop``: the original HybridNER's way of training, in plain PyTorch.
+
+64 random sentences padded to the longest, three projections, a recurrence that is a Python loop over the steps with
+the input projection inside, PyTorch's own dropout and AdamW, and the loss read at each step. It exists to be
+measured against: it takes the same canonical weights and, without dropout, computes the same numbers.
+"""
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hybridner.config import ModelConfig
+from hybridner.data.encoding import IGNORED, Encoded
+from hybridner.weights import position_table
+
+
+class Layer(nn.Module):
+    """A post-LN encoder layer."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        hidden = config.hidden_size
+        self.num_heads, self.rate = config.num_heads, config.dropout
+        self.self_attn = nn.ModuleDict(
+            {name: nn.Linear(hidden, hidden) for name in ("q_proj", "k_proj", "v_proj", "out_proj")}
+        )
+        self.self_attn_layer_norm = nn.LayerNorm(hidden)
+        self.fc1, self.fc2 = nn.Linear(hidden, 4 * hidden), nn.Linear(4 * hidden, hidden)
+        self.final_layer_norm = nn.LayerNorm(hidden)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Run the layer on ``x [batch, length, hidden]`` with a mask of 1 for pieces."""
+        batch, length, hidden = x.shape
+        d_head = hidden // self.num_heads
+        q, k, v = (
+            self.self_attn[name](x).view(batch, length, self.num_heads, d_head).transpose(1, 2)
+            for name in ("q_proj", "k_proj", "v_proj")
+        )
+        scores = (q * d_head**-0.5) @ k.transpose(2, 3)
+        scores = scores.masked_fill(mask[:, None, None] == 0, -math.inf)
+        context = F.dropout(scores.softmax(-1), self.rate, self.training) @ v
+        attended = self.self_attn["out_proj"](context.transpose(1, 2).reshape(batch, length, hidden))
+        x = self.self_attn_layer_norm(x + F.dropout(attended, self.rate, self.training))
+        inner = F.dropout(F.relu(self.fc1(x)), self.rate, self.training)
+        return self.final_layer_norm(x + F.dropout(self.fc2(inner), self.rate, self.training))
+
+
+class Encoder(nn.Module):
+    """LayerNorm of the embedding, then the layers."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.embedding_layer_norm = nn.LayerNorm(config.hidden_size)
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_encoder_layers))
+
+
+class LoopTagger(nn.Module):
+    """The tagger with stock parts; parameter names are the canonical ones."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        hidden = config.hidden_size
+        self.config = config
+        self.transformer_encoder = nn.ModuleDict(
+            {
+                "embed_tokens": nn.Embedding(config.vocab_size, hidden, padding_idx=config.pad_token_id),
+                "encoder": Encoder(config),
+            }
+        )
+        self.lstm = nn.ModuleDict({name: nn.Linear(hidden, 4 * hidden) for name in ("linear_ih", "linear_hh")})
+        self.classifier = nn.Linear(hidden, config.num_labels)
+        self.register_buffer("positions", torch.tensor(position_table(config), dtype=torch.float32), persistent=False)
+
+    def forward(self, input_ids: Tensor, mask: Tensor) -> Tensor:
+        """Logits ``[batch, length, num_labels]``."""
+        encoder = self.transformer_encoder["encoder"]
+        x = self.transformer_encoder["embed_tokens"](input_ids) + self.positions[: input_ids.shape[1]]
+        x = encoder.embedding_layer_norm(x)
+        for layer in encoder.layers:
+            x = layer(x, mask)
+        h = c = x.new_zeros(x.shape[0], x.shape[2])
+        outputs = []
+        for t in range(x.shape[1]):
+            gates = self.lstm["linear_ih"](x[:, t]) + self.lstm["linear_hh"](h)
+            i, f, g, o = gates.chunk(4, dim=-1)
+            c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+            h = o.sigmoid() * c.tanh()
+            outputs.append(h)
+        x = torch.stack(outputs, dim=1)
+        return self.classifier(F.dropout(x, self.config.dropout, self.training))
+
+
+def padded(encoded: Encoded, examples: np.ndarray, pad_token_id: int) -> tuple[Tensor, Tensor, Tensor]:
+    """``input_ids``, ``attention_mask`` and ``labels`` of a batch padded to its longest sentence."""
+    longest = int(encoded.lengths[examples].max())
+    input_ids = np.full((len(examples), longest), pad_token_id, np.int64)
+    mask, labels = np.zeros_like(input_ids), np.full_like(input_ids, IGNORED)
+    for row, example in enumerate(examples):
+        ids, label_ids = encoded.example(example)
+        input_ids[row, : len(ids)], labels[row, : len(ids)] = ids, label_ids
+        mask[row, : len(ids)] = 1
+    return torch.from_numpy(input_ids), torch.from_numpy(mask), torch.from_numpy(labels)
+
+
+def train_step(
+    model: LoopTagger, optimizer: torch.optim.Optimizer, input_ids: Tensor, mask: Tensor, labels: Tensor
+) -> float:
+    """One step as the original takes it; the loss is read at once."""
+    optimizer.zero_grad()
+    logits = model(input_ids, mask)
+    loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED)
+    loss.backward()
+    optimizer.step()
+    return loss.item()

@@ -1,0 +1,98 @@
+"""Options from a dataclass through tyro, with every mistake as one line."""
+
+import contextlib
+import dataclasses
+import io
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import tyro
+
+from hybridner.config import nearest
+from hybridner.errors import InputError
+
+Options = TypeVar("Options")
+
+USER_ERROR = 2
+INTERRUPTED = 130
+_BOX = "╭╮╰╯│─ \n"
+
+
+def parse(kind: type[Options], args: Sequence[str], prog: str, default: Options | None = None) -> Options:
+    """Options of ``kind`` from the command line.
+
+    Args:
+        kind: a dataclass whose docstring and field docstrings are the help.
+        args: what the user typed.
+        prog: the command's name in the help.
+        default: values of the options that were not typed.
+
+    Raises:
+        InputError: an option that does not exist (the message names the nearest) or a value that does not fit.
+        SystemExit: 0, after printing the help that was asked for.
+    """
+    fields = dataclasses.fields(kind)  # type: ignore[arg-type]
+    args = _spell_out_flags(args, [f.name for f in fields if f.type == (bool | None)])
+    more = {} if default is None else {"default": default}
+    printed = io.StringIO()
+    try:
+        if {"-h", "--help"} & set(args):
+            return tyro.cli(kind, prog=prog, args=args, **more)
+        with contextlib.redirect_stderr(printed), contextlib.redirect_stdout(printed):
+            options, unknown = tyro.cli(kind, prog=prog, args=args, return_unknown_args=True, **more)
+    except SystemExit as stop:
+        if stop.code == 0:
+            raise
+        raise InputError(_one_line(printed.getvalue())) from None
+    for arg in unknown:
+        if arg.startswith("-"):
+            names = [f"--{f.name.replace('_', '-')}" for f in fields]
+            raise InputError(f"unknown option {arg.split('=')[0]!r}{nearest(arg.split('=')[0], names)}")
+    if unknown:
+        raise InputError(f"unexpected argument {unknown[0]!r}; options begin with --")
+    return options
+
+
+def given_options(kind: type, args: Sequence[str]) -> set[str]:
+    """Names of the fields of ``kind`` that ``args`` set."""
+    names = {f.name for f in dataclasses.fields(kind)}
+    typed = {arg.split("=")[0].removeprefix("--").replace("-", "_") for arg in args if arg.startswith("--")}
+    return {name for name in names if name in typed or f"no_{name}" in typed}
+
+
+def guarded(command: Callable[[], Any]) -> int:
+    """Run a command; its exit code: 0, 2 for a user's mistake said in one line, 130 for Ctrl-C."""
+    try:
+        return int(command() or 0)
+    except InputError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _spell_out_flags(args: Sequence[str], names: list[str]) -> list[str]:
+    """Turn ``--lower-case`` and ``--no-lower-case`` of a flag with three values into what tyro reads."""
+    options = {f"--{name.replace('_', '-')}": name for name in names}
+    spelled: list[str] = []
+    for arg in args:
+        if arg in options:
+            spelled += [arg, "True"]
+        elif arg.replace("--no-", "--", 1) in options:
+            spelled += [arg.replace("--no-", "--", 1), "False"]
+        else:
+            spelled.append(arg)
+    return spelled
+
+
+def _one_line(printed: str) -> str:
+    """The message in a box that tyro drew: the text between its title and its first rule."""
+    lines = [line.strip(_BOX) for line in printed.splitlines()]
+    words: list[str] = []
+    for line in lines[1:]:
+        if not line and words:
+            break
+        words.append(line)
+    return " ".join(" ".join(words).split()) or "the command line cannot be read"

@@ -1,0 +1,117 @@
+"""Labelled files as users have them: columns, TSV and JSONL, read a sentence at a time."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hybridner.data.corpus import Sentence
+from hybridner.data.schemes import check_tag
+from hybridner.errors import InputError
+
+SUFFIXES = (".txt", ".conll", ".tsv", ".jsonl", ".iob2")
+_DOCUMENT = "-DOCSTART-"
+_WORDS, _TAGS = ("words", "tokens"), ("tags", "ner_tags", "labels")
+
+
+def read_sentences(path: Path, labelled: bool = True) -> Iterator[Sentence]:
+    """The sentences of a file with their tags as they stand there.
+
+    Columns are split on spaces and TABs, or on TAB alone if the file's first row holds one; the word is the first and
+    the tag the last. Blank lines end sentences, ``-DOCSTART-`` rows begin documents. A ``.jsonl`` file holds a
+    sentence a line: ``{"words": [...], "tags": [...]}``, and "document" if it has any.
+
+    Args:
+        path: the file.
+        labelled: whether tags are required; without, a word alone in its row will do.
+
+    Raises:
+        InputError: the file cannot be read or breaks its format; the message names file and line.
+    """
+    return (_jsonl if path.suffix == ".jsonl" else _columns)(path, labelled)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Numbered lines; only LF and CRLF end one, so that rare separators inside a word survive."""
+    try:
+        with path.open("rb") as file:
+            for number, raw in enumerate(file, 1):
+                try:
+                    line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+                except UnicodeDecodeError as error:
+                    raise InputError(
+                        f"{path}:{number}: not UTF-8 (byte {error.start}); save the file as UTF-8"
+                    ) from error
+                yield number, line.rstrip("\r\n")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _columns(path: Path, labelled: bool) -> Iterator[Sentence]:
+    words: list[str] = []
+    tags: list[str] = []
+    document, first, tab = 0, 1, None
+    seen = False
+    for number, line in _lines(path):
+        if not line.strip(" \t"):
+            if words:
+                yield Sentence(tuple(words), tuple(tags) if labelled else None, document, first)
+                seen, words, tags = True, [], []
+            continue
+        if tab is None:
+            tab = "\t" in line
+        row = line.split("\t") if tab else [field for field in line.replace("\t", " ").split(" ") if field]
+        if row[0] == _DOCUMENT:
+            if words:
+                yield Sentence(tuple(words), tuple(tags) if labelled else None, document, first)
+                seen, words, tags = True, [], []
+            document, seen = document + seen, False
+            continue
+        if len(row) < (2 if labelled else 1) or not row[0]:
+            raise InputError(
+                f"{path}:{number}: a row of {len(row)} column{'s' * (len(row) != 1)} ({line!r}); expected a word "
+                f"first and its tag last, split by {'TABs' if tab else 'white space'}"
+            )
+        if not words:
+            first = number
+        words.append(row[0])
+        if labelled:
+            check_tag(row[-1].strip(), f"{path}:{number}")
+            tags.append(row[-1].strip())
+    if words:
+        yield Sentence(tuple(words), tuple(tags) if labelled else None, document, first)
+
+
+def _jsonl(path: Path, labelled: bool) -> Iterator[Sentence]:
+    documents: dict[str, int] = {}
+    for number, line in _lines(path):
+        if not line.strip():
+            continue
+        where = f"{path}:{number}"
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{where}: not JSON ({error}); expected one object a line") from error
+        if not isinstance(record, dict):
+            raise InputError(f"{where}: expected an object with 'words' and 'tags'")
+        words = _strings(record, _WORDS, where)
+        if not words:
+            raise InputError(f"{where}: a sentence of 0 words; take the line out")
+        tags = _strings(record, _TAGS, where) if labelled else None
+        if tags is not None and len(tags) != len(words):
+            raise InputError(f"{where}: {len(words)} words and {len(tags)} tags; expected as many of each")
+        for tag in tags or ():
+            check_tag(tag, where)
+        key = json.dumps(record.get("document"))
+        document = documents.setdefault(key, len(documents))
+        yield Sentence(words, tags, document, number)
+
+
+def _strings(record: dict[str, Any], names: tuple[str, ...], where: str) -> tuple[str, ...]:
+    for name in names:
+        if name in record:
+            value = record[name]
+            if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+                raise InputError(f"{where}: {name!r} is not a list of strings")
+            return tuple(value)
+    raise InputError(f"{where}: no {' or '.join(map(repr, names))}; there are {', '.join(map(repr, record)) or 'none'}")

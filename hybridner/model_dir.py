@@ -1,0 +1,218 @@
+"""What a saved model is on disk: ``config.json``, ``tokenizer.json``, the weights and a card.
+
+The weights are canonical, in ``model.safetensors``, which either twin opens with one framework installed; or, for
+plain Flax code, in the Orbax folder ``model.orbax``. Nothing in the folder holds a time, so the same run twice
+writes the same bytes.
+"""
+
+import dataclasses
+import json
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from hybridner.config import ModelConfig
+from hybridner.data.labels import check_labels
+from hybridner.data.tokenizer import WordTokenizer, load_tokenizer
+from hybridner.errors import InputError
+from hybridner.weights import Weights, check_weights, num_parameters
+
+FORMAT_VERSION = 1
+_SAFETENSORS, _ORBAX = "model.safetensors", "model.orbax"
+Form = Literal["torch", "flax"]
+
+
+@dataclass(frozen=True, slots=True)
+class SavedModel:
+    """A model with all that is needed to use it.
+
+    Attributes:
+        config: sizes and parts.
+        labels: names of the classes, in the order of the logits.
+        tokenizer: words to pieces; None if the source had none.
+        weights: canonical, float32 or float64.
+        provenance: where it came from: data, seed, step, scores, versions.
+        where: what it was read from, for messages.
+    """
+
+    config: ModelConfig
+    labels: tuple[str, ...]
+    tokenizer: WordTokenizer | None
+    weights: Weights
+    provenance: dict[str, Any] = field(default_factory=dict)
+    where: str = "model"
+
+
+def save_model(folder: Path, model: SavedModel, form: Form = "torch") -> None:
+    """Write a model folder, whole or not at all; one that is there is replaced.
+
+    Args:
+        folder: where to.
+        model: what to save.
+        form: weights in ``model.safetensors`` ("torch") or in Orbax form ("flax").
+    """
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    if form == "flax":
+        from hybridner.twins import checkpoint_module
+
+        checkpoint_module("flax").save_weights(partial / _ORBAX, model.weights)
+    else:
+        save_file(model.weights, partial / _SAFETENSORS)
+    if model.tokenizer is not None:
+        model.tokenizer.save(partial / "tokenizer.json")
+    header = {
+        "format": "hybridner",
+        "format_version": FORMAT_VERSION,
+        "model": dataclasses.asdict(model.config),
+        "labels": list(model.labels),
+        "provenance": model.provenance,
+    }
+    (partial / "config.json").write_text(json.dumps(header, indent=2) + "\n", encoding="utf-8")
+    (partial / "README.md").write_text(_card(model), encoding="utf-8")
+    replace_folder(partial, folder)
+
+
+def replace_folder(partial: Path, folder: Path) -> None:
+    """Put ``partial`` in the place of ``folder``; a reader sees one or the other."""
+    old = folder.with_name(f"{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    partial.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def find_model(source: str | Path) -> Path:
+    """The model folder that ``source``, a run or a model folder, means.
+
+    Raises:
+        InputError: there is none.
+    """
+    path = Path(source)
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder; give a run, a model folder or a .pth file")
+    if path.is_file():
+        raise InputError(f"{path}: a file; expected a run or a model folder")
+    for folder in (path / "best", path, path / "best.old"):  # the last: stopped between two renames
+        if (folder / "config.json").is_file():
+            return folder
+    if (path / "config.toml").is_file():
+        raise InputError(f"{path}: a run without a saved model yet; its first epoch has not ended")
+    raise InputError(f"{path}: neither a run nor a model folder (no config.json in it)")
+
+
+def open_model(source: str | Path) -> SavedModel:
+    """Read a run's best model or a model folder.
+
+    Raises:
+        InputError: a file is missing or damaged, or its parts do not belong together; the message names it.
+    """
+    folder = find_model(source)
+    where = folder / "config.json"
+    header = _read_json(where)
+    if header.get("format") != "hybridner" or header.get("format_version") != FORMAT_VERSION:
+        raise InputError(f"{where}: not a model folder of format version {FORMAT_VERSION}")
+    config = _model_config(header.get("model"), where)
+    labels = header.get("labels")
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise InputError(f"{where}: 'labels' is not a list of strings")
+    check_labels(labels, str(where))
+    if len(labels) != config.num_labels:
+        raise InputError(f"{where}: {len(labels)} labels for num_labels {config.num_labels}")
+    tokenizer = None
+    if (folder / "tokenizer.json").is_file():
+        tokenizer = load_tokenizer(str(folder / "tokenizer.json"))
+        if tokenizer.vocab_size > config.vocab_size:
+            raise InputError(
+                f"{folder}/tokenizer.json: {tokenizer.vocab_size} pieces for vocab_size {config.vocab_size}"
+            )
+    weights = _read_weights(folder)
+    check_weights(config, weights, str(folder), ("float32", "float64"))
+    provenance = header.get("provenance")
+    return SavedModel(
+        config,
+        tuple(labels),
+        tokenizer,
+        weights,
+        provenance if isinstance(provenance, dict) else {},
+        str(folder),
+    )
+
+
+def _read_weights(folder: Path) -> Weights:
+    if (folder / _SAFETENSORS).is_file():
+        try:
+            return load_file(folder / _SAFETENSORS)
+        except (OSError, ValueError, SafetensorError) as error:
+            raise InputError(f"{folder / _SAFETENSORS}: cannot be read ({error})") from error
+    if (folder / _ORBAX).is_dir():
+        from hybridner.twins import checkpoint_module, installed
+
+        if "flax" not in installed():
+            raise InputError(
+                f"{folder}: weights in Orbax form need Flax; pip install 'hybridner[flax]', "
+                "or convert the model with --to torch where Flax is"
+            )
+        return checkpoint_module("flax").read_weights(folder / _ORBAX)
+    raise InputError(f"{folder}: no weights (neither {_SAFETENSORS} nor {_ORBAX})")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: expected a JSON object")
+    return value
+
+
+def _model_config(values: Any, where: Path) -> ModelConfig:
+    if not isinstance(values, dict):
+        raise InputError(f"{where}: 'model' is missing or not an object")
+    types = {f.name: f.type for f in dataclasses.fields(ModelConfig)}
+    for name, value in values.items():
+        if name not in types:
+            raise InputError(f"{where}: unknown key 'model.{name}'")
+        fits = isinstance(value, types[name]) and (types[name] is bool or not isinstance(value, bool))
+        if not fits and not (types[name] is float and type(value) is int):
+            raise InputError(f"{where}: 'model.{name}' is {value!r}, expected {types[name].__name__}")
+    for name in types:
+        if name not in values:
+            raise InputError(f"{where}: key 'model.{name}' is missing")
+    try:
+        return ModelConfig(**values)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+
+
+def _card(model: SavedModel) -> str:
+    about = model.provenance
+    lines = [
+        "# A HybridNER model",
+        "",
+        f"A Transformer encoder{' with an LSTM' if model.config.use_lstm else ''}, "
+        f"{num_parameters(model.config):,} parameters, that tags named entities: "
+        f"{', '.join(dict.fromkeys(label[2:] for label in model.labels if label != 'O')) or 'none'}.",
+        "",
+        "```python",
+        "import hybridner",
+        "tagger = hybridner.load('PATH/OF/THIS/FOLDER')  # backend='flax' or 'torch'",
+        "tagger.tag('Angela Merkel visited Tallinn.')",
+        "```",
+        "",
+    ]
+    lines += [f"- {name}: {value}" for name, value in about.items() if not isinstance(value, dict)]
+    if isinstance(about.get("valid"), dict):
+        scores = about["valid"]
+        lines.append(
+            f"- F1 on valid: {scores['f1']:.4f} ({scores['correct']} of {scores['predicted']} predicted and "
+            f"{scores['gold']} gold entities are correct; micro average as conlleval counts)"
+        )
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,148 @@
+"""What a training run is on disk: its options, its metrics and the folders of its models and checkpoints."""
+
+import dataclasses
+import json
+import shutil
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hybridner.config import TrainingConfig, training_config
+from hybridner.errors import InputError
+from hybridner.twins import Backend
+
+# What may differ when a run goes on: it decides how long or where the run goes, not what comes out.
+_FREE_TO_CHANGE = {"resume", "overwrite", "output", "coordinator", "num_processes", "process_id"}
+_MAY_GROW = ("epochs", "max_steps")
+_WHERE_IT_RUNS = {"device", "parallel"}
+
+
+class RunDir:
+    """Paths of a run: ``config.toml``, ``metrics.jsonl``, ``curves.png``, ``tokenizer.json``, and folders."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.config = folder / "config.toml"
+        self.metrics = folder / "metrics.jsonl"
+        self.curves = folder / "curves.png"
+        self.tokenizer = folder / "tokenizer.json"
+        self.best = folder / "best"
+        self.checkpoints = folder / "checkpoints"
+        self.tensorboard = folder / "tensorboard"
+
+    def holds_run(self) -> bool:
+        """Whether a run was begun here."""
+        return self.config.exists()
+
+    def create(self, options: TrainingConfig, backend: Backend) -> None:
+        """Make the folder anew and write the options that repeat the run.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        import tomli_w
+
+        try:
+            for old in (self.best, self.checkpoints, self.tensorboard):
+                shutil.rmtree(old, ignore_errors=True)
+            for old in (self.metrics, self.curves, self.tokenizer):
+                old.unlink(missing_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.config.write_text(tomli_w.dumps({"backend": backend, **options_as_dict(options)}), encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"{self.folder}: the run's folder cannot be written ({error.strerror})") from error
+
+    def read_options(self) -> tuple[TrainingConfig, str]:
+        """The run's options and backend, from ``config.toml``.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        try:
+            values = tomllib.loads(self.config.read_text(encoding="utf-8"))
+            return options_from_dict(values), values["backend"]
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise InputError(f"{self.config}: cannot be read ({error})") from error
+
+    def append(self, record: dict[str, Any]) -> None:
+        """Add a line to ``metrics.jsonl``."""
+        with self.metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """The lines of ``metrics.jsonl``."""
+        if self.metrics.exists():
+            with self.metrics.open(encoding="utf-8") as file:
+                yield from map(json.loads, file)
+
+
+def options_as_dict(options: TrainingConfig) -> dict[str, Any]:
+    """Options as plain values that a file or a checkpoint can hold; what is None is left out."""
+    values = {name: value for name, value in dataclasses.asdict(options).items() if value is not None}
+    for name in ("resume", "overwrite", "output"):
+        values.pop(name, None)
+    return values
+
+
+def options_from_dict(values: dict[str, Any]) -> TrainingConfig:
+    """The inverse of :func:`options_as_dict`."""
+    values = {name: value for name, value in values.items() if name != "backend"}
+    return training_config(values.pop("preset", None), **values)
+
+
+def choose_folder(options: TrainingConfig, backend: Backend) -> RunDir:
+    """The run's folder: the one that was named, or the next free default.
+
+    Raises:
+        InputError: the named one holds a run, and neither ``resume`` nor ``overwrite`` was given; or it holds
+            something else.
+    """
+    if options.output is not None:
+        run = RunDir(options.output)
+        if run.folder.exists() and not run.folder.is_dir():
+            raise InputError(f"{run.folder}: a file stands where the run's folder should be; choose another --output")
+        if run.holds_run() and not (options.resume or options.overwrite):
+            raise InputError(f"{run.folder}: already holds a run; go on with --resume, or replace it with --overwrite")
+        if not run.holds_run() and run.folder.is_dir() and any(run.folder.iterdir()):
+            raise InputError(f"{run.folder}: not empty and not a run; choose another --output")
+        return run
+    base = Path("runs") / f"{Path(options.data).name}-{options.preset}-{backend}"
+    taken = [base] + [base.with_name(f"{base.name}-{n}") for n in range(2, 10_000)]
+    free = next(i for i, folder in enumerate(taken) if not folder.exists())
+    if options.resume or options.overwrite:  # the newest that is there
+        return RunDir(taken[max(0, free - 1)])
+    return RunDir(taken[free])
+
+
+def merge_resumed(run: RunDir, given: TrainingConfig, explicit: set[str]) -> tuple[TrainingConfig, list[str]]:
+    """Options of a resumed run: the folder's, changed only where that cannot alter results.
+
+    Args:
+        run: the run that goes on.
+        given: options of this call.
+        explicit: names of the options the user typed.
+
+    Returns:
+        The options, and sentences for the user about what is no longer bitwise the same.
+
+    Raises:
+        InputError: an option that alters results was given another value.
+    """
+    saved, _ = run.read_options()
+    changes: dict[str, Any] = {name: getattr(given, name) for name in _FREE_TO_CHANGE}
+    notes = []
+    for name in sorted(explicit - _FREE_TO_CHANGE):
+        old, new = getattr(saved, name), getattr(given, name)
+        if new == old or name == "preset":
+            continue
+        grown = name in _MAY_GROW and (new is None or (old is not None and new > old))
+        if not grown and name not in _WHERE_IT_RUNS:
+            raise InputError(
+                f"{run.folder}: --{name.replace('_', '-')} was {old} in this run and cannot become {new} on --resume; "
+                "leave it out, or start a new run"
+            )
+        if name in _WHERE_IT_RUNS:
+            notes.append(f"{name} was {old}, now {new}: numbers agree up to rounding, no longer bit for bit")
+        changes[name] = new
+    return dataclasses.replace(saved, **changes), notes

@@ -1,0 +1,172 @@
+"""Raw text to sentences and words, with offsets: ``text[start:end]`` is the word, on any Unicode.
+
+Words are cut as CoNLL-2003 cuts them. Every character that is not blank stands in exactly one word and one
+sentence; blank are white space, control characters, bidirectional controls, the zero-width space and the byte
+order mark. Time grows in proportion to the text, whatever it holds.
+"""
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple, get_args
+
+import regex
+
+from hybridner.errors import InputError
+
+SentenceMode = Literal["auto", "line", "none"]
+
+
+class Word(NamedTuple):
+    """A word and where it stands: characters ``start`` to ``end`` (exclusive) of the text it was cut from."""
+
+    text: str
+    start: int
+    end: int
+
+
+_BLANK = r"[\s\p{Cc}\p{Bidi_Control}\u200b\ufeff]"
+_INK = r"[^\s\p{Cc}\p{Bidi_Control}\u200b\ufeff]"
+# No white space between words tells where one ends, so there a character is a word.
+_UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
+_LETTER = rf"[\p{{L}}--{_UNSPACED}]"
+_ALNUM = rf"[[\p{{L}}\p{{N}}\p{{Pc}}]--{_UNSPACED}]"
+# Marks, soft hyphen, zero-width joiners: they belong to the character before them.
+_EXTEND = r"[\p{M}\u00ad\u200c\u200d]"
+_INSIDE = rf"[{_ALNUM}{_EXTEND}]"
+_NOT_AT_END = rf"(?!\.)(?!(?:{_BLANK}|[\p{{Pe}}\p{{Pf}}\"'])*+\Z)"
+_TITLES = (
+    "Adm|Aug|Ave|Bros|Calif|Capt|Co|Col|Conn|Corp|Cpl|Dec|Dept|Dr|Feb|Fla|Ft|Gen|Gov|Hon|Inc|Jan|Jr|Jul|Jun|"
+    "Lt|Ltd|Maj|Mar|Mass|Messrs|Mr|Mrs|Ms|Mt|Nov|Oct|Prof|Rep|Rev|Sen|Sep|Sept|Sgt|Sr|St|Ste|approx|etc|vol|vs"
+)
+
+_ACRONYM = rf"{_LETTER}\p{{M}}*+(?:\.{_LETTER}\p{{M}}*+)+(?!{_INSIDE})\.?"
+_ABBREVIATION = rf"(?:{_TITLES}|No(?=\.\s?\p{{Nd}})|\p{{Lu}}\p{{M}}*+)\.{_NOT_AT_END}"
+_PIECE = rf"(?:{_ACRONYM}|{_ABBREVIATION}|{_ALNUM}{_INSIDE}*+)"
+_JOINER = (
+    rf"(?:[-‐‑](?={_ALNUM})"
+    r"|(?<=\p{N}\p{M}?)[.,:/٫٬](?=\p{N})"
+    rf"|(?<={_INSIDE})['’&·״׳](?={_LETTER})"
+    r'|(?<=\p{Hebrew})"(?=\p{Hebrew}))'
+)
+# A sentence's last full stop, comma or bracket is not the address's.
+_REST_OF_URL = rf"[{_INK}--[<>\"]]*[{_INK}--[\p{{P}}<>--[/_%&\#]]]"
+_HOST_LABEL = r"[\p{L}\p{N}-]{1,63}+"
+_HOST = (
+    rf"(?:{_HOST_LABEL}\.){{1,8}}"
+    rf"(?:(?:com|org|net|edu|gov|info|biz)(?:\.[a-z]{{2}})?|(?:co|ac)\.[a-z]{{2}})(?![{_INSIDE}-])"
+)
+_WORDS = regex.compile(
+    rf"""
+      \A\p{{Nd}}{{1,2}}\.(?={_BLANK}|\Z)                                  # "2." opens an item of a list
+    | (?i:https?://|ftp://|www\.){_REST_OF_URL}
+    | [\p{{L}}\p{{N}}._%+-]{{1,64}}+@{_HOST_LABEL}(?:\.{_HOST_LABEL}){{1,8}}
+    | {_HOST}(?:[:/]{_REST_OF_URL})?
+    | \.{{2,}}+ | -{{2,}}+ | \*{{2,}}+ | ={{2,}}+
+    | \p{{Lu}}{{1,3}}+(?=\p{{Sc}})\p{{Sc}}                              # US$, C$
+    | (?i:['’](?:s|m|d|re|ve|ll))(?!{_INSIDE})
+    | (?P<word>(?:\+(?=\p{{N}})|(?<!{_INSIDE})\.(?=\p{{N}}))?{_PIECE}(?:{_JOINER}{_PIECE})*+)
+    | (?:\p{{RI}}{{2}}|{_INK})                                          # a symbol, with what modifies it
+      (?:{_EXTEND}|[\U0001F3FB-\U0001F3FF\U000E0020-\U000E007F]|(?<=\u200d)\p{{Extended_Pictographic}})*+
+    """,
+    regex.VERBOSE | regex.VERSION1,
+)
+_CLITIC = regex.compile(r"(?:n['’]t|['’](?:s|m|d|re|ve|ll))\Z", regex.IGNORECASE)
+_LONGEST_CLITIC = 3
+
+_NEWLINE = r"(?>\r\n|[\n\r\v\f\x85\u2028\u2029])"
+_PARAGRAPH_BREAK = regex.compile(rf"{_NEWLINE}{_BLANK}*{_NEWLINE}|\u2029")
+_LINE_BREAK = regex.compile(_NEWLINE)
+_TRIMMED = regex.compile(rf"{_INK}(?:.*{_INK})?", regex.DOTALL)
+# sentencex 1.0.32 takes no lone surrogate, panics on a space of several bytes after an initial, and misses an
+# abbreviation after a byte order mark.
+_SURROGATE = regex.compile(r"\p{Cs}")
+_RARE_BLANK = regex.compile(rf"[{_BLANK}--\n]", regex.VERSION1)
+# Its time grows with the square of what it is handed at once, and a stray quotation mark binds all of it together.
+_CHUNK = 2048
+
+
+def split_words(text: str, offset: int = 0) -> list[Word]:
+    """Cut a sentence into words as CoNLL-2003 does, with offsets.
+
+    Punctuation, currency and percent signs stand apart, and so do English clitics ("Germany's" → "Germany",
+    "'s"; "don't" → "do", "n't"). One word are: compounds with hyphens ("German-born", "U.S.-led"), numbers,
+    scores and dates ("1,000", "22-7", "1996-08-22", "1/2", "+31"), names with an inner apostrophe or ampersand
+    ("O'Brien", "S&P"), acronyms with their last full stop ("U.S."), initials and common abbreviations that do
+    not end the sentence ("St. Louis"), addresses (URL, host, e-mail), runs of full stops, hyphens, asterisks
+    or equals signs, and emoji sequences. Where a script puts no space between words (Han, Kana, Thai, Lao,
+    Khmer, Myanmar), each character with its marks is a word.
+
+    Args:
+        text: one sentence; any string, lone surrogates included.
+        offset: where ``text`` starts in the text that the offsets shall count in.
+
+    Returns:
+        Words in order; ``text[word.start - offset : word.end - offset] == word.text``. Blank text has none.
+    """
+    words: list[Word] = []
+    for match in _WORDS.finditer(text):
+        start, end = match.span()
+        cuts = [end]
+        if match["word"]:
+            while clitic := _CLITIC.search(text, max(start + 1, cuts[-1] - _LONGEST_CLITIC), cuts[-1]):
+                cuts.append(clitic.start())
+        for cut in reversed(cuts):
+            words.append(Word(text[start:cut], offset + start, offset + cut))
+            start = cut
+    return words
+
+
+def split_sentences(text: str, mode: SentenceMode = "auto") -> list[tuple[int, int]]:
+    """Spans of the sentences of a text.
+
+    Args:
+        text: any string; any of Unicode's line ends, CR LF among them.
+        mode: "auto" ends a sentence at a blank line and where the library ``sentencex`` sees its end; "line"
+            takes each line, and "none" the whole text, for one sentence.
+
+    Returns:
+        ``(start, end)`` in characters, end exclusive, in order and without overlap. A span starts and ends
+        with a character that is not blank, and only blank ones lie outside all spans: blank text has none.
+
+    Raises:
+        InputError: a mode that does not exist.
+    """
+    if mode == "auto":
+        spans = _sentences(text)
+    elif mode == "line":
+        spans = _between(_LINE_BREAK, text)
+    elif mode == "none":
+        spans = iter([(0, len(text))])
+    else:
+        raise InputError(f"unknown sentence mode {mode!r}; there are {', '.join(get_args(SentenceMode))}")
+    trimmed = (_TRIMMED.search(text, start, end) for start, end in spans)
+    return [match.span() for match in trimmed if match]
+
+
+def _between(separator: "regex.Pattern[str]", text: str) -> Iterator[tuple[int, int]]:
+    start = 0
+    for match in separator.finditer(text):
+        yield start, match.start()
+        start = match.end()
+    yield start, len(text)
+
+
+def _sentences(text: str) -> Iterator[tuple[int, int]]:
+    from sentencex import get_sentence_boundaries
+
+    plain = _RARE_BLANK.sub(" ", _SURROGATE.sub("\ufffd", text))
+    for start, stop in _between(_PARAGRAPH_BREAK, text):
+        at = start
+        while at < stop:
+            chunk = plain[at : min(stop, at + _CHUNK)]
+            ends = [at + boundary["end_index"] for boundary in get_sentence_boundaries("en", chunk)]
+            chunk_stop = at + len(chunk)
+            if chunk_stop == stop:
+                ends = [end for end in ends if end < stop] + [stop]
+                at = stop
+            else:
+                # The last sentence may go on after the chunk: the next chunk starts with it, unless it is as long.
+                ends = [end for end in ends if end < chunk_stop]
+                at = ends[-1] if ends else chunk_stop
+            for end in ends:
+                yield start, end
+                start = end
