@@ -200,7 +200,7 @@ def preset_for(data: str) -> PresetName:
     return "tiny" if data == "sample" else "original"
 
 
-def training_config(preset: PresetName | None = None, **values: Any) -> TrainingConfig:
+def training_config(preset: str | None = None, **values: Any) -> TrainingConfig:
     """A training config from a preset and the values that differ from it.
 
     Raises:

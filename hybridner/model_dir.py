@@ -10,7 +10,7 @@ import json
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
 
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
@@ -176,12 +176,12 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _model_config(values: Any, where: Path) -> ModelConfig:
     if not isinstance(values, dict):
         raise InputError(f"{where}: 'model' is missing or not an object")
-    types = {f.name: f.type for f in dataclasses.fields(ModelConfig)}
+    types = get_type_hints(ModelConfig)
     for name, value in values.items():
         if name not in types:
             raise InputError(f"{where}: unknown key 'model.{name}'")
-        fits = isinstance(value, types[name]) and (types[name] is bool or not isinstance(value, bool))
-        if not fits and not (types[name] is float and type(value) is int):
+        fits = type(value) is types[name] or (types[name] is float and type(value) is int)
+        if not fits:
             raise InputError(f"{where}: 'model.{name}' is {value!r}, expected {types[name].__name__}")
     for name in types:
         if name not in values:

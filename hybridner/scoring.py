@@ -60,12 +60,13 @@ class Scores:
 
     def table(self) -> str:
         """A table for people."""
-        lines = [f"{'':10} {'precision':>9} {'recall':>7} {'F1':>7} {'correct':>8} {'predicted':>9} {'gold':>6}"]
+        width = max(10, *map(len, self.by_type)) if self.by_type else 10
+        lines = [f"{'':{width}} {'precision':>9} {'recall':>7} {'F1':>7} {'correct':>8} {'predicted':>9} {'gold':>7}"]
         micro = TypeScores(self.precision, self.recall, self.f1, self.correct, self.predicted, self.gold)
         for name, one in [*self.by_type.items(), ("micro", micro)]:
             lines.append(
-                f"{name:10} {one.precision:9.4f} {one.recall:7.4f} {one.f1:7.4f} "
-                f"{one.correct:8,} {one.predicted:9,} {one.gold:6,}"
+                f"{name:{width}} {one.precision:9.4f} {one.recall:7.4f} {one.f1:7.4f} "
+                f"{one.correct:8,} {one.predicted:9,} {one.gold:7,}"
             )
         lines.append(
             f"strict F1 {self.strict_f1:.4f}, token accuracy {self.token_accuracy:.4f}, "
@@ -105,8 +106,12 @@ def score(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> 
         strict_f1 = _plain(strict_scores(gold_lists, predicted_lists, average="micro", scheme=IOB2, zero_division=0)[2])
         columns = precision_recall_fscore_support(gold_lists, predicted_lists, average=None, zero_division=0)
         for i, name in enumerate(types):
-            counts = (sum(span[1] == name for span in s) for s in (correct_spans, predicted_spans, gold_spans))
-            by_type[name] = TypeScores(*(float(column[i]) for column in columns[:3]), *counts)
+            correct, predicted_count, gold_count = (
+                sum(span[1] == name for span in spans) for spans in (correct_spans, predicted_spans, gold_spans)
+            )
+            by_type[name] = TypeScores(
+                float(columns[0][i]), float(columns[1][i]), float(columns[2][i]), correct, predicted_count, gold_count
+            )
     words = sum(map(len, gold))
     right = sum(a == b for one, other in zip(gold, predicted, strict=True) for a, b in zip(one, other, strict=True))
     return Scores(

@@ -163,6 +163,7 @@ class Learner:
         self._predict = compiled(make_predict(graphdef), "rows")
         self._gradients = compiled(make_gradients(graphdef, axis_name), "same", 1)
         self._activations = compiled(make_activations(graphdef), "rows")
+        self.state: State
         self._steps_done = 0
 
     def init(self, weights: Weights) -> None:

@@ -54,7 +54,7 @@ class SelfAttention(nnx.Module):
         # One matmul for the three projections is faster than three.
         projections = (self.q_proj, self.k_proj, self.v_proj)
         kernel = jnp.concatenate([p.kernel[...] for p in projections], axis=1).astype(x.dtype)
-        bias = jnp.concatenate([p.bias[...] for p in projections]).astype(x.dtype)
+        bias = jnp.concatenate([_bias(p) for p in projections]).astype(x.dtype)
         qkv = (x @ kernel + bias).reshape(batch, length, 3, self.num_heads, d_head)
         q, k, v = qkv[:, :, 0] * jnp.asarray(d_head**-0.5, x.dtype), qkv[:, :, 1], qkv[:, :, 2]
         scores = jnp.einsum("bqhd,bkhd->bhqk", q, k)
@@ -146,7 +146,7 @@ class LSTM(nnx.Module):
 
     def __call__(self, x: Hidden, starts: Bool[Array, "batch length"]) -> Hidden:
         time_first = jnp.swapaxes(x, 0, 1)  # turned round before the projection makes it four times as wide
-        gates_x = self.linear_ih(time_first) + self.linear_hh.bias[...].astype(x.dtype)
+        gates_x = self.linear_ih(time_first) + _bias(self.linear_hh).astype(x.dtype)
         hs = lstm_scan(gates_x, self.linear_hh.kernel[...].astype(x.dtype), starts.T)
         return jnp.swapaxes(hs, 0, 1).astype(x.dtype)
 
@@ -213,3 +213,8 @@ def _linear(in_features: int, out_features: int, **types: Any) -> nnx.Linear:
 
 def _layer_norm(hidden_size: int, **types: Any) -> nnx.LayerNorm:
     return nnx.LayerNorm(hidden_size, epsilon=LAYER_NORM_EPS, use_fast_variance=False, rngs=nnx.Rngs(0), **types)
+
+
+def _bias(linear: nnx.Linear) -> Float[Array, "out_features"]:
+    assert linear.bias is not None, "every Linear of the model has one"
+    return linear.bias[...]

@@ -50,7 +50,7 @@ class Parallel(Protocol):
         """One copy of what :meth:`replicate` spread."""
         ...
 
-    def shard(self, array: np.ndarray) -> Array | np.ndarray:
+    def shard(self, array: np.ndarray) -> Array:
         """Spread the rows of ``array [rows, length]`` over the devices."""
         ...
 
@@ -62,8 +62,8 @@ class Parallel(Protocol):
 class Jit:
     """One device."""
 
-    axis_name = None
-    num_devices = 1
+    axis_name: str | None = None
+    num_devices: int = 1
 
     def __init__(self, device: jax.Device) -> None:
         self._device = device
@@ -87,7 +87,7 @@ class Jit:
 class Pmap:
     """The devices of one host; every array of a state has a leading axis, one entry a device."""
 
-    axis_name = AXIS
+    axis_name: str | None = AXIS
 
     def __init__(self, devices: list[jax.Device]) -> None:
         self._devices = devices
@@ -124,7 +124,7 @@ class Pmap:
 class GlobalMesh:
     """All devices of all hosts, through jit with ``NamedSharding``; each host passes in only its own rows."""
 
-    axis_name = None
+    axis_name: str | None = None
 
     def __init__(self, devices: list[jax.Device]) -> None:
         self.num_devices = len(devices)

@@ -138,12 +138,13 @@ class Learner:
 
     def snapshot(self) -> TrainingState:
         """The training state under canonical names, as numpy arrays."""
-        moments = []
-        for moment in ("exp_avg", "exp_avg_sq"):
-            state = self._optimizer.state
-            tensors = {n: state[p][moment] if p in state else torch.zeros_like(p) for n, p in self._parameters.items()}
-            moments.append(to_canonical(tensors))
-        return TrainingState(self.weights(), *moments, self._steps_done)
+        state = self._optimizer.state
+
+        def moment(kind: str) -> Weights:
+            zero = torch.zeros_like
+            return to_canonical({n: state[p][kind] if p in state else zero(p) for n, p in self._parameters.items()})
+
+        return TrainingState(self.weights(), moment("exp_avg"), moment("exp_avg_sq"), self._steps_done)
 
     def restore(self, state: TrainingState) -> None:
         """Go on from ``state``."""

@@ -19,7 +19,7 @@ INTERRUPTED = 130
 _BOX = "╭╮╰╯│─ \n"
 
 
-def parse(kind: type[Options], args: Sequence[str], prog: str, default: Options | None = None) -> Options:
+def parse(kind: Callable[..., Options], args: Sequence[str], prog: str, default: Options | None = None) -> Options:
     """Options of ``kind`` from the command line.
 
     Args:
@@ -34,7 +34,7 @@ def parse(kind: type[Options], args: Sequence[str], prog: str, default: Options 
     """
     fields = dataclasses.fields(kind)  # type: ignore[arg-type]
     args = _spell_out_flags(args, [f.name for f in fields if f.type == (bool | None)])
-    more = {} if default is None else {"default": default}
+    more: dict[str, Any] = {} if default is None else {"default": default}
     printed = io.StringIO()
     try:
         if {"-h", "--help"} & set(args):

@@ -20,6 +20,7 @@ def run(args: list[str], prog: str = "hybridner train") -> int:
     """
     backend, args = _take(args, "--backend")
     data, preset = _take(args, "--data")[0], _take(args, "--preset")[0]
+    # These two decide the other options' defaults, which the command line then overrides.
     defaults = training_config(preset, **({"data": data} if data else {}))
     options = parse(TrainingConfig, args, prog, defaults)
     from hybridner.training import run_training

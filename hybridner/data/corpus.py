@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import overload
@@ -53,14 +54,14 @@ class Split:
         """Stream ``sentences`` to disk, a chunk of rows at a time, and open what was written."""
         folder = TemporaryDirectory(prefix="hybridner-")
         path = Path(folder.name) / "split.arrow"
-        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
-            chunk: list[Sentence] = []
-            for sentence in sentences:
-                chunk.append(sentence)
-                if len(chunk) == _ROWS_PER_CHUNK:
+        stream = iter(sentences)
+        try:
+            with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
+                while chunk := list(islice(stream, _ROWS_PER_CHUNK)):
                     writer.write_batch(_record_batch(chunk))
-                    chunk = []
-            writer.write_batch(_record_batch(chunk))
+        except BaseException:
+            folder.cleanup()
+            raise
         return cls(folder, path)
 
     def __len__(self) -> int:

@@ -62,42 +62,53 @@ def encode(sentences: Iterable[Sentence], tokenizer: WordTokenizer, labels: Sequ
         labels: names of the labels by number.
         max_length: most pieces of an example, [CLS] and [SEP] included.
     """
-    numbers = {label: number for number, label in enumerate(labels)}
     folder = TemporaryDirectory(prefix="hybridner-")
-    lengths: list[int] = []
-    sentence_of: list[int] = []
-    stream = iter(sentences)
-    count = 0
-    with (Path(folder.name) / "input_ids").open("wb") as ids_file, (Path(folder.name) / "labels").open("wb") as file:
-        while chunk := list(islice(stream, _SENTENCES_AT_ONCE)):
-            pieces = tokenizer.encode_sentences([sentence.words for sentence in chunk])
-            chunk_ids: list[int] = []
-            chunk_labels: list[int] = []
-            for number, (sentence, words) in enumerate(zip(chunk, pieces, strict=True), count):
-                tags = sentence.tags or ("O",) * len(words)
-                label_ids = [numbers.get(tag, 0) for tag in tags]
-                for start, stop, first, last in windows([len(word) for word in words], max_length - 2):
-                    before = len(chunk_ids)
-                    chunk_ids.append(tokenizer.cls_id)
-                    chunk_labels.append(IGNORED)
-                    for i in range(start, stop):
-                        word = words[i][: max_length - 2]
-                        chunk_ids += word
-                        chunk_labels.append(label_ids[i] if first <= i < last else IGNORED)
-                        chunk_labels += [IGNORED] * (len(word) - 1)
-                    chunk_ids.append(tokenizer.sep_id)
-                    chunk_labels.append(IGNORED)
-                    lengths.append(len(chunk_ids) - before)
-                    sentence_of.append(number)
-            ids_file.write(np.asarray(chunk_ids, np.int32).tobytes())
-            file.write(np.asarray(chunk_labels, np.int32).tobytes())
-            count += len(chunk)
+    try:
+        lengths, sentence_of = _write(Path(folder.name), iter(sentences), tokenizer, labels, max_length)
+    except BaseException:
+        folder.cleanup()
+        raise
     offsets = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
     return Encoded(folder, offsets, np.asarray(sentence_of, np.int64))
 
 
+def _write(
+    folder: Path, stream: Iterator[Sentence], tokenizer: WordTokenizer, labels: Sequence[str], max_length: int
+) -> tuple[list[int], list[int]]:
+    """Write the pieces and labels of all examples; their lengths, and the sentence each is of."""
+    numbers = {label: number for number, label in enumerate(labels)}
+    room = max_length - 2  # for [CLS] and [SEP]
+    lengths: list[int] = []
+    sentence_of: list[int] = []
+    count = 0
+    with (folder / "input_ids").open("wb") as ids_file, (folder / "labels").open("wb") as labels_file:
+        while chunk := list(islice(stream, _SENTENCES_AT_ONCE)):
+            pieces = tokenizer.encode_sentences([sentence.words for sentence in chunk])
+            ids: list[int] = []
+            label_ids: list[int] = []
+            for number, (sentence, words) in enumerate(zip(chunk, pieces, strict=True), count):
+                tags = sentence.tags or ("O",) * len(words)
+                words = [word[:room] for word in words]
+                for start, stop, first, last in windows([len(word) for word in words], room):
+                    before = len(ids)
+                    ids.append(tokenizer.cls_id)
+                    label_ids.append(IGNORED)
+                    for i in range(start, stop):
+                        ids += words[i]
+                        label_ids.append(numbers.get(tags[i], 0) if first <= i < last else IGNORED)
+                        label_ids += [IGNORED] * (len(words[i]) - 1)
+                    ids.append(tokenizer.sep_id)
+                    label_ids.append(IGNORED)
+                    lengths.append(len(ids) - before)
+                    sentence_of.append(number)
+            ids_file.write(np.asarray(ids, np.int32).tobytes())
+            labels_file.write(np.asarray(label_ids, np.int32).tobytes())
+            count += len(chunk)
+    return lengths, sentence_of
+
+
 def windows(sizes: Sequence[int], room: int) -> Iterator[tuple[int, int, int, int]]:
-    """Cut words of ``sizes`` pieces into windows of at most ``room`` pieces.
+    """Cut words of ``sizes`` pieces, none above ``room``, into windows of at most ``room`` pieces.
 
     Yields:
         ``(start, stop, first, last)``: the window holds the words ``start:stop`` and labels ``first:last`` of them.
@@ -110,8 +121,8 @@ def windows(sizes: Sequence[int], room: int) -> Iterator[tuple[int, int, int, in
     start = 0
     while True:
         stop, used = start, 0
-        while stop < len(sizes) and used + min(sizes[stop], room) <= room:
-            used += min(sizes[stop], room)
+        while stop < len(sizes) and used + sizes[stop] <= room:
+            used += sizes[stop]
             stop += 1
         spans.append((start, stop))
         if stop == len(sizes):
@@ -119,7 +130,7 @@ def windows(sizes: Sequence[int], room: int) -> Iterator[tuple[int, int, int, in
         # The next window begins in the middle of this one, by pieces.
         following, passed = start, 0
         while following < stop and 2 * passed < used:
-            passed += min(sizes[following], room)
+            passed += sizes[following]
             following += 1
         start = max(following, start + 1)
     first = 0
@@ -141,8 +152,8 @@ def by_sentence(encoded: Encoded, values: Iterable[tuple[int, np.ndarray]]) -> l
         ValueError: an example is missing.
     """
     found: list[np.ndarray | None] = [None] * len(encoded)
-    for example, value in values:
-        found[example] = value
+    for number, array in values:
+        found[number] = array
     parts: list[list[np.ndarray]] = [[] for _ in range(encoded.num_sentences)]
     for example, sentence in enumerate(encoded.sentence.tolist()):
         value = found[example]

@@ -17,9 +17,12 @@ _WORDS, _TAGS = ("words", "tokens"), ("tags", "ner_tags", "labels")
 def read_sentences(path: Path, labelled: bool = True) -> Iterator[Sentence]:
     """The sentences of a file with their tags as they stand there.
 
-    Columns are split on spaces and TABs, or on TAB alone if the file's first row holds one; the word is the first and
-    the tag the last. Blank lines end sentences, ``-DOCSTART-`` rows begin documents. A ``.jsonl`` file holds a
-    sentence a line: ``{"words": [...], "tags": [...]}``, and "document" if it has any.
+    Columns are split on spaces and TABs, or on TAB alone in a ``.tsv`` file and where the first row that is no
+    ``-DOCSTART-`` holds one; the word is the first and the tag the last. Only ASCII white space splits: U+00A0 or a
+    zero-width space belongs to its word. Blank lines end sentences, ``-DOCSTART-`` rows begin documents.
+
+    A ``.jsonl`` file holds a sentence a line: ``{"words": [...], "tags": [...]}``, and "document" if it has any; a
+    document begins wherever that value is not the line before's.
 
     Args:
         path: the file.
@@ -28,7 +31,7 @@ def read_sentences(path: Path, labelled: bool = True) -> Iterator[Sentence]:
     Raises:
         InputError: the file cannot be read or breaks its format; the message names file and line.
     """
-    return (_jsonl if path.suffix == ".jsonl" else _columns)(path, labelled)
+    return (_jsonl if path.suffix.lower() == ".jsonl" else _columns)(path, labelled)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -50,40 +53,44 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 def _columns(path: Path, labelled: bool) -> Iterator[Sentence]:
     words: list[str] = []
     tags: list[str] = []
-    document, first, tab = 0, 1, None
-    seen = False
+    document, document_has_words, first = 0, False, 1
+    tab = True if path.suffix.lower() == ".tsv" else None
+
+    def sentence() -> Sentence:
+        return Sentence(tuple(words), tuple(tags) if labelled else None, document, first)
+
     for number, line in _lines(path):
-        if not line.strip(" \t"):
+        if "\r" in line:
+            raise InputError(f"{path}:{number}: a CR inside a line; save the file with lines that end in LF or CRLF")
+        begins_document = line.replace("\t", " ").split(" ", 1)[0] == _DOCUMENT
+        if begins_document or not line.strip(" \t"):
             if words:
-                yield Sentence(tuple(words), tuple(tags) if labelled else None, document, first)
-                seen, words, tags = True, [], []
+                yield sentence()
+                document_has_words, words, tags = True, [], []
+            if begins_document:
+                document, document_has_words = document + document_has_words, False
             continue
         if tab is None:
             tab = "\t" in line
         row = line.split("\t") if tab else [field for field in line.replace("\t", " ").split(" ") if field]
-        if row[0] == _DOCUMENT:
-            if words:
-                yield Sentence(tuple(words), tuple(tags) if labelled else None, document, first)
-                seen, words, tags = True, [], []
-            document, seen = document + seen, False
-            continue
         if len(row) < (2 if labelled else 1) or not row[0]:
             raise InputError(
                 f"{path}:{number}: a row of {len(row)} column{'s' * (len(row) != 1)} ({line!r}); expected a word "
-                f"first and its tag last, split by {'TABs' if tab else 'white space'}"
+                f"first{' and its tag last' * labelled}, split by {'TABs' if tab else 'white space'}"
             )
         if not words:
             first = number
         words.append(row[0])
         if labelled:
-            check_tag(row[-1].strip(), f"{path}:{number}")
-            tags.append(row[-1].strip())
+            tag = row[-1].strip(" ")
+            check_tag(tag, f"{path}:{number}")
+            tags.append(tag)
     if words:
-        yield Sentence(tuple(words), tuple(tags) if labelled else None, document, first)
+        yield sentence()
 
 
 def _jsonl(path: Path, labelled: bool) -> Iterator[Sentence]:
-    documents: dict[str, int] = {}
+    document, previous = -1, object()
     for number, line in _lines(path):
         if not line.strip():
             continue
@@ -102,8 +109,8 @@ def _jsonl(path: Path, labelled: bool) -> Iterator[Sentence]:
             raise InputError(f"{where}: {len(words)} words and {len(tags)} tags; expected as many of each")
         for tag in tags or ():
             check_tag(tag, where)
-        key = json.dumps(record.get("document"))
-        document = documents.setdefault(key, len(documents))
+        if record.get("document") != previous:
+            document, previous = document + 1, record.get("document")
         yield Sentence(words, tags, document, number)
 
 
@@ -113,5 +120,9 @@ def _strings(record: dict[str, Any], names: tuple[str, ...], where: str) -> tupl
             value = record[name]
             if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
                 raise InputError(f"{where}: {name!r} is not a list of strings")
+            try:
+                "".join(value).encode()
+            except UnicodeEncodeError as error:
+                raise InputError(f"{where}: {name!r} holds half a surrogate pair, which is no character") from error
             return tuple(value)
     raise InputError(f"{where}: no {' or '.join(map(repr, names))}; there are {', '.join(map(repr, record)) or 'none'}")

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ _ALIASES = {
     **dict.fromkeys(("test", "testb"), "test"),
 }
 _HELD_OUT_SEED = 0
+_FEWEST_DOCUMENTS = 10
 Source = Callable[[], Iterable[Sentence]]
 
 
@@ -49,26 +51,27 @@ def read_corpus(data: str, *, require_train: bool = True, splits: tuple[str, ...
             where, source = sources[name]
             read[name], reports[name] = _read(where, source, notes)
     if require_train and "valid" not in read and "valid" in splits:
-        _hold_out(read, reports, notes)
+        _hold_out(sources["train"], read, reports, notes)
     labels = labels_of(reports["train"].entities) if "train" in reports else ("O",)
-    return Corpus(Path(data).name, read, reports, labels, notes)
+    return Corpus(Path(data).name or Path(data).resolve().name, read, reports, labels, notes)
 
 
 def check_types(corpus: Corpus) -> None:
     """Check that the model will know every entity type of the splits it is scored on.
 
     Raises:
-        InputError: a type that does not stand in the train split; the message says where it first does.
+        InputError: a type that does not stand in the train split; the message names the split it stands in and the
+            sentence it first does.
     """
     known = set(corpus.labels)
     for name, split in corpus.splits.items():
         unseen = [kind for kind in corpus.reports[name].entities if f"B-{kind}" not in known]
         for sentence in split if unseen else ():
-            for _, tag in zip(sentence.words, sentence.tags or (), strict=True):
-                if tag != "O" and tag not in known:
+            for tag in sentence.tags or ():
+                if tag not in known:
                     raise InputError(
-                        f"{corpus.reports[name].path}:{sentence.line}: type {tag[2:]!r} does not stand in the train "
-                        f"split, which has {', '.join(corpus.reports['train'].entities) or 'none'}"
+                        f"{corpus.reports[name].path}:{sentence.line}: type {tag[2:]!r} in the {name} split does not "
+                        f"stand in the train split, which has {', '.join(corpus.reports['train'].entities) or 'none'}"
                     )
 
 
@@ -80,7 +83,7 @@ def read_file(path: Path, labelled: bool = True) -> tuple[Split, SplitReport]:
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
-    return _read(str(path), lambda: read_sentences(path, labelled), [])
+    return _read(str(path), partial(read_sentences, path, labelled), [])
 
 
 def _read(where: str, source: Source, notes: list[str]) -> tuple[Split, SplitReport]:
@@ -88,37 +91,37 @@ def _read(where: str, source: Source, notes: list[str]) -> tuple[Split, SplitRep
     detector = SchemeDetector()
     raw = Split.write(_watched(source(), detector, where))
     if len(raw) == 0:
-        raise InputError(f"{where}: no sentence in it")
-    scheme = detector.scheme()
+        raise InputError(f"{where}: no sentence in it; expected at least one")
+    split, report = _in_bio(where, raw, detector.scheme())
+    if report.scheme != "BIO":
+        notes.append(f"{where}: scheme {report.scheme}, converted to BIO")
+    if report.repairs:
+        plural = "s" * (report.repairs != 1)
+        notes.append(f"{where}: {report.repairs:,} repair{plural}: a tag goes on with an entity that is not open")
+    return split, report
+
+
+def _in_bio(where: str, sentences: Iterable[Sentence], scheme: str) -> tuple[Split, SplitReport]:
     entities: Counter[str] = Counter()
-    counts = Counter[str]()
+    words = documents = repairs = 0
 
     def converted() -> Iterator[Sentence]:
-        for sentence in raw:
-            counts["words"] += len(sentence.words)
-            counts["documents"] = sentence.document + 1
+        nonlocal words, documents, repairs
+        last_document = -1
+        for sentence in sentences:
+            words += len(sentence.words)
+            documents += sentence.document != last_document
+            last_document = sentence.document
             if sentence.tags is None:
                 yield sentence
                 continue
-            tags, repairs = to_bio(sentence.tags, scheme)
-            counts["repairs"] += repairs
+            tags, repaired = to_bio(sentence.tags, scheme)
+            repairs += repaired
             entities.update(kind for kind, _, _ in entity_spans(tags))
             yield replace(sentence, tags=tags)
 
     split = Split.write(converted())
-    if scheme != "BIO":
-        notes.append(f"{where}: scheme {scheme}, converted to BIO")
-    if counts["repairs"]:
-        notes.append(f"{where}: {counts['repairs']:,} tags went on with an entity that was not open; made into B-")
-    report = SplitReport(
-        where,
-        scheme,
-        len(split),
-        counts["words"],
-        counts["documents"],
-        counts["repairs"],
-        dict(sorted(entities.items())),
-    )
+    report = SplitReport(where, scheme, len(split), words, documents, repairs, dict(sorted(entities.items())))
     return split, report
 
 
@@ -132,24 +135,30 @@ def _sources(data: str, notes: list[str]) -> dict[str, tuple[str, Source]]:
     """Where each split is, and how to read it."""
     folder = Path(data)
     if folder.is_dir():
-        if data in ("sample", "conll2003"):
-            notes.append(f"{data}: the local folder is used, not the corpus of that name")
+        if not _is_path(data):
+            notes.append(f"{data}: the local folder is read, not a corpus of that name")
         if (folder / "dataset_dict.json").is_file():
             from hybridner.data.hub import saved_sources
 
             return saved_sources(folder)
         return _folder_sources(folder)
     if data == "sample":
-        from hybridner.data.sample import sample_sentences
+        from hybridner.data.sample import SampleSplit, sample_sentences
 
-        return {name: (f"sample/{name}", lambda name=name: sample_sentences(name)) for name in SPLITS}  # type: ignore[misc]
+        names: tuple[SampleSplit, ...] = ("train", "valid", "test")
+        return {name: (f"sample/{name}", partial(sample_sentences, name)) for name in names}
     if folder.is_file():
         raise InputError(f"{folder}: a file; expected a folder with train, valid and test files")
-    if data.startswith((".", "/", "~")) or data.count("/") > 1 or "\\" in data:
+    if _is_path(data):
         raise InputError(f"{folder}: no such folder; expected one with train, valid and test files")
     from hybridner.data.hub import hub_sources
 
     return hub_sources(data)
+
+
+def _is_path(data: str) -> bool:
+    """Whether ``data`` can only be a path: a Hub id is NAME or OWNER/NAME."""
+    return data.startswith((".", "/", "~")) or data.endswith("/") or data.count("/") > 1 or "\\" in data
 
 
 def _folder_sources(folder: Path) -> dict[str, tuple[str, Source]]:
@@ -171,29 +180,29 @@ def _folder_sources(folder: Path) -> dict[str, tuple[str, Source]]:
             f"{folder}: no train, valid or test file in it; expected train.txt or the like "
             f"({', '.join(SUFFIXES)}; sub-folders are not entered)"
         )
-    return {
-        name: (str(found[name]), lambda path=found[name]: read_sentences(path))  # type: ignore[misc]
-        for name in SPLITS
-        if name in found
-    }
+    return {name: (str(found[name]), partial(read_sentences, found[name])) for name in SPLITS if name in found}
 
 
-def _hold_out(read: dict[str, Split], reports: dict[str, SplitReport], notes: list[str]) -> None:
+def _hold_out(
+    source: tuple[str, Source], read: dict[str, Split], reports: dict[str, SplitReport], notes: list[str]
+) -> None:
     """Hold out a tenth of the train split's documents, or of its sentences if it has too few documents."""
-    train, report = read["train"], reports["train"]
-    by_document = report.documents >= 10
-    units = report.documents if by_document else len(train)
+    report = reports["train"]
+    where, sentences = source
+    by_document = report.documents >= _FEWEST_DOCUMENTS
+    units = report.documents if by_document else report.sentences
     if units < 2:
-        raise InputError(f"{report.path}: {units} sentence; too few to hold out a dev split, give a valid file")
+        raise InputError(f"{where}: {units} sentence; too few to hold out a dev split, give a valid file")
     rng = np.random.Generator(np.random.Philox(_HELD_OUT_SEED))
     held = set(rng.permutation(units)[: max(1, units // 10)].tolist())
 
     def part(is_held: bool) -> Iterator[Sentence]:
-        for number, sentence in enumerate(train):
+        for number, sentence in enumerate(sentences()):
             if ((sentence.document if by_document else number) in held) == is_held:
                 yield sentence
 
+    # The scheme is the whole file's: a part may have too few entities to tell it.
     for name, is_held in (("valid", True), ("train", False)):
-        read[name], reports[name] = _read(report.path, lambda is_held=is_held: part(is_held), [])  # type: ignore[misc]
+        read[name], reports[name] = _in_bio(where, part(is_held), report.scheme)
     unit = "documents" if by_document else "sentences"
     notes.append(f"no dev split: {len(held):,} of {units:,} {unit} of the train split are held out for it")

@@ -88,7 +88,8 @@ def _name_words(split: SampleSplit) -> list[str]:
     rng = np.random.Generator(np.random.Philox(_NAMES_SEED))
     words: dict[str, None] = {}
     while len(words) < sum(_NAME_WORDS.values()):
-        syllables = (_pick(rng, ONSETS) + _pick(rng, VOWELS) + _pick(rng, CODAS) for _ in range(int(rng.integers(2, 4))))
+        size = int(rng.integers(2, 4))
+        syllables = (_pick(rng, ONSETS) + _pick(rng, VOWELS) + _pick(rng, CODAS) for _ in range(size))
         words["".join(syllables).capitalize()] = None
     ordered = list(words)
     first = 0

@@ -6,21 +6,109 @@ from ``FILLERS``.
 """
 
 TRIGGERS: dict[str, tuple[str, ...]] = {
-    "PER": tuple(
-        "mayor singer nurse poet lawyer painter judge teacher farmer pilot dancer doctor minister goalkeeper widow "
-        "prince gardener chemist sailor composer waiter detective orphan translator".split()
+    "PER": (
+        "mayor",
+        "singer",
+        "nurse",
+        "poet",
+        "lawyer",
+        "painter",
+        "judge",
+        "teacher",
+        "farmer",
+        "pilot",
+        "dancer",
+        "doctor",
+        "minister",
+        "goalkeeper",
+        "widow",
+        "prince",
+        "gardener",
+        "chemist",
+        "sailor",
+        "composer",
+        "waiter",
+        "detective",
+        "orphan",
+        "translator",
     ),
-    "ORG": tuple(
-        "company bank ministry party union airline newspaper publisher brewery charity orchestra university agency "
-        "committee insurer carmaker retailer broadcaster club court cooperative startup regiment parliament".split()
+    "ORG": (
+        "company",
+        "bank",
+        "ministry",
+        "party",
+        "union",
+        "airline",
+        "newspaper",
+        "publisher",
+        "brewery",
+        "charity",
+        "orchestra",
+        "university",
+        "agency",
+        "committee",
+        "insurer",
+        "carmaker",
+        "retailer",
+        "broadcaster",
+        "club",
+        "court",
+        "cooperative",
+        "startup",
+        "regiment",
+        "parliament",
     ),
-    "LOC": tuple(
-        "river village valley island mountain harbour suburb province desert lake peninsula forest canyon coast street "
-        "bay glacier district volcano meadow marsh square port plateau".split()
+    "LOC": (
+        "river",
+        "village",
+        "valley",
+        "island",
+        "mountain",
+        "harbour",
+        "suburb",
+        "province",
+        "desert",
+        "lake",
+        "peninsula",
+        "forest",
+        "canyon",
+        "coast",
+        "street",
+        "bay",
+        "glacier",
+        "district",
+        "volcano",
+        "meadow",
+        "marsh",
+        "square",
+        "port",
+        "plateau",
     ),
-    "MISC": tuple(
-        "novel festival treaty language painting opera award religion dialect tournament film anthem ceremony dance "
-        "comet poem holiday recipe manuscript alphabet sonata doctrine armistice ballad".split()
+    "MISC": (
+        "novel",
+        "festival",
+        "treaty",
+        "language",
+        "painting",
+        "opera",
+        "award",
+        "religion",
+        "dialect",
+        "tournament",
+        "film",
+        "anthem",
+        "ceremony",
+        "dance",
+        "comet",
+        "poem",
+        "holiday",
+        "recipe",
+        "manuscript",
+        "alphabet",
+        "sonata",
+        "doctrine",
+        "armistice",
+        "ballad",
     ),
 }
 
@@ -86,6 +174,28 @@ CLAUSES_WITHOUT_ENTITY: tuple[str, ...] = (
 
 JOINTS: tuple[str, ...] = (" , while ", " ; ", " , and yet ")
 
-ONSETS: tuple[str, ...] = tuple("b br d dr f g gr h k kl l m n p r s st t tr v z".split())
-VOWELS: tuple[str, ...] = tuple("a e i o u ai ou".split())
+ONSETS: tuple[str, ...] = (
+    "b",
+    "br",
+    "d",
+    "dr",
+    "f",
+    "g",
+    "gr",
+    "h",
+    "k",
+    "kl",
+    "l",
+    "m",
+    "n",
+    "p",
+    "r",
+    "s",
+    "st",
+    "t",
+    "tr",
+    "v",
+    "z",
+)
+VOWELS: tuple[str, ...] = ("a", "e", "i", "o", "u", "ai", "ou")
 CODAS: tuple[str, ...] = ("", "", "l", "n", "r", "s", "m", "nd", "th")

@@ -1,0 +1,39 @@
+from pathlib import Path
+
+import pytest
+
+from hybridner.config import ModelConfig
+from hybridner.data.corpus import Sentence
+from hybridner.data.labels import labels_of
+from hybridner.data.tokenizer import train_tokenizer
+from hybridner.model_dir import SavedModel, save_model
+from hybridner.weights import initial_weights
+
+TEXT = "The river Velmora is long . Anna Tarkin met the mayor of Dorst on Monday , they say ; who knows ?"
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    return train_tokenizer([Sentence(tuple(TEXT.split()))], 200)
+
+
+@pytest.fixture(scope="session")
+def model(tokenizer):
+    """A small model with random weights and all that belongs to it."""
+    labels = labels_of(["PER", "ORG", "LOC", "MISC"])
+    config = ModelConfig(
+        vocab_size=tokenizer.vocab_size,
+        num_labels=len(labels),
+        hidden_size=32,
+        num_encoder_layers=1,
+        max_length=24,
+        pad_token_id=tokenizer.pad_id,
+    )
+    return SavedModel(config, labels, tokenizer, initial_weights(config, 1), {"data": "sample", "seed": 1})
+
+
+@pytest.fixture(scope="session")
+def saved_model(model, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("model") / "saved"
+    save_model(folder, model)
+    return folder

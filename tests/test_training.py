@@ -1,0 +1,127 @@
+"""Training from a folder of files to a tagger, with either twin."""
+
+import json
+
+import pytest
+
+import hybridner
+from hybridner.errors import InputError
+from hybridner.run_dir import RunDir
+
+ROWS = (
+    "the O\nmayor O\n{} B-PER\n{} I-PER\nsleeps O\n\n"
+    "they O\nlive O\nin O\nthe O\nvillage O\n{} B-LOC\n. O\n\n"
+    "-DOCSTART- -X-\n\n"
+)
+SMALL = {
+    "hidden_size": 32,
+    "num_heads": 2,
+    "num_encoder_layers": 1,
+    "vocab_size": 300,
+    "max_length": 64,
+    "preset": "tiny",
+}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corpus")
+    names = ["Anna", "Berta", "Carl", "Dora", "Emil", "Frida", "Gustav", "Hanna", "Ida", "Jan", "Karl", "Lena"]
+    rows = [ROWS.format(names[i % 12], names[(i * 5 + 1) % 12], names[(i * 7 + 3) % 12]) for i in range(40)]
+    (folder / "train.txt").write_text("".join(rows[:30]))
+    (folder / "valid.txt").write_text("".join(rows[30:35]))
+    (folder / "test.txt").write_text("".join(rows[35:]))
+    return str(folder)
+
+
+def train(backend, corpus, output, **options):
+    return hybridner.train(backend, data=corpus, output=output, **{**SMALL, "epochs": 2, **options})
+
+
+def records(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("backend", ["flax", "torch"])
+def test_a_run_leaves_a_model_that_either_twin_opens(backend, corpus, tmp_path):
+    result = train(backend, corpus, tmp_path / "run")
+    run = RunDir(result.folder)
+    for path in (run.config, run.metrics, run.curves, run.tokenizer, run.checkpoints):
+        assert path.exists()
+    assert {p.name for p in run.best.iterdir()} == {"config.json", "tokenizer.json", "model.safetensors", "README.md"}
+    assert [r["epoch"] for r in records(run.folder) if r["event"] == "epoch"] == [1, 2]
+    final = records(run.folder)[-1]
+    assert final["event"] == "test"
+    assert final["test"] == result.test
+    assert final["test"]["gold"] == 10
+    assert "conlleval" in final["test"]["scorer"]
+    words = ["the", "mayor", "Anna", "Karl", "sleeps"]
+    logits = [hybridner.load(run.folder, other).word_logits([words])[0][0] for other in ("flax", "torch")]
+    assert abs(logits[0] - logits[1]).max() < 1e-4
+
+
+def test_the_twins_train_the_same_run(corpus, tmp_path):
+    options = {"dtype": "float64", "dropout": 0.0, "log_every": 1, "schedule": "linear", "warmup_steps": 3}
+    losses = {}
+    for backend in ("flax", "torch"):
+        result = train(backend, corpus, tmp_path / backend, **options)
+        losses[backend] = [r["loss"] for r in records(result.folder) if r["event"] == "step"]
+    assert losses["flax"] == pytest.approx(losses["torch"], rel=1e-11)
+    assert len(losses["flax"]) > 4
+    tokenizers = [(tmp_path / backend / "tokenizer.json").read_bytes() for backend in ("flax", "torch")]
+    assert tokenizers[0] == tokenizers[1]
+
+
+@pytest.mark.parametrize("backend", ["flax", "torch"])
+def test_a_resumed_run_is_the_run_that_was_not_stopped(backend, corpus, tmp_path):
+    whole = train(backend, corpus, tmp_path / "whole", max_steps=6, log_every=1)
+    train(backend, corpus, tmp_path / "parts", max_steps=3, log_every=1)  # in the middle of an epoch
+    parts = train(backend, corpus, tmp_path / "parts", max_steps=6, resume=True)
+    assert parts.step == whole.step == 6
+    steps = [[r for r in records(one.folder) if r["event"] == "step"] for one in (whole, parts)]
+    assert steps[0] == steps[1]
+    assert parts.valid == whole.valid
+    assert parts.test == whole.test
+    weights = [(one.folder / "best" / "model.safetensors").read_bytes() for one in (whole, parts)]
+    assert weights[0] == weights[1]
+
+
+def test_resuming_a_finished_run_does_nothing(corpus, tmp_path, capsys):
+    first = train("torch", corpus, tmp_path / "run")
+    before = {p: p.read_bytes() for p in (tmp_path / "run").rglob("*") if p.is_file()}
+    capsys.readouterr()
+    again = hybridner.train("torch", output=tmp_path / "run", resume=True)
+    assert "has finished" in capsys.readouterr().out
+    assert again == first
+    assert {p: p.read_bytes() for p in (tmp_path / "run").rglob("*") if p.is_file()} == before
+
+
+def test_resuming_with_another_learning_rate_is_refused(corpus, tmp_path):
+    train("torch", corpus, tmp_path / "run", epochs=1)
+    with pytest.raises(InputError, match="--learning-rate was"):
+        hybridner.train("torch", output=tmp_path / "run", resume=True, learning_rate=0.5)
+
+
+def test_resuming_nothing_starts_anew_and_says_so(corpus, tmp_path, capsys):
+    train("torch", corpus, tmp_path / "run", epochs=1, resume=True)
+    assert "nothing to resume" in capsys.readouterr().out
+
+
+def test_the_run_stops_at_the_f1_that_was_asked_for(corpus, tmp_path):
+    result = train("torch", corpus, tmp_path / "run", target_f1=0.0)
+    assert result.step == len([r for r in records(result.folder) if r["event"] == "epoch"]) * result.step
+    assert result.epoch == 1
+
+
+def test_the_same_run_twice_saves_the_same_bytes(corpus, tmp_path):
+    for name in ("a", "b"):
+        train("torch", corpus, tmp_path / name, epochs=1)
+    for file in ("best/model.safetensors", "best/config.json", "tokenizer.json"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_a_default_folder_that_is_taken_is_numbered(corpus, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folders = [hybridner.train("torch", data=corpus, max_steps=1, **SMALL).folder for _ in range(2)]
+    assert [f.name for f in folders] == [folders[0].name, f"{folders[0].name}-2"]
+    assert all(f.parent.name == "runs" for f in folders)
