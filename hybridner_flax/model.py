@@ -29,10 +29,11 @@ def sentence_starts(attention_mask: Int[Array, "batch length"]) -> Bool[Array, "
     return jnp.concatenate((jnp.ones_like(changes[:, :1]), changes), axis=1)
 
 
-def sentence_positions(starts: Bool[Array, "batch length"]) -> Int[Array, "batch length"]:
-    """Position of each piece within its sentence, from 0."""
-    column = jnp.arange(starts.shape[1])
-    return column - jax.lax.cummax(jnp.where(starts, column, 0), axis=1)
+def sentence_positions(attention_mask: Int[Array, "batch length"]) -> Int[Array, "batch length"]:
+    """Position of each piece within its sentence, from 0; 0 for padding, of which a row may hold any length."""
+    column = jnp.arange(attention_mask.shape[1])
+    start = jax.lax.cummax(jnp.where(sentence_starts(attention_mask), column, 0), axis=1)
+    return jnp.where(attention_mask != 0, column - start, 0)
 
 
 class SelfAttention(nnx.Module):
@@ -131,7 +132,7 @@ class TransformerEncoder(nnx.Module):
         embedded = jnp.where(
             (input_ids == self.config.pad_token_id)[..., None], jax.lax.stop_gradient(embedded), embedded
         )
-        positions = sentence_positions(sentence_starts(attention_mask))
+        positions = sentence_positions(attention_mask)
         table = jnp.asarray(position_table(self.config)[: input_ids.shape[1]], self.dtype)
         embedded = embedded + table[positions]
         return self.encoder(embedded, attention_mask, stream)

@@ -27,10 +27,11 @@ def sentence_starts(attention_mask: Int[Tensor, "batch length"]) -> Bool[Tensor,
     return torch.cat((torch.ones_like(attention_mask[:, :1], dtype=torch.bool), changes), dim=1)
 
 
-def sentence_positions(starts: Bool[Tensor, "batch length"]) -> Int[Tensor, "batch length"]:
-    """Position of each piece within its sentence, from 0."""
-    column = torch.arange(starts.shape[1], device=starts.device)
-    return column - torch.where(starts, column, 0).cummax(dim=1).values
+def sentence_positions(attention_mask: Int[Tensor, "batch length"]) -> Int[Tensor, "batch length"]:
+    """Position of each piece within its sentence, from 0; 0 for padding, of which a row may hold any length."""
+    column = torch.arange(attention_mask.shape[1], device=attention_mask.device)
+    start = torch.where(sentence_starts(attention_mask), column, 0).cummax(dim=1).values
+    return torch.where(attention_mask != 0, column - start, 0)
 
 
 class SelfAttention(nn.Module):
@@ -129,7 +130,7 @@ class TransformerEncoder(nn.Module):
         stream: DropoutStream | None,
     ) -> tuple[Hidden, list[tuple[str, Hidden]]]:
         embedded = self.embed_tokens(input_ids).to(self.dtype)
-        positions = sentence_positions(sentence_starts(attention_mask))
+        positions = sentence_positions(attention_mask)
         embedded = embedded + self.embed_positions[positions]
         return self.encoder(embedded, attention_mask, stream)
 

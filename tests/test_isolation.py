@@ -6,14 +6,15 @@ import sys
 import pytest
 
 HIDE = """
-import importlib.abc, sys
+import sys
+from importlib.machinery import PathFinder
 
-class Hidden(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {hidden!r}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+class Without(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.split(".")[0] in {hidden!r} else PathFinder.find_spec(name, path, target)
 
-sys.meta_path.insert(0, Hidden())
+sys.meta_path = [Without if finder is PathFinder else finder for finder in sys.meta_path]
 """
 FLAX, TORCH = ("jax", "jaxlib", "flax", "optax", "orbax"), ("torch",)
 USE = """

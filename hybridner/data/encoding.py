@@ -127,16 +127,14 @@ def windows(sizes: Sequence[int], room: int) -> Iterator[tuple[int, int, int, in
         spans.append((start, stop))
         if stop == len(sizes):
             break
-        # The next window begins in the middle of this one, by pieces.
-        following, passed = start, 0
-        while following < stop and 2 * passed < used:
-            passed += sizes[following]
-            following += 1
-        start = max(following, start + 1)
+        # The next window begins in the middle of this one, by pieces; later if it would end with the same word.
+        passed = 0
+        while start < stop and (2 * passed < used or used - passed + sizes[stop] > room):
+            passed += sizes[start]
+            start += 1
     first = 0
     for i, (start, stop) in enumerate(spans):
         last = (spans[i + 1][0] + stop + 1) // 2 if i + 1 < len(spans) else stop
-        last = max(last, first)
         yield start, stop, first, last
         first = last
 

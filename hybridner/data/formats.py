@@ -17,8 +17,8 @@ _WORDS, _TAGS = ("words", "tokens"), ("tags", "ner_tags", "labels")
 def read_sentences(path: Path, labelled: bool = True) -> Iterator[Sentence]:
     """The sentences of a file with their tags as they stand there.
 
-    Columns are split on spaces and TABs, or on TAB alone in a ``.tsv`` file and where the first row that is no
-    ``-DOCSTART-`` holds one; the word is the first and the tag the last. Only ASCII white space splits: U+00A0 or a
+    Columns are split on spaces; on TAB alone in a ``.tsv`` file and where the first row that is no ``-DOCSTART-``
+    holds one. The word is the first and the tag the last. Only ASCII white space splits: U+00A0 or a
     zero-width space belongs to its word. Blank lines end sentences, ``-DOCSTART-`` rows begin documents.
 
     A ``.jsonl`` file holds a sentence a line: ``{"words": [...], "tags": [...]}``, and "document" if it has any; a
@@ -72,19 +72,22 @@ def _columns(path: Path, labelled: bool) -> Iterator[Sentence]:
             continue
         if tab is None:
             tab = "\t" in line
-        row = line.split("\t") if tab else [field for field in line.replace("\t", " ").split(" ") if field]
+        if "\t" in line and not tab:
+            raise InputError(
+                f"{path}:{number}: a TAB, where rows before have none ({line!r}); use TABs in every row or in none"
+            )
+        row = [field.strip(" ") for field in line.split("\t")] if tab else [field for field in line.split(" ") if field]
         if len(row) < (2 if labelled else 1) or not row[0]:
             raise InputError(
                 f"{path}:{number}: a row of {len(row)} column{'s' * (len(row) != 1)} ({line!r}); expected a word "
-                f"first{' and its tag last' * labelled}, split by {'TABs' if tab else 'white space'}"
+                f"first{' and its tag last' * labelled}, split by {'TABs' if tab else 'spaces'}"
             )
         if not words:
             first = number
         words.append(row[0])
         if labelled:
-            tag = row[-1].strip(" ")
-            check_tag(tag, f"{path}:{number}")
-            tags.append(tag)
+            check_tag(row[-1], f"{path}:{number}")
+            tags.append(row[-1])
     if words:
         yield sentence()
 
