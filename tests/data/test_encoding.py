@@ -54,9 +54,9 @@ def test_windows_hold_each_word_and_label_it_once_in_order(given):
 
 
 def test_the_first_piece_of_a_word_carries_its_label_and_nothing_else_does(tokenizer):
-    words, tags = ("Tarkin", "?", "unlikely"), ("B-PER", "I-PER", "O")
+    words, tags = ("Velta", "?", "whowhowho"), ("B-PER", "I-PER", "O")
     sizes = sizes_of(tokenizer, words)
-    assert sizes[0] > 1 or sizes[2] > 1
+    assert min(sizes[0], sizes[2]) > 1  # names never seen whole
     ids, labels = encode([Sentence(words, tags)], tokenizer, LABELS, 64).example(0)
     pieces = [i for word in tokenizer.encode_sentences([words])[0] for i in word]
     assert ids.tolist() == [tokenizer.cls_id, *pieces, tokenizer.sep_id]
@@ -94,7 +94,7 @@ def at_labelled(encoded):
 def random_sentences(number, longest=30):
     """Sentences whose every word's label tells it from its neighbours."""
     rng = np.random.Generator(np.random.Philox(5))
-    vocabulary = "the river mayor Velmora Tarkin who ? unlikely knows-it".split()
+    vocabulary = ["the", "river", "mayor", "Velmora", "Tarkin", "who", "?", "unlikely", "knows-it"]
     for n in range(number):
         words = rng.choice(vocabulary, 1 + n % longest).tolist()
         yield Sentence(tuple(words), tuple(rng.choice(LABELS, len(words)).tolist()), 0, n)
@@ -108,9 +108,7 @@ def test_the_tags_of_all_sentences_come_back_from_packed_batches_in_any_order(to
     assert encoded.num_sentences == len(sentences)
     sizes = [sum(sizes_of(tokenizer, s.words)) + 2 for s in sentences]
     assert encoded.num_windowed == sum(size > max_length for size in sizes)
-    found = [
-        pair for batch in inference_batches(encoded, pad_token_id=0) for pair in batch.at_words(batch.labels)
-    ]
+    found = [pair for batch in inference_batches(encoded, pad_token_id=0) for pair in batch.at_words(batch.labels)]
     for order in (found, found[::-1]):
         restored = by_sentence(encoded, order)
         assert [tuple(LABELS[i] for i in tags) for tags in restored] == [s.tags for s in sentences]
