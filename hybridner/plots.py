@@ -24,7 +24,7 @@ def plot_curves(records: list[dict[str, Any]], path: Path) -> None:
     right.plot(at, [record["valid"]["f1"] for record in epochs], marker=".", label="valid")
     right.set(xlabel="epoch", ylabel="F1 (micro, conlleval)", ylim=(0, 1))
     for record in records:
-        if record["event"] == "test":
+        if record["event"] == "test" and record["test"] is not None:
             right.axhline(
                 record["test"]["f1"],
                 linestyle=":",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hybridner.cli import run as hybridner
-from hybridner.cli.parse import guarded
+from hybridner.cli.parse import CLOSED_PIPE, guarded
 
 ROWS = "Anna B-PER\nsleeps O\n\nin O\nDorst B-LOC\n"
 
@@ -149,3 +149,14 @@ def test_the_scripts_end_with_one_line_and_exit_code_2(script, tmp_path):
     assert done.returncode == 2
     assert done.stderr == "error: unknown option '--epoch'; did you mean '--epochs'?\n"
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("arguments", [("train", "--help"), ("--help",)])
+def test_a_reader_that_stops_early_is_no_error(arguments):
+    code = "from hybridner.cli import main; main()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as p:
+        p.stdout.close()
+        assert p.stderr.read() == b""
+    assert p.returncode in (0, CLOSED_PIPE)

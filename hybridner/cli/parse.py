@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import io
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ Options = TypeVar("Options")
 
 USER_ERROR = 2
 INTERRUPTED = 130
+CLOSED_PIPE = 141
 _BOX = "╭╮╰╯│─ \n"
 
 
@@ -38,7 +40,10 @@ def parse(kind: Callable[..., Options], args: Sequence[str], prog: str, default:
     printed = io.StringIO()
     try:
         if {"-h", "--help"} & set(args):
-            return tyro.cli(kind, prog=prog, args=args, **more)
+            try:
+                return tyro.cli(kind, prog=prog, args=args, **more)
+            finally:
+                sys.stdout.flush()  # a closed pipe shows here, where guarded() sees it
         with contextlib.redirect_stderr(printed), contextlib.redirect_stdout(printed):
             options, unknown = tyro.cli(kind, prog=prog, args=args, return_unknown_args=True, **more)
     except SystemExit as stop:
@@ -62,15 +67,24 @@ def given_options(kind: type, args: Sequence[str]) -> set[str]:
 
 
 def guarded(command: Callable[[], Any]) -> int:
-    """Run a command; its exit code: 0, 2 for a user's mistake said in one line, 130 for Ctrl-C."""
+    """Run a command; its exit code: 0, 2 for a user's mistake said in one line, 130 for Ctrl-C, 141 for a closed pipe.
+
+    Nothing of these prints a traceback.
+    """
     try:
-        return int(command() or 0)
+        code = int(command() or 0)
+        sys.stdout.flush()
+        return code
     except InputError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return USER_ERROR
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read has read enough (``| head``); the interpreter's own flush at exit must not fail on it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED_PIPE
 
 
 def _spell_out_flags(args: Sequence[str], names: list[str]) -> list[str]:
