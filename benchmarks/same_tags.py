@@ -1,0 +1,72 @@
+"""One model in both twins, word by word: ``python -m benchmarks.same_tags MODEL --data DIR``.
+
+The argmax of two roundings of the same logits differs only where two labels are all but tied; each such word is
+listed with both twins' logits.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import tyro
+
+from hybridner.data.encoding import encode
+from hybridner.data.read import read_corpus
+from hybridner.inference import predict_words
+from hybridner.scoring import score
+from hybridner.tagging import load
+from hybridner.twins import BACKENDS
+
+
+@dataclass(frozen=True)
+class Options:
+    """Compare the tags that the Flax and the PyTorch twin give every word of a split."""
+
+    model: Annotated[str, tyro.conf.Positional]
+    """A run, or a model folder of either twin."""
+    data: str
+    """A corpus as for training."""
+    splits: tuple[str, ...] = ("valid", "test")
+    """The splits to compare on."""
+    json: Path | None = None
+    """Also write the result to this file; it holds no text of the corpus."""
+
+
+def compare(options: Options, split: str) -> dict[str, Any]:
+    """Counts of each twin, the largest error of the logits, and the words on which the twins differ."""
+    corpus = read_corpus(options.data, require_train=False, splits=(split,))
+    sentences = corpus.splits[split]
+    logits, counts = {}, {}
+    for backend in BACKENDS:
+        tagger = load(options.model, backend)
+        model = tagger.model
+        assert model.tokenizer is not None, "a trained model has its tokenizer"
+        encoded = encode(sentences, model.tokenizer, model.labels, model.config.max_length)
+        found = predict_words(tagger.learner, encoded, model.config.pad_token_id)
+        scores = score([s.tags or () for s in sentences], [[model.labels[i] for i in one.argmax(-1)] for one in found])
+        logits[backend] = np.concatenate(found)
+        counts[backend] = {name: getattr(scores, name) for name in ("correct", "predicted", "gold", "f1")}
+    a, b = (logits[backend] for backend in BACKENDS)
+    differing = np.flatnonzero(a.argmax(-1) != b.argmax(-1))
+    return {
+        "split": split,
+        "words": len(a),
+        "counts": counts,
+        "logits_relative_error_in_norm": float(np.linalg.norm(a - b) / np.linalg.norm(b)),
+        "words_tagged_differently": len(differing),
+        "ties": [{"word": int(i), **{backend: logits[backend][i].tolist() for backend in BACKENDS}} for i in differing],
+    }
+
+
+def main(options: Options) -> None:
+    """Compare on each split, print and write what was found."""
+    report = [compare(options, split) for split in options.splits]
+    print(json.dumps(report, indent=2))
+    if options.json is not None:
+        options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
