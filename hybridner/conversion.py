@@ -1,22 +1,147 @@
-"""Models from one form to another; the weights stay the same bits."""
+"""Models and runs from one form to another; weights and moments stay the same bits."""
 
+import dataclasses
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Literal
 
+import numpy as np
+
+from hybridner.config import ModelConfig, nearest
 from hybridner.errors import InputError
-from hybridner.model_dir import Form, open_model, save_model
+from hybridner.learner import TrainingState
+from hybridner.model_dir import ORIGINAL_SUFFIX, find_model, model_config, open_model, save_model, written_whole
+from hybridner.original import OriginalOptions, open_original, save_original
+from hybridner.run_dir import RunDir
+from hybridner.twins import Backend, choose_backend, open_checkpoints
+from hybridner.weights import check_weights, num_parameters, weight_shapes
+
+Target = Literal["flax", "torch", "original"]
+TARGETS: tuple[Target, ...] = ("flax", "torch", "original")
+_OTHERS_DEVICE = {"flax": "mps", "torch": "tpu"}
 
 
-def convert_model(source: str | Path, destination: Path, form: Form) -> None:
-    """Write the model at ``source`` as a model folder in the form of one twin.
+def convert(source: str | Path, destination: Path, target: str, options: OriginalOptions | None = None) -> list[str]:
+    """Write what is at ``source`` anew in another form, whole or not at all.
+
+    A run becomes a run of the other twin (or of the same), which goes on where the first stands: options, metrics, best
+    model and the newest training state, with both Adam moments. A model becomes a model folder. "original" makes one
+    ``.pth`` file of a model or of a run's best.
 
     Args:
-        source: a run or a model folder.
-        destination: the folder to write.
-        form: "flax" for an Orbax checkpoint, "torch" for safetensors.
+        source: a run, a model folder, or a checkpoint of the original, ``NAME.pth``.
+        destination: the folder or file to write; it must not exist yet.
+        target: "flax" (a model's weights as an Orbax checkpoint for plain Flax code), "torch" (as safetensors) or
+            "original".
+        options: what a ``.pth`` does not hold.
+
+    Returns:
+        Sentences for the user: the first says what was done, the rest what else there is to know.
 
     Raises:
-        InputError: the source is not usable, or the destination is taken.
+        InputError: the source is not usable, the destination is taken or cannot be written, or a framework that is
+            needed is not installed.
     """
+    source, options = Path(source), options or OriginalOptions()
+    form = next((name for name in TARGETS if name == target), None)
+    if form is None:
+        raise InputError(f"--to {target!r}: no such form{nearest(target, list(TARGETS))}")
     if destination.exists():
         raise InputError(f"{destination}: is there already; choose another destination or remove it")
-    save_model(destination, open_model(source), form)
+    is_pth = destination.suffix == ORIGINAL_SUFFIX
+    if form == "original" and not is_pth:
+        raise InputError(f"{destination}: --to original writes one file; give it a name that ends in {ORIGINAL_SUFFIX}")
+    if form != "original" and is_pth:
+        raise InputError(f"{destination}: --to {form} writes a folder; for a {ORIGINAL_SUFFIX} file use --to original")
+    if (given := options.given()) and (source.suffix != ORIGINAL_SUFFIX or source.is_dir()):
+        raise InputError(f"{source}: not a {ORIGINAL_SUFFIX} file, and {', '.join(given)} belongs to such a file")
+    if form != "original" and RunDir(source).holds_run():
+        return _convert_run(RunDir(source), destination, form)
+    found = find_model(source)
+    model, notes = open_original(found, options) if found.is_file() else (open_model(found), [])
+    notes += _not_finite(model.weights)
+    written = model.config
+    if form == "original":
+        notes += save_original(destination, model)
+        written = dataclasses.replace(written, use_lstm=True)
+    else:
+        save_model(destination, model, form)
+    return [f"{source} → {destination} ({form}): {_size(written, twice=form == 'original')}", *notes]
+
+
+def _convert_run(run: RunDir, destination: Path, backend: Backend) -> list[str]:
+    options, begun_with = run.read_options()
+    source = _needed(run, begun_with)
+    _needed(run, backend)
+    best = next((f for f in (run.best, run.best.with_name("best.old")) if (f / "config.json").is_file()), None)
+    if best is not None:
+        open_model(best)  # a damaged one is not handed on
+    state, progress, config = _newest_state(run, source)
+    notes = _not_finite(state.weights)
+    if options.device == _OTHERS_DEVICE[backend]:
+        notes.append(f"device {options.device} is not one of {backend}'s and became auto")
+        options = dataclasses.replace(options, device="auto")
+    with written_whole(destination) as partial:
+        new = RunDir(partial)
+        new.create(options, backend)
+        for old, copy in ((run.metrics, new.metrics), (run.curves, new.curves), (run.tokenizer, new.tokenizer)):
+            if old.exists():
+                shutil.copyfile(old, copy)
+        for folder, copy in ((run.tensorboard, new.tensorboard), (best, new.best)):
+            if folder is not None and folder.is_dir():
+                shutil.copytree(folder, copy)
+        checkpoints = open_checkpoints(backend, new.checkpoints)
+        try:
+            checkpoints.save(state, progress)
+        finally:
+            checkpoints.close()
+    return [
+        f"{run.folder} ({source}) → {destination} ({backend}): run at step {state.step:,} with both Adam moments; "
+        f"{_size(config)}",
+        f"go on with: python train_{backend}.py --output {destination} --resume",
+        *notes,
+    ]
+
+
+def _needed(run: RunDir, backend: str) -> Backend:
+    try:
+        return choose_backend(backend)
+    except InputError as error:
+        raise InputError(f"{run.folder}: a run is moved with its own framework and the other one; {error}") from error
+
+
+def _newest_state(run: RunDir, backend: Backend) -> tuple[TrainingState, dict[str, Any], ModelConfig]:
+    """The newest training state of a run, checked, with the loop's progress and the model it is for."""
+    nothing = f"{run.folder}: a run without a checkpoint yet, its first epoch has not ended; convert it when it has one"
+    if not run.checkpoints.is_dir():
+        raise InputError(nothing)
+    checkpoints = open_checkpoints(backend, run.checkpoints, read_only=True)
+    try:
+        if checkpoints.latest_step() is None:
+            raise InputError(nothing)
+        state, progress = checkpoints.restore()
+    finally:
+        checkpoints.close()
+    where = run.checkpoints / str(state.step)
+    config = model_config(progress.get("model"), where)
+    for kind in ("weights", "exp_avg", "exp_avg_sq"):
+        check_weights(config, getattr(state, kind), f"{where}: {kind}", ("float32", "float64"))
+    size = progress.get("progress", {}).get("metrics_bytes")
+    if run.metrics.exists() and not (isinstance(size, int) and size <= run.metrics.stat().st_size):
+        raise InputError(f"{run.metrics}: shorter than the {size} bytes it had at step {state.step}; lines were lost")
+    return state, progress, config
+
+
+def _size(config: ModelConfig, twice: bool = False) -> str:
+    """Size in words; ``twice`` if the embedding stands under two names."""
+    return f"{len(weight_shapes(config)) + twice} tensors, {num_parameters(config):,} parameters"
+
+
+def _not_finite(weights: Mapping[str, np.ndarray]) -> list[str]:
+    counts = {name: value.size - int(np.isfinite(value).sum()) for name, value in weights.items()}
+    names = [name for name, count in counts.items() if count]
+    if not names:
+        return []
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return [f"{sum(counts.values()):,} weights are infinite or not a number, in {names[0]!r}{more}; they stay so"]

@@ -112,7 +112,9 @@ class Checkpoints(Protocol):
 
     saves_on_every_process: bool
 
-    def __init__(self, folder: Path, max_to_keep: int = 2) -> None: ...
+    def __init__(self, folder: Path, max_to_keep: int = 2, *, read_only: bool = False) -> None:
+        """The states in ``folder``; with ``read_only``, nothing on disk is changed."""
+        ...
 
     def save(self, state: TrainingState, progress: dict[str, Any]) -> None:
         """Save a training state and the loop's ``progress``: whole, or not at all; may go on in the background."""

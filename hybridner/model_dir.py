@@ -8,6 +8,8 @@ writes the same bytes.
 import dataclasses
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
@@ -22,6 +24,7 @@ from hybridner.errors import InputError
 from hybridner.weights import Weights, check_weights, num_parameters
 
 FORMAT_VERSION = 1
+ORIGINAL_SUFFIX = ".pth"
 _SAFETENSORS, _ORBAX = "model.safetensors", "model.orbax"
 Form = Literal["torch", "flax"]
 
@@ -54,42 +57,75 @@ def save_model(folder: Path, model: SavedModel, form: Form = "torch") -> None:
         folder: where to.
         model: what to save.
         form: weights in ``model.safetensors`` ("torch") or in Orbax form ("flax").
-    """
-    partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    if form == "flax":
-        from hybridner.twins import checkpoint_module
 
-        checkpoint_module("flax").save_weights(partial / _ORBAX, model.weights)
+    Raises:
+        InputError: the folder cannot be written, or Flax, which Orbax form needs, is not installed.
+    """
+    with written_whole(folder) as partial:
+        partial.mkdir()
+        if form == "flax":
+            from hybridner.twins import checkpoint_module
+
+            checkpoint_module("flax").save_weights(partial / _ORBAX, model.weights)
+        else:
+            save_file(model.weights, partial / _SAFETENSORS)
+        if model.tokenizer is not None:
+            model.tokenizer.save(partial / "tokenizer.json")
+        header = {
+            "format": "hybridner",
+            "format_version": FORMAT_VERSION,
+            "model": dataclasses.asdict(model.config),
+            "labels": list(model.labels),
+            "provenance": model.provenance,
+        }
+        (partial / "config.json").write_text(json.dumps(header, indent=2) + "\n", encoding="utf-8")
+        (partial / "README.md").write_text(_card(model), encoding="utf-8")
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A place beside ``path`` to write a file or folder at, which then takes the place of ``path``.
+
+    What a process that was killed left there is removed first; after an error it is removed at once.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        _remove(partial)
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        replace_folder(partial, path)
+    except BaseException as error:
+        _remove(partial)
+        if isinstance(error, (OSError, SafetensorError)):
+            raise InputError(f"{path}: cannot be written ({error})") from error
+        raise
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
     else:
-        save_file(model.weights, partial / _SAFETENSORS)
-    if model.tokenizer is not None:
-        model.tokenizer.save(partial / "tokenizer.json")
-    header = {
-        "format": "hybridner",
-        "format_version": FORMAT_VERSION,
-        "model": dataclasses.asdict(model.config),
-        "labels": list(model.labels),
-        "provenance": model.provenance,
-    }
-    (partial / "config.json").write_text(json.dumps(header, indent=2) + "\n", encoding="utf-8")
-    (partial / "README.md").write_text(_card(model), encoding="utf-8")
-    replace_folder(partial, folder)
+        with suppress(OSError):
+            path.unlink()
 
 
 def replace_folder(partial: Path, folder: Path) -> None:
     """Put ``partial`` in the place of ``folder``; a reader sees one or the other."""
+    if not folder.exists():
+        partial.rename(folder)  # a NAME.old that is here is not ours
+        return
     old = folder.with_name(f"{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
+    folder.rename(old)
     partial.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
 
 
 def find_model(source: str | Path) -> Path:
-    """The model folder that ``source``, a run or a model folder, means.
+    """The model folder that ``source``, a run or a model folder, means; the original's ``.pth`` means itself.
 
     Raises:
         InputError: there is none.
@@ -98,7 +134,9 @@ def find_model(source: str | Path) -> Path:
     if not path.exists():
         raise InputError(f"{path}: no such file or folder; give a run, a model folder or a .pth file")
     if path.is_file():
-        raise InputError(f"{path}: a file; expected a run or a model folder")
+        if path.suffix == ORIGINAL_SUFFIX:
+            return path
+        raise InputError(f"{path}: a file; expected a run, a model folder or a checkpoint of the original, NAME.pth")
     for folder in (path / "best", path, path / "best.old"):  # the last: stopped between two renames
         if (folder / "config.json").is_file():
             return folder
@@ -108,17 +146,24 @@ def find_model(source: str | Path) -> Path:
 
 
 def open_model(source: str | Path) -> SavedModel:
-    """Read a run's best model or a model folder.
+    """Read a run's best model, a model folder, or the original's ``.pth``.
+
+    A ``.pth`` is taken to have what the original has: 4 heads and, if there are nine classes, its labels. It has no
+    tokenizer. :func:`hybridner.original.open_original` takes other values.
 
     Raises:
         InputError: a file is missing or damaged, or its parts do not belong together; the message names it.
     """
     folder = find_model(source)
+    if folder.is_file():
+        from hybridner.original import OriginalOptions, open_original
+
+        return open_original(folder, OriginalOptions())[0]
     where = folder / "config.json"
     header = _read_json(where)
     if header.get("format") != "hybridner" or header.get("format_version") != FORMAT_VERSION:
         raise InputError(f"{where}: not a model folder of format version {FORMAT_VERSION}")
-    config = _model_config(header.get("model"), where)
+    config = model_config(header.get("model"), where)
     labels = header.get("labels")
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
         raise InputError(f"{where}: 'labels' is not a list of strings")
@@ -173,7 +218,12 @@ def _read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _model_config(values: Any, where: Path) -> ModelConfig:
+def model_config(values: Any, where: Path) -> ModelConfig:
+    """A config from what was read from ``where``.
+
+    Raises:
+        InputError: a key is missing, unknown, or its value is not one a model can have.
+    """
     if not isinstance(values, dict):
         raise InputError(f"{where}: 'model' is missing or not an object")
     types = get_type_hints(ModelConfig)

@@ -1,9 +1,12 @@
 """A twin by name: the only place of what is shared that loads a framework."""
 
 import importlib
+import importlib.metadata
 import importlib.util
+from pathlib import Path
 from typing import Any, Literal
 
+from hybridner import __version__
 from hybridner.errors import InputError
 from hybridner.learner import Checkpoints, Learner
 
@@ -39,19 +42,30 @@ def choose_backend(backend: str | None) -> Backend:
     raise InputError(f"no backend {backend!r}; there are {', '.join(BACKENDS)}")
 
 
+def versions(backend: Backend) -> dict[str, str]:
+    """Versions of this package and of what the twin computes with."""
+    names = {"flax": ("jax", "flax"), "torch": ("torch",)}[backend]
+    return {"hybridner": __version__, **{name: importlib.metadata.version(name) for name in names}}
+
+
 def learner_class(backend: Backend) -> type[Learner]:
     """The twin's ``Learner``."""
     return _module(backend, "learner").Learner
 
 
-def open_checkpoints(backend: Backend, folder: Any) -> Checkpoints:
-    """The training states in ``folder``, in the twin's format."""
-    return _module(backend, "checkpoint").Checkpoints(folder)
+def open_checkpoints(backend: Backend, folder: Path, *, read_only: bool = False) -> Checkpoints:
+    """The training states in ``folder``, in the twin's format; ``read_only`` changes nothing on disk."""
+    return _module(backend, "checkpoint").Checkpoints(folder, read_only=read_only)
 
 
 def checkpoint_module(backend: Backend) -> Any:
     """The twin's ``checkpoint`` module."""
     return _module(backend, "checkpoint")
+
+
+def original_module() -> Any:
+    """The module that reads and writes the original's ``.pth``, which takes PyTorch."""
+    return _module("torch", "original")
 
 
 def _module(backend: Backend, name: str) -> Any:

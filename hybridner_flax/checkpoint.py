@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
+import tensorstore as ts
 
 from hybridner.errors import InputError
 from hybridner.learner import TrainingState
@@ -26,12 +27,16 @@ class Checkpoints:
 
     saves_on_every_process = True
 
-    def __init__(self, folder: Path, max_to_keep: int = 2) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, folder: Path, max_to_keep: int = 2, *, read_only: bool = False) -> None:
         self._folder = folder
-        options = ocp.CheckpointManagerOptions(
-            preservation_policy=ocp.checkpoint_managers.LatestN(max_to_keep), cleanup_tmp_directories=True
-        )
+        if read_only:
+            # Another process may be saving here: its unfinished files stay as they are.
+            options = ocp.CheckpointManagerOptions(read_only=True)
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            options = ocp.CheckpointManagerOptions(
+                preservation_policy=ocp.checkpoint_managers.LatestN(max_to_keep), cleanup_tmp_directories=True
+            )
         self._manager = ocp.CheckpointManager(folder.absolute(), options=options)
 
     def save(self, state: TrainingState, progress: dict[str, Any]) -> None:
@@ -60,6 +65,7 @@ class Checkpoints:
             raise InputError(f"{self._folder}: no checkpoint")
         args = ocp.args.Composite(state=ocp.args.StandardRestore(), progress=ocp.args.JsonRestore())
         try:
+            _check_whole(self._folder / str(step) / "state")
             with jax.enable_x64(True):
                 restored = self._manager.restore(step, args=args)
             tree, progress = restored["state"], restored["progress"]
@@ -90,9 +96,26 @@ def read_weights(folder: Path) -> Weights:
         InputError: it cannot be read.
     """
     try:
+        _check_whole(folder)
         with ocp.StandardCheckpointer() as checkpointer, jax.enable_x64(True):
             return from_tree(checkpointer.restore(folder.absolute()))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{folder}: not an Orbax checkpoint that can be read ({str(error).splitlines()[0]})"
         ) from error
+
+
+def _check_whole(folder: Path) -> None:
+    """Read every value of an Orbax tree, one at a time.
+
+    Orbax reads them all at once, and after the first that fails the others print tracebacks from their threads.
+
+    Raises:
+        OSError, ValueError: one cannot be read.
+    """
+    if not (folder / "manifest.ocdbt").is_file():
+        raise FileNotFoundError("it holds no manifest.ocdbt")
+    store = ts.KvStore.open({"driver": "ocdbt", "base": f"file://{folder.absolute()}/"}).result()
+    for key in store.list().result():
+        if not store[key]:  # what stood in a file that is gone
+            raise ValueError(f"{key.decode()} is missing")

@@ -23,9 +23,10 @@ class Checkpoints:
 
     saves_on_every_process = False
 
-    def __init__(self, folder: Path, max_to_keep: int = 2) -> None:
+    def __init__(self, folder: Path, max_to_keep: int = 2, *, read_only: bool = False) -> None:
         self._folder, self._max_to_keep = folder, max_to_keep
-        folder.mkdir(parents=True, exist_ok=True)
+        if not read_only:
+            folder.mkdir(parents=True, exist_ok=True)
 
     def save(self, state: TrainingState, progress: dict[str, Any]) -> None:
         """Save a training state and the loop's ``progress``: whole, or not at all."""
@@ -58,7 +59,8 @@ class Checkpoints:
         try:
             tensors = load_file(folder / "state.safetensors")
             progress = json.loads((folder / "progress.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError, SafetensorError) as error:
+            step_saved = progress.pop("step")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
             raise InputError(f"{folder}: the checkpoint cannot be read ({error})") from error
         kinds: dict[str, dict[str, Any]] = {kind: {} for kind in _KINDS}
         for key, value in tensors.items():
@@ -66,10 +68,10 @@ class Checkpoints:
             if kind not in kinds:
                 raise InputError(f"{folder}/state.safetensors: tensor {key!r} does not belong to a training state")
             kinds[kind][name] = value
-        return TrainingState(**kinds, step=progress.pop("step")), progress
+        return TrainingState(**kinds, step=step_saved), progress
 
     def close(self) -> None:
         """Wait until all is on disk; here it is."""
 
     def _steps(self) -> list[int]:
-        return sorted(int(p.name) for p in self._folder.iterdir() if p.name.isdecimal())
+        return sorted(int(p.name) for p in self._folder.glob("*") if p.name.isdecimal())

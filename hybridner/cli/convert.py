@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
@@ -11,14 +11,22 @@ from hybridner.cli.parse import parse
 
 @dataclass(frozen=True)
 class ConvertOptions:
-    """Move a model between Flax and PyTorch, bit for bit."""
+    """Move a model or a run in training between Flax, PyTorch and the original HybridNER, bit for bit."""
 
     source: Annotated[str, tyro.conf.Positional]
-    """A run, or a model folder of either twin."""
+    """A run, a model folder of either twin, or a checkpoint of the original (NAME.pth)."""
     destination: Annotated[Path, tyro.conf.Positional]
-    """The folder to write; it must not exist yet."""
-    to: Literal["flax", "torch"]
-    """flax: weights as an Orbax checkpoint for plain Flax code; torch: as safetensors."""
+    """What to write; it must not exist yet. A run becomes a run, which goes on with --resume; a model a folder."""
+    to: str
+    """flax (a model's weights as an Orbax checkpoint), torch (as safetensors), or original (one .pth file)."""
+    num_heads: int | None = None
+    """For a .pth file: its attention heads; 4 by default."""
+    labels: Path | None = None
+    """For a .pth file: its labels, a file with one a line; by default the original's nine."""
+    tokenizer: str | None = None
+    """For a .pth file: its vocab.txt, a tokenizer.json, or a Hub id."""
+    lstm: bool = True
+    """For a .pth file: whether the model uses its LSTM."""
 
 
 def run(args: list[str]) -> int:
@@ -28,8 +36,9 @@ def run(args: list[str]) -> int:
         InputError: the source is not usable, or the destination is taken.
     """
     options = parse(ConvertOptions, args, "hybridner convert")
-    from hybridner.conversion import convert_model
+    from hybridner.conversion import convert
+    from hybridner.original import OriginalOptions
 
-    convert_model(options.source, options.destination, options.to)
-    print(f"{options.destination}: model in {options.to} form")
+    missing = OriginalOptions(options.num_heads, options.labels, options.tokenizer, options.lstm)
+    print("\n".join(convert(options.source, options.destination, options.to, missing)))
     return 0

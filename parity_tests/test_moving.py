@@ -1,0 +1,197 @@
+"""A run that moves to the other twin in the middle of training is the run that stayed."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+from jax.experimental.compilation_cache import compilation_cache
+
+import hybridner
+from hybridner.conversion import convert
+from hybridner.data.read import read_corpus
+from hybridner.loop import TrainingLoop
+from hybridner.parity.errors import tensor_errors, worst
+from hybridner.parity.ladder import SHIFT_INVARIANT
+from hybridner.run_dir import RunDir
+from hybridner.tagging import load
+from hybridner.twins import open_checkpoints
+
+TWINS = ("flax", "torch")
+STEPS_PER_EPOCH, STEPS = 5, 30
+AT = {"mid-epoch": 13, "at an epoch's end": 15}
+BAR = 1e-9
+# All sentences are of one length, two to a row: the Flax runs then compile for one shape.
+ROWS = (
+    "the O\nmayor O\n{} B-PER\n{} I-PER\nsleeps O\n\nthey O\nleft O\nthe O\nvillage O\n{} B-LOC\n\n-DOCSTART- -X-\n\n"
+)
+NAMES = ("Anna", "Berta", "Carl", "Dora", "Emil", "Frida", "Gustav", "Hanna", "Ida", "Jan", "Karl", "Lena")
+OPTIONS = {
+    "preset": "tiny",
+    "hidden_size": 32,
+    "num_heads": 2,
+    "num_encoder_layers": 1,
+    "vocab_size": 300,
+    "max_length": 64,
+    "batch_size": 12,
+    "epochs": STEPS // STEPS_PER_EPOCH,
+    "learning_rate": 1e-2,
+    "schedule": "constant",  # after a warm-up that spans the moves, so that the rate tells the step
+    "warmup_steps": 20,
+    "clip_norm": 1.0,
+    "dropout": 0.0,
+    "dtype": "float64",
+    "parallel": "jit",
+    "log_every": 1,
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compile_once(tmp_path_factory):
+    """Let the Flax runs, which are alike, share what XLA has compiled."""
+    options = {
+        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("xla")),
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+    }
+    before = {name: getattr(jax.config, name) for name in options}
+    use_cache(options)
+    yield
+    use_cache(before)
+
+
+def use_cache(options):
+    compilation_cache.reset_cache()
+    for name, value in options.items():
+        jax.config.update(name, value)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corpus")
+    rows = [ROWS.format(NAMES[i % 12], NAMES[(i * 5 + 1) % 12], NAMES[(i * 7 + 3) % 12]) for i in range(35)]
+    (folder / "train.txt").write_text("".join(rows[:30]))
+    (folder / "valid.txt").write_text("".join(rows[30:]))
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def whole(corpus, tmp_path_factory):
+    """The run that stayed, in either twin."""
+    return {
+        twin: hybridner.train(twin, data=corpus, output=tmp_path_factory.mktemp(twin) / "whole", **OPTIONS).folder
+        for twin in TWINS
+    }
+
+
+def first_part(twin, corpus, folder, stop, monkeypatch):
+    """A run that ends after some steps, or is stopped with Ctrl-C in the epoch after its newest checkpoint."""
+    if stop == "mid-epoch":
+        return hybridner.train(twin, data=corpus, output=folder, **OPTIONS, max_steps=AT[stop]).folder
+    epoch = TrainingLoop._epoch
+
+    def interrupted(self, step, bar):
+        if step == AT[stop]:
+            self.run_dir.append({"event": "step", "step": step + 1, "loss": 0.5})
+            raise KeyboardInterrupt
+        return epoch(self, step, bar)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingLoop, "_epoch", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            hybridner.train(twin, data=corpus, output=folder, **OPTIONS)
+    return folder
+
+
+def newest(twin, folder):
+    checkpoints = open_checkpoints(twin, folder / "checkpoints", read_only=True)
+    try:
+        return checkpoints.restore()
+    finally:
+        checkpoints.close()
+
+
+def records(folder, event):
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    return [record for record in map(json.loads, lines) if record["event"] == event]
+
+
+def dev_tags(folder, twin, corpus):
+    """What the run's best model, in its own twin, says of the dev split."""
+    rows = read_corpus(corpus).splits["valid"]
+    tagger = load(folder, twin, dtype="float64")
+    return [tagger.tag_words(sentence.words) for sentence in rows]
+
+
+def distance(a, b):
+    """The largest error of any weight or moment."""
+    return max(
+        worst(tensor_errors(*(without_zeros(getattr(state, kind)) for state in (a, b))))[1]
+        for kind in ("weights", "exp_avg", "exp_avg_sq")
+    )
+
+
+def without_zeros(tensors):
+    """AdamW turns the noise in a gradient that is zero in truth into moves."""
+    return {name: value for name, value in tensors.items() if not name.endswith(SHIFT_INVARIANT)}
+
+
+@pytest.mark.parametrize("stop", ["mid-epoch", "at an epoch's end"])
+@pytest.mark.parametrize(("here", "there"), [TWINS, TWINS[::-1]])
+def test_a_run_that_moved_is_the_run_that_stayed(here, there, stop, whole, corpus, tmp_path, monkeypatch):
+    first = first_part(here, corpus, tmp_path / "first", stop, monkeypatch)
+    moved = tmp_path / "moved"
+    convert(first, moved, there)
+    at_move, _ = newest(there, moved)
+    assert at_move.step == AT[stop]
+    result = hybridner.train(there, output=moved, resume=True, max_steps=None)
+    assert result.step == STEPS
+
+    state, progress = newest(there, moved)
+    for twin in TWINS:
+        stayed, stayed_progress = newest(twin, whole[twin])
+        assert state.step == stayed.step == STEPS
+        assert distance(state, stayed) <= BAR
+        losses, stayed_losses = ([r["loss"] for r in records(f, "step")] for f in (moved, whole[twin]))
+        assert losses == pytest.approx(stayed_losses, rel=1e-10)
+        assert [r["step"] for r in records(moved, "step")] == list(range(1, STEPS + 1))
+        assert records(moved, "epoch")[-1]["valid"] == records(whole[twin], "epoch")[-1]["valid"]
+        assert progress["progress"]["best"]["valid"] == stayed_progress["progress"]["best"]["valid"]
+        assert dev_tags(moved, there, corpus) == dev_tags(whole[twin], twin, corpus)
+    assert RunDir(moved).read_options()[1] == there
+
+
+def test_the_dev_split_is_tagged_with_entities(whole, corpus):
+    """Else that all runs tag it alike would say little."""
+    tags = {tag for row in dev_tags(whole["torch"], "torch", corpus) for tag in row}
+    assert {"O", "B-PER", "I-PER", "B-LOC"} <= tags
+
+
+def zeros(tensors):
+    return {name: np.zeros_like(value) for name, value in tensors.items()}
+
+
+@pytest.mark.parametrize(
+    ("lost", "change"),
+    [
+        ("nothing", lambda state, progress: state),
+        ("first moments", lambda state, progress: dataclasses.replace(state, exp_avg=zeros(state.exp_avg))),
+        ("second moments", lambda state, progress: dataclasses.replace(state, exp_avg_sq=zeros(state.exp_avg_sq))),
+        ("place in the data", lambda state, progress: progress["progress"].update(batch=2) or state),
+        ("float64", lambda state, progress: dataclasses.replace(state, weights=in_float32(state.weights))),
+    ],
+)
+def test_a_move_that_loses_something_is_far_from_the_run_that_stayed(
+    lost, change, whole, corpus, tmp_path, monkeypatch
+):
+    first_part("torch", corpus, tmp_path, "mid-epoch", monkeypatch)
+    state, progress = newest("torch", tmp_path)
+    checkpoints = open_checkpoints("torch", tmp_path / "checkpoints")
+    checkpoints.save(change(state, progress), progress)
+    hybridner.train("torch", output=tmp_path, resume=True, max_steps=None)
+    error = distance(newest("torch", tmp_path)[0], newest("torch", whole["torch"])[0])
+    assert error <= BAR if lost == "nothing" else error > 10 * BAR
+
+
+def in_float32(tensors):
+    return {name: value.astype(np.float32).astype(np.float64) for name, value in tensors.items()}
