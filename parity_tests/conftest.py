@@ -1,31 +1,105 @@
-import dataclasses
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from hybridner.config import ModelConfig, TrainingConfig
-from hybridner.weights import initial_weights
+from hybridner.data.sample import sample_sentences
+from hybridner.parity.runs import read_run
+from hybridner.parity.samples import random_weights
 from hybridner_flax.learner import Learner as FlaxLearner
 from hybridner_torch.learner import Learner as TorchLearner
+from parity_tests.bugs import BUGS
+from parity_tests.on_devices import EMBEDDING_MEAN
 
-SMALL = ModelConfig(
-    vocab_size=60, num_labels=5, hidden_size=32, num_heads=4, num_encoder_layers=2, max_length=64, dropout=0.0
-)
+REPOSITORY = Path(__file__).parents[1]
+RUN_OPTIONS = {
+    "dtype": "float64",
+    "dropout": 0.0,
+    "max_steps": 60,
+    "hidden_size": 16,
+    "num_heads": 2,
+    "num_encoder_layers": 1,
+    "vocab_size": 300,
+    "max_length": 32,
+    "batch_size": 8,
+    "learning_rate": 2e-3,
+    "schedule": "linear",
+    "warmup_steps": 10,
+    "clip_norm": 1.0,
+    "log_every": 1,
+}
 
 
-@pytest.fixture(params=["lstm", "no lstm"])
-def config(request):
-    return dataclasses.replace(SMALL, use_lstm=request.param == "lstm")
-
-
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_twins():
-    """Both learners, holding the same weights."""
+    """Both learners, holding the same weights; a Flax learner is compiled once for the whole session."""
+    compiled = {}
 
-    def make(config, seed=3, **options):
-        options = TrainingConfig(**{"parallel": "jit", "dropout": config.dropout, **options})
-        learners = FlaxLearner(config, options), TorchLearner(config, options)
+    def make(config, options):
+        key = config, options
+        if key not in compiled:
+            compiled[key] = FlaxLearner(config, options)
+        learners = compiled[key], TorchLearner(config, options)
         for learner in learners:
-            learner.init(initial_weights(config, seed))
+            learner.init(random_weights(config, 3, EMBEDDING_MEAN[options.dtype]))
         return learners
 
     return make
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory):
+    """Some hundred sentences of the sample corpus as files."""
+    folder = tmp_path_factory.mktemp("corpus")
+    for split, count in (("train", 240), ("valid", 40), ("test", 20)):
+        sentences = list(sample_sentences(split))[:count]
+        rows = ["".join(f"{w}\t{t}\n" for w, t in zip(s.words, s.tags, strict=True)) for s in sentences]
+        (folder / f"{split}.txt").write_text("\n".join(rows), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def flax_run(corpus, tmp_path_factory):
+    """A run of the Flax twin by its own script."""
+    return run_script("train_flax.py", corpus, tmp_path_factory.mktemp("runs") / "flax")
+
+
+@pytest.fixture(scope="session")
+def torch_processes(tmp_path_factory):
+    """What the PyTorch twin gives in two processes (DDP over gloo), as it is and with each bug of devices."""
+    folder = tmp_path_factory.mktemp("processes")
+    variants = ["dropout on", "dropout off", *[name for name, bug in BUGS.items() if bug.rung == "devices"]]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    env = {"WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    run_python(
+        *(
+            (["-m", "parity_tests.on_devices", "torch", "auto", "2", str(folder), *variants], {"RANK": rank, **env})
+            for rank in range(2)
+        )
+    )
+    return {variant: dict(np.load(folder / f"{variant}.npz")) for variant in variants}
+
+
+def run_script(script, corpus, output):
+    options = {"data": corpus, "output": output, **RUN_OPTIONS}
+    args = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    run_python(([script, *args], {}))
+    return read_run(output)
+
+
+def run_python(*processes):
+    """Run Python processes side by side to their end, each given as arguments and environment."""
+    started = []
+    for args, env in processes:
+        env = {**os.environ, "JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": "1", **{k: str(v) for k, v in env.items()}}
+        pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+        started.append(subprocess.Popen([sys.executable, *args], env=env, cwd=REPOSITORY, **pipes))
+    said = [process.communicate(timeout=240)[1] for process in started]
+    for process, error in zip(started, said, strict=True):
+        assert process.returncode == 0, error

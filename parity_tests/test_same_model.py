@@ -1,80 +1,78 @@
 """On small random models, both frameworks in one process: the twins are one function."""
 
-import dataclasses
+import math
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
+from flax import nnx
 
 import hybridner_flax
 import hybridner_flax.canonical
 import hybridner_torch
 import hybridner_torch.canonical
-from hybridner.parity.errors import bitwise_difference
-from hybridner.parity.ladder import (
-    BARS,
-    compare_activations,
-    compare_gradients,
-    compare_optimizer,
-    compare_weights,
-    standard_batches,
-)
+from hybridner.config import TrainingConfig
+from hybridner.parity.bars import BARS
+from hybridner.parity.errors import bitwise_difference, relative_error
+from hybridner.parity.ladder import climb, compare_optimizer, compare_weights
+from hybridner.parity.samples import standard_batches
 from hybridner.weights import EMBEDDING, initial_weights
+from parity_tests.on_devices import SMALL
 
-DTYPES = ["float64", "float32"]
+NO_LSTM = replace(SMALL, use_lstm=False)
+CLIPPED = {"clip_norm": 0.1, "weight_decay": 0.05}
+COURSE = TrainingConfig(learning_rate=1e-3, warmup_steps=20, schedule="cosine")
+RATES = [COURSE.learning_rate_at(step, 200) for step in range(200)]
 
 
+def plain(dtype="float64"):
+    """A model and options whose programs the other tests compile too."""
+    return replace(SMALL, dropout=0.0), TrainingConfig(dtype=dtype, parallel="jit", **CLIPPED)
+
+
+@pytest.mark.parametrize("config", [SMALL, NO_LSTM], ids=["lstm", "no lstm"])
 def test_the_same_seed_starts_both_models_with_the_same_bits(config):
     flax, torch_model = hybridner_flax.HybridNER(config, seed=5), hybridner_torch.HybridNER(config, seed=5)
-    from flax import nnx
-
     a = hybridner_flax.canonical.to_canonical(nnx.state(flax, nnx.Param))
     b = hybridner_torch.canonical.to_canonical(dict(torch_model.named_parameters()))
     assert bitwise_difference(a, b) is None
     assert bitwise_difference(a, initial_weights(config, 5)) is None
-    assert list(a) == list(b) or set(a) == set(b)
+    assert set(a) == set(b)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_activations_agree_on_padded_ragged_and_packed_batches(config, make_twins, dtype):
-    finding = compare_activations(*make_twins(config, dtype=dtype), standard_batches(config), BARS[dtype])
+@pytest.mark.parametrize(
+    ("config", "dtype", "options"),
+    [(SMALL, "float64", CLIPPED), (SMALL, "float32", CLIPPED), (NO_LSTM, "float64", {"clip_norm": None})],
+    ids=["lstm-float64", "lstm-float32", "no lstm, no clipping-float64"],
+)
+def test_the_twins_climb_the_ladder(make_twins, config, dtype, options):
+    for finding in climb(make_twins, config, dtype, learning_rates=RATES, **options):
+        assert finding.held, finding
+        assert math.isfinite(finding.error), finding
+
+
+def test_the_first_adamw_step_agrees(make_twins):
+    finding = compare_optimizer(*make_twins(*plain()), standard_batches(SMALL), BARS["float64"], [1e-3])
     assert finding.held, finding
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_loss_and_every_gradient_agree(config, make_twins, dtype):
-    finding = compare_gradients(*make_twins(config, dtype=dtype), standard_batches(config), BARS[dtype])
-    assert finding.held, finding
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_gradients_agree_with_dropout_on(config, make_twins, dtype):
-    config = dataclasses.replace(config, dropout=0.25)
-    finding = compare_gradients(*make_twins(config, dtype=dtype), standard_batches(config), BARS[dtype])
-    assert finding.held, finding
-
-
-@pytest.mark.parametrize("clip_norm", [None, 0.1])
-def test_adamw_steps_agree_in_weights_and_moments(config, make_twins, clip_norm):
-    twins = make_twins(config, dtype="float64", clip_norm=clip_norm, weight_decay=0.05)
-    finding = compare_optimizer(*twins, standard_batches(config), BARS["float64"], [1e-3, 5e-4, 2e-3])
-    assert finding.held, finding
-
-
-def test_no_gradient_flows_into_the_pad_row(config, make_twins):
-    for learner in make_twins(config, dtype="float64"):
-        _, grads = learner.gradients(standard_batches(config)[0])
-        assert not grads[EMBEDDING][config.pad_token_id].any()
+def test_no_gradient_flows_into_the_pad_row_from_pad_pieces_within_a_sentence(make_twins):
+    batch = standard_batches(SMALL)[0]
+    assert ((batch.input_ids == SMALL.pad_token_id) & (batch.attention_mask != 0)).any()
+    for learner in make_twins(*plain()):
+        _, grads = learner.gradients(batch)
+        assert not grads[EMBEDDING][SMALL.pad_token_id].any()
         assert grads[EMBEDDING].any()
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_weights_go_there_and_back_bit_for_bit(config, make_twins, dtype):
-    flax, torch_learner = make_twins(config, dtype=dtype)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_training_state_goes_there_and_back_bit_for_bit(make_twins, dtype):
+    flax, torch_learner = make_twins(*plain(dtype))
     start = flax.snapshot()
-    flax.step(standard_batches(config)[0], 1e-3)
+    flax.step(standard_batches(SMALL)[0], 1e-3)
     trained = flax.snapshot()
     assert bitwise_difference(start.weights, trained.weights) is not None
     torch_learner.restore(trained)
@@ -89,11 +87,12 @@ def test_weights_go_there_and_back_bit_for_bit(config, make_twins, dtype):
     assert compare_weights(flax, torch_learner).held
 
 
+@pytest.mark.parametrize("config", [SMALL, NO_LSTM], ids=["lstm", "no lstm"])
 def test_the_logits_of_the_bare_modules_agree(config):
     input_ids = np.array([[2, 7, 9, 3], [2, 5, 3, 0]], np.int32)
     mask = np.array([[1, 1, 1, 1], [1, 1, 1, 0]], np.int32)
-    a = hybridner_flax.HybridNER(config, seed=1)(jnp.asarray(input_ids), jnp.asarray(mask))
+    model = hybridner_flax.HybridNER(config, seed=1)
+    a = jax.jit(lambda ids, mask: model(ids, mask))(jnp.asarray(input_ids), jnp.asarray(mask))
     with torch.no_grad():
         b = hybridner_torch.HybridNER(config, seed=1)(torch.from_numpy(input_ids), torch.from_numpy(mask))
-    assert np.linalg.norm(np.asarray(a) - b.numpy()) <= 2e-6 * np.linalg.norm(b.numpy())
-    assert jax.numpy.isfinite(a).all()
+    assert relative_error(np.asarray(a), b.numpy()) <= BARS["float32"].activations

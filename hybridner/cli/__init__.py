@@ -12,7 +12,8 @@ _COMMANDS = {
     "train": "train a tagger with Flax or PyTorch",
     "predict": "find the entities of a text",
     "evaluate": "score a model on labelled data",
-    "convert": "move a model between Flax and PyTorch",
+    "convert": "move a model or a run between Flax, PyTorch and the original",
+    "verify": "prove that a model is the same in both, or two models the same",
 }
 
 

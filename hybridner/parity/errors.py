@@ -1,7 +1,11 @@
-"""How far two results are apart: relative errors in norm, defined so that they mean the same for every tensor."""
+"""How far two results are apart: relative errors in norm, defined so that they mean the same for every tensor.
+
+A norm has no sign, so differences cannot cancel; and what is not a number is infinitely far from everything, itself
+included, so it cannot pass as equal.
+"""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -12,8 +16,7 @@ def relative_error(a: np.ndarray, b: np.ndarray) -> float:
     """‖a − b‖ / ‖b‖ in float64; infinite where either is not finite or the shapes differ."""
     if a.shape != b.shape:
         return math.inf
-    difference = float(np.linalg.norm(a.astype(np.float64).ravel() - b.astype(np.float64).ravel()))
-    return _ratio(difference, float(np.linalg.norm(b.astype(np.float64).ravel())))
+    return _ratio(_distance(a, b), _norm(b))
 
 
 def tensor_errors(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> dict[str, float]:
@@ -22,21 +25,19 @@ def tensor_errors(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> d
     The floor keeps a tensor whose true value is zero, such as the gradient of ``k_proj.bias``, from being
     measured against its own rounding noise. A tensor that only one side has is infinitely far.
     """
-    names = list(dict.fromkeys([*b, *a]))
     floor = 1e-3 * global_norm(b) / math.sqrt(max(len(b), 1))
     errors = {}
-    for name in names:
-        if name not in a or name not in b or a[name].shape != b[name].shape:
+    for name in dict.fromkeys([*b, *a]):
+        if name in a and name in b and a[name].shape == b[name].shape:
+            errors[name] = _ratio(_distance(a[name], b[name]), max(_norm(b[name]), floor))
+        else:
             errors[name] = math.inf
-            continue
-        x, y = a[name].astype(np.float64).ravel(), b[name].astype(np.float64).ravel()
-        errors[name] = _ratio(float(np.linalg.norm(x - y)), max(float(np.linalg.norm(y)), floor))
     return errors
 
 
 def global_norm(tensors: Mapping[str, np.ndarray]) -> float:
     """Norm of all tensors together, in float64."""
-    return math.sqrt(sum(float(np.square(t.astype(np.float64)).sum()) for t in tensors.values()))
+    return math.sqrt(sum(_norm(tensor) ** 2 for tensor in tensors.values()))
 
 
 def worst(errors: Mapping[str, float]) -> tuple[str, float]:
@@ -47,12 +48,29 @@ def worst(errors: Mapping[str, float]) -> tuple[str, float]:
 
 def bitwise_difference(a: Weights, b: Weights) -> str | None:
     """The first tensor that is not the same bits under the same name and type on both sides, or None."""
+    return next(iter(bitwise_differences(a, b)), None)
+
+
+def bitwise_differences(a: Weights, b: Weights) -> Iterator[str]:
+    """All tensors that are not the same bits under the same name and type on both sides."""
     for name in dict.fromkeys([*a, *b]):
-        if name not in a or name not in b or a[name].dtype != b[name].dtype or a[name].shape != b[name].shape:
-            return name
-        if a[name].tobytes() != b[name].tobytes():
-            return name
-    return None
+        here = name in a and name in b and (a[name].dtype, a[name].shape) == (b[name].dtype, b[name].shape)
+        if not here or a[name].tobytes() != b[name].tobytes():
+            yield name
+
+
+def not_finite(tensors: Mapping[str, np.ndarray]) -> str | None:
+    """The first tensor that holds an infinity or what is not a number, or None."""
+    return next((name for name, tensor in tensors.items() if not np.isfinite(tensor).all()), None)
+
+
+def _norm(tensor: np.ndarray) -> float:
+    return float(np.linalg.norm(tensor.astype(np.float64).ravel()))
+
+
+def _distance(a: np.ndarray, b: np.ndarray) -> float:
+    with np.errstate(invalid="ignore"):  # ∞ − ∞, which is then not finite
+        return float(np.linalg.norm(a.astype(np.float64).ravel() - b.astype(np.float64).ravel()))
 
 
 def _ratio(difference: float, size: float) -> float:

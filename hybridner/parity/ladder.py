@@ -4,167 +4,160 @@ A rung that holds in float64 at these bars leaves no room for a difference of me
 or a mean over padding is many orders of magnitude larger than the rounding of either framework.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from hybridner.config import Dtype, ModelConfig, TrainingConfig
 from hybridner.data.batches import Batch
 from hybridner.learner import Learner
-from hybridner.parity.errors import bitwise_difference, global_norm, relative_error, tensor_errors, worst
-from hybridner.parity.samples import random_batch
+from hybridner.parity.bars import BARS, Bars, Finding
+from hybridner.parity.errors import (
+    bitwise_differences,
+    global_norm,
+    not_finite,
+    relative_error,
+    tensor_errors,
+    worst,
+)
+from hybridner.parity.samples import standard_batches
 from hybridner.weights import Weights
 
 SHIFT_INVARIANT = "k_proj.bias"
-_FIRST_ERROR = 1e-300
+_DROPOUT_STEPS = (0, 7)
+_TINY = 1e-300
 
-
-@dataclass(frozen=True, slots=True)
-class Bars:
-    """Largest errors that are still rounding; None where an error is reported only.
-
-    Attributes:
-        activations: relative error in norm of what comes out of each part of the model.
-        gradients: of the loss, and of each parameter's gradient as :func:`tensor_errors` defines it.
-        zero_gradient: norm of a gradient that is zero in truth, as a share of the global norm.
-        optimizer: of each weight and moment after the steps.
-    """
-
-    activations: float
-    gradients: float
-    zero_gradient: float
-    optimizer: float | None
-
-
-BARS: dict[str, Bars] = {
-    "float64": Bars(activations=1e-12, gradients=1e-11, zero_gradient=1e-12, optimizer=1e-10),
-    "float32": Bars(activations=2e-6, gradients=2e-5, zero_gradient=1e-5, optimizer=None),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What a rung found.
-
-    Attributes:
-        rung: its name.
-        error: the largest error.
-        where: the tensor or place it is at.
-        bar: the largest error allowed; None for a rung that is reported only, 0 for one that compares bits.
-    """
-
-    rung: str
-    error: float
-    where: str
-    bar: float | None
-
-    @property
-    def held(self) -> bool:
-        """Whether the error is within the bar; not-a-number is not."""
-        return self.bar is None or self.error <= self.bar
+MakeTwins = Callable[[ModelConfig, TrainingConfig], tuple[Learner, Learner]]
 
 
 def compare_weights(a: Learner, b: Learner) -> Finding:
-    """Every tensor under the same name, bit for bit."""
-    name = bitwise_difference(a.weights(), b.weights())
-    return Finding("weights", 0.0 if name is None else float("inf"), name or "all tensors, bit for bit", 0.0)
+    """Every tensor under the same name, bit for bit; not-a-number is never the same."""
+    weights_a, weights_b = a.weights(), b.weights()
+    differing = list(bitwise_differences(weights_a, weights_b))
+    if differing:
+        errors = tensor_errors(weights_a, weights_b)
+        for name in differing:
+            errors[name] = errors[name] or math.inf  # other bits of the same value
+        where, error = worst({name: errors[name] for name in differing})
+        count = f"{len(differing)} of {len(errors)} tensors differ{'s' * (len(differing) == 1)}"
+        return Finding("weights", error, f"{where}; {count}", 0.0, errors)
+    strange = not_finite(weights_a)
+    if strange is not None:
+        return Finding("weights", math.inf, f"{strange} holds values that are not finite", 0.0)
+    return Finding("weights", 0.0, f"{len(weights_a)} tensors, bit for bit", 0.0)
 
 
 def compare_activations(a: Learner, b: Learner, batches: Sequence[Batch], bars: Bars) -> Finding:
-    """What comes out of each part, padding left out; names the first part that diverges."""
+    """What comes out of each part, and the logits of prediction, padding left out; names the first that diverges."""
     errors: dict[str, float] = {}
     for batch in batches:
         here = batch.attention_mask != 0
-        found_a, found_b = a.activations(batch), b.activations(batch)
+        found_a, found_b = (
+            {**learner.activations(batch), "prediction": learner.gather(learner.predict(batch))} for learner in (a, b)
+        )
         for place in dict.fromkeys([*found_b, *found_a]):
             both = place in found_a and place in found_b
-            error = relative_error(found_a[place][here], found_b[place][here]) if both else float("inf")
+            error = relative_error(found_a[place][here], found_b[place][here]) if both else math.inf
             errors[place] = max(errors.get(place, 0.0), error)
     first = next((place for place, error in errors.items() if not error <= bars.activations), None)
     place, error = (first, errors[first]) if first else worst(errors)
-    return Finding("activations", error, place, bars.activations)
+    return Finding("activations", error, place, bars.activations, errors)
 
 
 def compare_gradients(a: Learner, b: Learner, batches: Sequence[Batch], bars: Bars, rung: str = "gradients") -> Finding:
     """The loss and every parameter's gradient, the pad row included."""
-    largest = Finding(rung, 0.0, "loss", bars.gradients)
+    largest: dict[str, float] = {}
     for batch in batches:
         (loss_a, grads_a), (loss_b, grads_b) = a.gradients(batch), b.gradients(batch)
-        errors = {"loss": abs(loss_a - loss_b) / max(abs(loss_b), _FIRST_ERROR)}
-        errors |= tensor_errors(grads_a, grads_b)
-        for zero in [name for name in errors if name.endswith(SHIFT_INVARIANT)]:
-            # Zero in truth, so there is nothing to be relative to: it must be nothing beside the others.
-            sizes = [
-                global_norm({zero: g[zero]}) / max(global_norm(g), _FIRST_ERROR)
-                for g in (grads_a, grads_b)
-                if zero in g
-            ]
-            errors[zero] = max(sizes) / bars.zero_gradient * bars.gradients if len(sizes) == 2 else float("inf")
-        where, error = worst(errors)
-        if not error <= largest.error:
-            largest = Finding(rung, error, where, bars.gradients)
-    return largest
+        errors = {"loss": relative_loss(loss_a, loss_b), **gradient_errors(grads_a, grads_b, bars)}
+        for name, error in errors.items():
+            largest[name] = max(error, largest.get(name, 0.0))
+    where, error = worst(largest)
+    return Finding(rung, error, where, bars.gradients, largest)
+
+
+def compare_dropout(a: Learner, b: Learner, batches: Sequence[Batch], bars: Bars) -> Finding:
+    """Loss and gradients of two learners with dropout on, as of two steps: both drop the same elements at each."""
+    starts = [(learner, learner.snapshot()) for learner in (a, b)]
+    findings = []
+    for step in _DROPOUT_STEPS:
+        for learner, start in starts:
+            learner.restore(replace(start, step=step))
+        findings.append(compare_gradients(a, b, batches, bars, "dropout"))
+    for learner, start in starts:
+        learner.restore(start)
+    return max(findings, key=lambda finding: finding.error)
 
 
 def compare_optimizer(
-    a: Learner,
-    b: Learner,
-    batches: Sequence[Batch],
-    bars: Bars,
-    learning_rates: Sequence[float],
-    rung: str = "optimizer",
+    a: Learner, b: Learner, batches: Sequence[Batch], bars: Bars, learning_rates: Sequence[float]
 ) -> Finding:
     """Weights and both moments after as many steps as there are ``learning_rates``, batches taken in turn."""
     for step, learning_rate in enumerate(learning_rates):
         for learner in (a, b):
             learner.step(batches[step % len(batches)], learning_rate)
     state_a, state_b = a.snapshot(), b.snapshot()
-    errors = {"step": float(state_a.step != state_b.step)}
+    errors = {"number of steps": 0.0 if state_a.step == state_b.step else math.inf}
     for kind in ("weights", "exp_avg", "exp_avg_sq"):
-        tensors_a, tensors_b = _without_zeros(getattr(state_a, kind)), _without_zeros(getattr(state_b, kind))
-        errors |= {f"{kind}: {name}": error for name, error in tensor_errors(tensors_a, tensors_b).items()}
+        found = tensor_errors(without_zeros(getattr(state_a, kind)), without_zeros(getattr(state_b, kind)))
+        errors |= {f"{kind}: {name}": error for name, error in found.items()}
     where, error = worst(errors)
-    return Finding(f"{rung}, {len(learning_rates)} step{'s' * (len(learning_rates) > 1)}", error, where, bars.optimizer)
-
-
-def _without_zeros(tensors: Weights) -> Weights:
-    """AdamW turns the noise in a gradient that is zero in truth into moves, so it is left out of comparison."""
-    return {name: value for name, value in tensors.items() if not name.endswith(SHIFT_INVARIANT)}
-
-
-def standard_batches(config: ModelConfig, seed: int = 0, row_multiple: int = 1) -> list[Batch]:
-    """Random batches padded, ragged (one piece beside many) and packed."""
-    longest = min(config.max_length, 24)
-    padded = [max(1, longest - 3 * i) for i in range(6)]
-    packed = [min(longest, n) for n in (9, 4, 13, 2, 20, 7, 11, 3, 16, 5)]
-    return [
-        random_batch(config, padded, seed, row_multiple=row_multiple),
-        random_batch(config, [longest, 1, 1, 2], seed + 1, row_multiple=row_multiple),
-        random_batch(config, packed, seed + 2, row_length=min(config.max_length, 32), row_multiple=row_multiple),
-    ]
+    steps = f"{len(learning_rates)} step{'s' * (len(learning_rates) > 1)}"
+    return Finding("optimizer", error, f"{where}, after {steps}", bars.optimizer, errors)
 
 
 def climb(
-    make: Callable[[TrainingConfig], tuple[Learner, Learner]],
+    make: MakeTwins,
     config: ModelConfig,
     dtype: Dtype,
-    batches: Sequence[Batch],
-    steps: int = 1,
-) -> list[Finding]:
-    """All rungs that need no training run.
+    batches: Sequence[Batch] | None = None,
+    *,
+    learning_rates: Sequence[float] = (1e-3,),
+    **options: object,
+) -> Iterator[Finding]:
+    """The rungs that need neither a training run nor several devices, one after the other.
 
     Args:
-        make: two learners that hold the weights to compare, made for the given options.
-        config: their model.
+        make: two learners that hold the weights to compare, made for the given model and options.
+        config: the model; where its dropout is 0 there is no dropout rung.
         dtype: "float64" or "float32"; the bars depend on it.
-        batches: what to compare on.
-        steps: AdamW steps of the optimizer rung.
+        batches: what to compare on; random ones by default.
+        learning_rates: of the optimizer rung's steps.
+        **options: of the optimizer: ``clip_norm``, ``weight_decay``.
     """
     bars = BARS[dtype]
-    options = TrainingConfig(dtype=dtype, parallel="jit", clip_norm=1.0)
-    a, b = make(options)
-    return [
-        compare_weights(a, b),
-        compare_activations(a, b, batches, bars),
-        compare_gradients(a, b, batches, bars, "gradients, dropout on" if config.dropout else "gradients"),
-        compare_optimizer(a, b, batches, bars, [1e-3] * steps),
-    ]
+    batches = standard_batches(config) if batches is None else batches
+    training = TrainingConfig(dtype=dtype, parallel="jit", **options)  # type: ignore[arg-type]
+    a, b = make(replace(config, dropout=0.0), training)
+    yield compare_weights(a, b)
+    yield compare_activations(a, b, batches, bars)
+    yield compare_gradients(a, b, batches, bars)
+    if config.dropout:
+        yield compare_dropout(*make(config, training), batches, bars)
+    yield compare_optimizer(a, b, batches, bars, learning_rates)
+
+
+def relative_loss(a: float, b: float) -> float:
+    """|a − b| / |b|, infinite where either is not finite."""
+    difference = abs(a - b)
+    return difference / max(abs(b), _TINY) if math.isfinite(difference) else math.inf
+
+
+def gradient_errors(a: Weights, b: Weights, bars: Bars) -> dict[str, float]:
+    """:func:`tensor_errors` of gradients; those that are zero in truth must be nothing beside all the others.
+
+    The softmax does not feel a constant added to a query's scores, so the gradient of ``k_proj.bias`` is zero and what
+    is left of it is rounding: there is nothing to be relative to. Its norm counts as a share of the global norm, scaled
+    so that the bar of gradients stands for ``bars.zero_gradient``.
+    """
+    errors = tensor_errors(a, b)
+    for name in errors:
+        if name.endswith(SHIFT_INVARIANT) and name in a and name in b:
+            shares = [global_norm({name: grads[name]}) / max(global_norm(grads), _TINY) for grads in (a, b)]
+            errors[name] = math.inf if math.isnan(sum(shares)) else max(shares) / bars.zero_gradient * bars.gradients
+    return errors
+
+
+def without_zeros(tensors: Weights) -> Weights:
+    """AdamW turns the noise in a gradient that is zero in truth into moves, so it is left out of comparison."""
+    return {name: value for name, value in tensors.items() if not name.endswith(SHIFT_INVARIANT)}

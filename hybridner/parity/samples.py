@@ -1,43 +1,116 @@
-"""Small random models and batches to compare twins on."""
+"""Small random models and batches to compare twins on, and batches of a corpus's own text."""
+
+import zlib
 
 import numpy as np
 
 from hybridner.config import ModelConfig
-from hybridner.data.batches import Batch
-from hybridner.data.encoding import IGNORED
-from hybridner.data.packing import Shape, pack
+from hybridner.data.batches import Batch, build_batch
+from hybridner.data.encoding import IGNORED, Encoded
+from hybridner.data.packing import Packing, Shape, pack
+from hybridner.weights import EMBEDDING, Weights, initial_weights
+
+_ROWS, _LENGTH = 6, 24
+_PACKED = (9, 4, 13, 2, 20, 7, 11, 3, 16, 5)
+_UNLABELLED = 0.3
+
+
+def random_weights(config: ModelConfig, seed: int, embedding_mean: float = 0.0) -> Weights:
+    """Weights in which no tensor is at a value that hides a mistake, float32.
+
+    Initial LayerNorms (1 and 0) would hide that one is left out or taken for another, and a LayerNorm that computes
+    its variance as E[x²] − E[x]² shows only where the mean is far from zero.
+
+    Args:
+        config: the model.
+        seed: decides the values.
+        embedding_mean: added to every embedding but the pad piece's; a right LayerNorm takes it away again.
+    """
+    weights = initial_weights(config, seed)
+    for name, value in weights.items():
+        if "layer_norm" in name:
+            rng = np.random.Generator(np.random.Philox(key=[seed, zlib.crc32(name.encode()) + 1]))
+            value += rng.uniform(-0.5, 0.5, value.shape).astype(np.float32)
+        elif name == EMBEDDING:
+            value += np.float32(embedding_mean)
+            value[config.pad_token_id] = 0
+    return weights
 
 
 def random_batch(
-    config: ModelConfig, lengths: list[int], seed: int, *, row_length: int | None = None, row_multiple: int = 1
+    config: ModelConfig,
+    lengths: list[int],
+    seed: int,
+    *,
+    row_length: int | None = None,
+    num_rows: int = 1,
+    packed: bool = False,
 ) -> Batch:
     """A batch of random sentences with random labels, about a third of the pieces unlabelled.
+
+    The pad piece stands among the pieces too, once at least: its row of the embedding must get no gradient from there.
 
     Args:
         config: sizes to draw within.
         lengths: pieces of each sentence.
         seed: decides the pieces and the labels.
-        row_length: pack several sentences to a row of this length; None pads each to the longest.
-        row_multiple: rows are filled up to a multiple of this.
+        row_length: length of the rows; by default that of the longest sentence.
+        num_rows: fewest rows; those that no sentence needs hold padding only.
+        packed: put several sentences into a row, instead of each into its own.
     """
     rng = np.random.Generator(np.random.Philox(key=[seed, 7]))
     length = row_length or max(lengths)
     packing = pack(lengths, length)
-    rows, starts = packing.rows, packing.starts
-    num_rows = packing.num_rows
-    if row_length is None:
-        rows, starts, num_rows = np.arange(len(lengths)), np.zeros(len(lengths), int), len(lengths)
-    shape = Shape(-(-num_rows // row_multiple) * row_multiple, length)
+    if not packed:
+        packing = Packing(np.arange(len(lengths)), np.zeros(len(lengths), int), len(lengths))
+    shape = Shape(max(packing.num_rows, num_rows), length)
     input_ids = np.full(shape, config.pad_token_id, np.int32)
     attention_mask = np.zeros(shape, np.int32)
     labels = np.full(shape, IGNORED, np.int32)
     in_row = [0] * shape.rows
-    pieces = np.delete(np.arange(config.vocab_size), config.pad_token_id)
-    for row, start, size in zip(rows, starts, lengths, strict=True):
+    for number, (row, start, size) in enumerate(zip(packing.rows, packing.starts, lengths, strict=True)):
         span = slice(start, start + size)
         in_row[row] += 1
-        input_ids[row, span] = rng.choice(pieces, size)
+        input_ids[row, span] = rng.integers(0, config.vocab_size, size)
         attention_mask[row, span] = in_row[row]
         drawn = rng.integers(0, config.num_labels, size)
-        labels[row, span] = np.where(rng.random(size) < 0.3, IGNORED, drawn)
-    return Batch(input_ids, attention_mask, labels, np.arange(len(lengths)), rows, starts, np.asarray(lengths))
+        labels[row, span] = np.where(rng.random(size) < _UNLABELLED, IGNORED, drawn)
+        if number == 0:
+            input_ids[row, start] = config.pad_token_id
+            labels[row, start] = drawn[0]
+    sizes = np.asarray(lengths)
+    return Batch(input_ids, attention_mask, labels, np.arange(len(lengths)), packing.rows, packing.starts, sizes)
+
+
+def standard_batches(config: ModelConfig, seed: int = 0, row_multiple: int = 1) -> list[Batch]:
+    """Random batches padded, ragged (one piece beside many) and packed, of one shape: a program is compiled once.
+
+    Args:
+        config: sizes to draw within.
+        seed: decides the pieces and the labels.
+        row_multiple: the number of rows is a multiple of this; the last rows are padding where none is needed.
+    """
+    longest = min(config.max_length, _LENGTH)
+    rows = -(-_ROWS // row_multiple) * row_multiple
+    padded = [max(1, longest - 3 * i) for i in range(_ROWS)]
+    packed = [min(longest, n) for n in _PACKED]
+    return [
+        random_batch(config, padded, seed, row_length=_LENGTH, num_rows=rows),
+        random_batch(config, [longest, 1, 1, 2], seed + 1, row_length=_LENGTH, num_rows=rows),
+        random_batch(config, packed, seed + 2, row_length=_LENGTH, num_rows=rows, packed=True),
+    ]
+
+
+def corpus_batches(encoded: Encoded, pad_token_id: int) -> list[Batch]:
+    """Batches of a split's own sentences padded and packed, of one shape, taken evenly from the whole split."""
+    chosen = np.unique(np.linspace(0, len(encoded) - 1, _ROWS + len(_PACKED)).astype(int))
+    length = int(encoded.lengths[chosen].max())
+    alone, together = chosen[:_ROWS], chosen[_ROWS:]
+    packings = [Packing(np.arange(len(alone)), np.zeros(len(alone), int), len(alone))]
+    if len(together):
+        packings.append(pack(encoded.lengths[together], length))
+    shape = Shape(max(packing.num_rows for packing in packings), length)
+    return [
+        build_batch(encoded, examples, shape, packing, pad_token_id)
+        for examples, packing in zip((alone, together), packings, strict=False)
+    ]

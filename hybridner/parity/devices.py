@@ -1,0 +1,67 @@
+"""The rung of devices: what a learner makes of the same batches on one device, on several, or in several processes."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from hybridner.data.batches import Batch
+from hybridner.learner import Learner
+from hybridner.parity.bars import Bars, Finding
+from hybridner.parity.errors import tensor_errors, worst
+from hybridner.parity.ladder import gradient_errors, relative_loss, without_zeros
+
+Trace = dict[str, np.ndarray]
+
+
+def trace(learner: Learner, batches: Sequence[Batch], learning_rates: Sequence[float]) -> Trace:
+    """All that a learner gives, as arrays that ``np.savez`` takes: they come from another process.
+
+    Args:
+        learner: holds the weights; every process of it calls this.
+        batches: rows in a multiple of the learner's ``row_multiple``.
+        learning_rates: of the steps that are done after each batch's logits, loss and gradients were taken.
+
+    Returns:
+        Arrays named by kind: ``logits/0``, ``loss/0``, ``gradients/0/NAME``, ``step/0``, ``weights/NAME``, …
+    """
+    found: Trace = {}
+    for i, batch in enumerate(batches):
+        loss, gradients = learner.gradients(batch)
+        found[f"loss/{i}"] = np.asarray(loss)
+        found[f"logits/{i}"] = learner.gather(learner.predict(batch))[batch.attention_mask != 0]
+        found |= {f"gradients/{i}/{name}": value for name, value in gradients.items()}
+    for i, learning_rate in enumerate(learning_rates):
+        metrics = learner.step(batches[i % len(batches)], learning_rate)
+        found[f"step/{i}"] = np.asarray(float(metrics.loss_sum) / int(metrics.num_labels))
+    state = learner.snapshot()
+    for kind in ("weights", "exp_avg", "exp_avg_sq"):
+        found |= {f"{kind}/{name}": value for name, value in getattr(state, kind).items()}
+    return found
+
+
+def compare_traces(a: Trace, b: Trace, bars: Bars) -> Finding:
+    """All that two learners gave, by kind of result."""
+    errors: dict[str, float] = {}
+    groups_a, groups_b = _groups(a), _groups(b)
+    for group in dict.fromkeys([*groups_b, *groups_a]):
+        found_a, found_b = groups_a.get(group, {}), groups_b.get(group, {})
+        kind = group.split("/")[0]
+        if kind in ("loss", "step") and found_a and found_b:
+            errors[group] = relative_loss(*(float(found[group]) for found in (found_a, found_b)))
+        elif kind == "gradients":
+            errors[group] = worst(gradient_errors(found_a, found_b, bars))[1]
+        else:
+            kept_a, kept_b = (without_zeros(found) for found in (found_a, found_b))
+            errors[group] = worst(tensor_errors(kept_a, kept_b))[1] if kept_a and kept_b else math.inf
+    where, error = worst(errors)
+    return Finding("devices", error, where, bars.devices, errors)
+
+
+def _groups(found: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
+    """Arrays that are measured together, such as all gradients of a batch."""
+    groups: dict[str, dict[str, np.ndarray]] = {}
+    for key, value in found.items():
+        group = key.rpartition("/")[0] if "." in key else key
+        groups.setdefault(group, {})[key] = value
+    return groups

@@ -1,0 +1,96 @@
+"""The rung of training: two runs, each by its own script, that must be one and the same run up to rounding."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from hybridner.data.encoding import encode
+from hybridner.data.read import read_corpus
+from hybridner.data.tokenizer import load_tokenizer
+from hybridner.errors import InputError
+from hybridner.inference import predict_words
+from hybridner.parity.bars import Bars, Finding
+from hybridner.parity.errors import relative_error, worst
+from hybridner.parity.ladder import relative_loss
+from hybridner.run_dir import RunDir
+from hybridner.twins import choose_backend, learner_class, open_checkpoints
+
+FIRST_STEPS = 500
+"""The steps that the bar is for: training is chaotic, rounding grows with it, and later losses prove nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedRun:
+    """What two runs that are one must agree on.
+
+    Attributes:
+        losses: training loss by step, as logged.
+        tokenizer: the tokenizer's file.
+        dev_scores: at each evaluation, the step and the scores.
+        dev_logits: ``[words, labels]`` of the dev split, by the run's own twin with the weights that it ended with.
+    """
+
+    losses: Mapping[int, float]
+    tokenizer: bytes
+    dev_scores: list[tuple[int, dict[str, Any]]]
+    dev_logits: Float[np.ndarray, "words labels"]
+
+
+def read_run(folder: Path) -> FinishedRun:
+    """Read a run that has ended, and let its model predict the dev split once more.
+
+    Raises:
+        InputError: the run cannot be read, or it logged no loss.
+    """
+    run = RunDir(folder)
+    losses = {record["step"]: record["loss"] for record in run.records() if record["event"] == "step"}
+    if not losses:
+        raise InputError(f"{folder}: no training loss was logged; train with --log-every 1")
+    scores = [(record["step"], record["valid"]) for record in run.records() if record["event"] == "epoch"]
+    return FinishedRun(losses, run.tokenizer.read_bytes(), scores, _final_logits(run))
+
+
+def loss_errors(a: FinishedRun, b: FinishedRun) -> dict[int, float]:
+    """Relative difference of two runs' training loss at each step that either logged."""
+    steps = sorted({*a.losses, *b.losses})
+    return {step: relative_loss(a.losses.get(step, math.nan), b.losses.get(step, math.nan)) for step in steps}
+
+
+def compare_training(a: FinishedRun, b: FinishedRun, bars: Bars) -> Finding:
+    """Losses of the first steps, tokenizers byte for byte, dev scores at each evaluation, dev tags at the end.
+
+    The dev logits are held to the same bar, if the runs ended within the first steps.
+    """
+    errors = {f"loss of step {step}": error for step, error in loss_errors(a, b).items() if step <= FIRST_STEPS}
+    same = {
+        "tokenizer": a.tokenizer == b.tokenizer,
+        "dev scores": a.dev_scores == b.dev_scores,
+        "dev tags": np.array_equal(a.dev_logits.argmax(-1), b.dev_logits.argmax(-1)),
+    }
+    errors |= {name: 0.0 if is_same else math.inf for name, is_same in same.items()}
+    if max(*a.losses, *b.losses) <= FIRST_STEPS:
+        errors["dev logits"] = relative_error(a.dev_logits, b.dev_logits)
+    where, error = worst(errors)
+    return Finding("training", error, where, bars.training, errors)
+
+
+def _final_logits(run: RunDir) -> Float[np.ndarray, "words labels"]:
+    options, name = run.read_options()
+    backend = choose_backend(name)
+    checkpoints = open_checkpoints(backend, run.checkpoints)
+    try:
+        state, _ = checkpoints.restore()
+    finally:
+        checkpoints.close()
+    corpus = read_corpus(options.data)
+    tokenizer = load_tokenizer(str(run.tokenizer))
+    config = options.model(tokenizer.vocab_size, len(corpus.labels), tokenizer.pad_id)
+    learner = learner_class(backend)(config, options)
+    learner.init(state.weights)
+    encoded = encode(corpus.splits["valid"], tokenizer, corpus.labels, config.max_length)
+    return np.concatenate(predict_words(learner, encoded, config.pad_token_id))

@@ -1,0 +1,241 @@
+"""Saved models held against the ladder: one in both twins, or two of any kinds against each other."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hybridner.config import Device, Dtype, ModelConfig, TrainingConfig
+from hybridner.data.batches import Batch
+from hybridner.data.encoding import encode
+from hybridner.data.read import read_corpus, split_name
+from hybridner.errors import InputError
+from hybridner.learner import Learner
+from hybridner.model_dir import ORIGINAL_SUFFIX, SavedModel, find_model, open_model
+from hybridner.original import from_state_dict
+from hybridner.parity.bars import Finding
+from hybridner.parity.ladder import climb
+from hybridner.parity.samples import corpus_batches, standard_batches
+from hybridner.twins import BACKENDS, Backend, choose_backend, installed, learner_class, original_module, versions
+from hybridner.weights import check_weights, weight_shapes
+
+_CLIP_NORM = 0.1  # small enough to be at work
+_LEARNING_RATE = 1e-3
+NAMES = {"flax": "Flax", "torch": "PyTorch"}
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What was compared, on what, and what each rung found.
+
+    Attributes:
+        a: the first model and the twin that holds it, in words.
+        b: the second.
+        dtype: type of the computation.
+        computed: with what, where and on what, in words.
+        findings: rung by rung.
+        notes: sentences for the user: what was assumed, or could not be compared.
+        versions: of what computed.
+    """
+
+    a: str
+    b: str
+    dtype: Dtype
+    computed: str
+    findings: list[Finding]
+    notes: list[str]
+    versions: dict[str, str]
+
+    @property
+    def held(self) -> bool:
+        """Whether nothing differs."""
+        return all(finding.held for finding in self.findings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain values; an infinite error, for which JSON has no number, is None."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        findings = [
+            {
+                "rung": finding.rung,
+                "error": _finite(finding.error),
+                "where": finding.where,
+                "bar": finding.bar,
+                "held": finding.held,
+                "errors": {name: _finite(error) for name, error in finding.errors.items()},
+            }
+            for finding in self.findings
+        ]
+        return {**values, "held": self.held, "findings": findings}
+
+
+def verify(
+    source: str,
+    other: str | None = None,
+    *,
+    data: str | None = None,
+    split: str = "valid",
+    dtype: Dtype = "float64",
+    device: Device = "cpu",
+    steps: int = 1,
+    tell: Callable[[Finding], None] = lambda finding: None,
+) -> Verification:
+    """Compare ``source`` in Flax with ``other``, or with itself, in PyTorch; in one twin if only one is installed.
+
+    Models of different sizes are compared by what they are and by their weights' names and shapes alone.
+
+    Args:
+        source: a run, a model folder or a ``.pth`` of the original.
+        other: another, or None for the same.
+        data: a corpus whose text to compare on; random pieces by default.
+        split: its split.
+        dtype: "float64" or "float32".
+        device: where to compute.
+        steps: AdamW steps of the optimizer rung.
+        tell: called with each finding as it comes.
+
+    Raises:
+        InputError: a model or the data cannot be read, or there is only one framework and one model.
+    """
+    if steps < 1:
+        raise InputError(f"steps must be at least 1, not {steps}")
+    backends = _backends(alone=other is None)
+    notes: list[str] = []
+    sides = _Sides(*_open(source, other, notes), backends, device)
+    batches, words = _batches(sides.a, data, split)
+    findings: list[Finding] = []
+    for finding in _findings(sides, dtype, batches, steps):
+        findings.append(finding)
+        tell(finding)
+    if not sides.devices:
+        notes.append("models of different sizes have no activations or gradients to compare")
+    return Verification(
+        f"{sides.a.where} in {NAMES[backends[0]]}",
+        f"{sides.b.where} in {NAMES[backends[1]]}",
+        dtype,
+        f"{dtype} on {' and '.join(sides.devices)}; {words}" if sides.devices else "nothing was computed",
+        findings,
+        notes,
+        {name: version for backend in backends for name, version in versions(backend).items()},
+    )
+
+
+@dataclass
+class _Sides:
+    """Two models, each in a twin; ``devices`` are those that were used."""
+
+    a: SavedModel
+    b: SavedModel
+    backends: tuple[Backend, Backend]
+    device: Device
+    devices: list[str] = dataclasses.field(default_factory=list)
+
+    def make(self, config: ModelConfig, options: TrainingConfig) -> tuple[Learner, Learner]:
+        """Learners of the two, with the dropout of ``config``."""
+        a, b = (
+            learner_class(backend)(
+                dataclasses.replace(model.config, dropout=config.dropout),
+                dataclasses.replace(options, device=self.device),
+            )
+            for model, backend in zip((self.a, self.b), self.backends, strict=True)
+        )
+        a.init(self.a.weights)
+        b.init(self.b.weights)
+        self.devices = list(dict.fromkeys([*self.devices, a.device, b.device]))
+        return a, b
+
+
+def _findings(sides: _Sides, dtype: Dtype, batches: list[Batch], steps: int) -> Iterator[Finding]:
+    a, b = sides.a, sides.b
+    models = [] if a is b else [compare_models(a, b)]
+    if weight_shapes(a.config) == weight_shapes(b.config):
+        rates = [_LEARNING_RATE] * steps
+        rungs = climb(sides.make, a.config, dtype, batches, learning_rates=rates, clip_norm=_CLIP_NORM)
+        weights = next(rungs)  # first of all, so that a device that is not there shows before anything is told
+        yield from [*models, weights]
+        yield from rungs
+        return
+    yield from models
+    shapes_a, shapes_b = weight_shapes(a.config), weight_shapes(b.config)
+    name = next(n for n in [*shapes_a, *shapes_b] if shapes_a.get(n) != shapes_b.get(n))
+    shapes = " against ".join(str(shapes.get(name, "no such tensor")) for shapes in (shapes_a, shapes_b))
+    yield Finding("weights", math.inf, f"{name}: {shapes}", 0.0)
+
+
+def _backends(alone: bool) -> tuple[Backend, Backend]:
+    here = installed()
+    if len(here) == len(BACKENDS):
+        return "flax", "torch"
+    only = choose_backend(None)
+    if alone:
+        missing = next(name for name in BACKENDS if name != only)
+        raise InputError(
+            f"one model is verified by holding it in both twins, and {NAMES[missing]} is not installed; "
+            f"pip install 'hybridner[{missing}]', or give a second model"
+        )
+    return only, only
+
+
+def compare_models(a: SavedModel, b: SavedModel) -> Finding:
+    """Everything of two saved models but their weights: config, labels, tokenizer."""
+    values_a, values_b = dataclasses.asdict(a.config), dataclasses.asdict(b.config)
+    differences = [
+        f"{name} {value} against {values_b[name]}" for name, value in values_a.items() if value != values_b[name]
+    ]
+    if a.labels != b.labels:
+        differences.append(f"labels {', '.join(a.labels)} against {', '.join(b.labels)}")
+    if a.tokenizer and b.tokenizer and a.tokenizer.to_json() != b.tokenizer.to_json():
+        differences.append("the tokenizers")
+    same = "config, labels, tokenizer" if a.tokenizer and b.tokenizer else "config, labels"
+    return Finding("model", math.inf if differences else 0.0, "; ".join(differences) or same, 0.0)
+
+
+def _open(source: str, other: str | None, notes: list[str]) -> tuple[SavedModel, SavedModel]:
+    """Both models; a ``.pth`` beside a model that says more takes from it what the file does not hold."""
+    if other is None:
+        model = open_model(source)
+        return model, model
+    a, b = _is_original(source), _is_original(other)
+    if a == b:
+        return open_model(source), open_model(other)
+    whole = open_model(other if a else source)
+    original = _original_like(whole, find_model(source if a else other), notes)
+    return (original, whole) if a else (whole, original)
+
+
+def _original_like(whole: SavedModel, path: Path, notes: list[str]) -> SavedModel:
+    """The ``.pth`` at ``path`` with the config and labels of ``whole``, if its tensors fit them."""
+    weights = from_state_dict(original_module().read_state_dict(path), str(path))
+    if not whole.config.use_lstm:  # the original has those tensors, used or not
+        weights = {name: value for name, value in weights.items() if not name.startswith("lstm.")}
+    if {name: value.shape for name, value in weights.items()} != weight_shapes(whole.config):
+        return open_model(path)
+    check_weights(whole.config, weights, str(path))
+    notes.append(f"{path} holds weights alone: its heads, labels and tokenizer are taken to be those of {whole.where}")
+    return SavedModel(whole.config, whole.labels, None, weights, where=str(path))
+
+
+def _batches(model: SavedModel, data: str | None, split: str) -> tuple[list[Batch], str]:
+    if data is None:
+        batches = standard_batches(model.config)
+        kind = "of random pieces, padded, ragged and packed"
+    else:
+        split = split_name(split)
+        if model.tokenizer is None:
+            raise InputError(f"{model.where}: has no tokenizer, so it cannot be compared on text; leave out --data")
+        corpus = read_corpus(data, require_train=False, splits=(split,))
+        encoded = encode(corpus.splits[split], model.tokenizer, model.labels, model.config.max_length)
+        batches = corpus_batches(encoded, model.config.pad_token_id)
+        count = sum(len(batch.examples) for batch in batches)
+        kind = f"of {corpus.name}, {split} split ({count} of its {len(encoded):,} inputs), padded and packed"
+    rows, length = batches[0].input_ids.shape
+    return batches, f"{len(batches)} batches {kind}, {rows} rows of {length} pieces each"
+
+
+def _is_original(source: str) -> bool:
+    return find_model(source).suffix == ORIGINAL_SUFFIX
+
+
+def _finite(error: float) -> float | None:
+    return error if math.isfinite(error) else None

@@ -1,0 +1,155 @@
+"""Batching is invisible: what a sentence gets and gives does not depend on padding, neighbours or packing."""
+
+import numpy as np
+import pytest
+
+from hybridner.config import ModelConfig, TrainingConfig
+from hybridner.data.batches import Batch
+from hybridner.data.encoding import IGNORED
+from hybridner.parity.errors import global_norm, relative_error, tensor_errors, worst
+from hybridner.parity.ladder import SHIFT_INVARIANT
+from hybridner.twins import BACKENDS, learner_class
+from hybridner.weights import initial_weights
+
+BAR = 1e-12
+LENGTHS = (7, 11, 5, 4, 16)
+SHAPE = (3, 24)
+# Where each sentence stands: {sentence: (row, first column)}.
+LAYOUTS = {
+    "padded": {0: (0, 0)},
+    "padded on the left": {0: (1, 17)},
+    "beside others": {0: (1, 0), 1: (0, 0), 4: (2, 0)},
+    "first in a packed row": {0: (0, 0), 1: (0, 7), 2: (0, 18), 3: (1, 0), 4: (1, 4)},
+    "in the middle of a packed row": {1: (0, 0), 0: (0, 11), 2: (0, 18), 4: (2, 0)},
+    "last in a packed row": {1: (2, 0), 2: (2, 11), 0: (2, 16)},
+    "after a gap": {2: (0, 0), 0: (0, 9), 3: (0, 20)},
+}
+
+
+@pytest.fixture(params=[True, False], ids=["lstm", "no lstm"], scope="module")
+def config(request):
+    return ModelConfig(
+        vocab_size=40,
+        num_labels=5,
+        hidden_size=16,
+        num_heads=2,
+        num_encoder_layers=1,
+        max_length=24,
+        dropout=0.0,
+        use_lstm=request.param,
+    )
+
+
+@pytest.fixture(params=BACKENDS, scope="module")
+def learner(request, config):
+    learner = learner_class(request.param)(config, TrainingConfig(dtype="float64", parallel="jit"))
+    learner.init(initial_weights(config, 3))
+    return learner
+
+
+@pytest.fixture(scope="module")
+def alone(learner):
+    return in_batch(learner, layout_of({0: (0, 0)}, (1, LENGTHS[0])))
+
+
+def sentence(number):
+    """Pieces and labels of a sentence; some are not labelled."""
+    rng = np.random.Generator(np.random.Philox(key=[number, 5]))
+    length = LENGTHS[number]
+    labels = np.where(rng.random(length) < 0.3, IGNORED, rng.integers(0, 5, length))
+    labels[0] = 2
+    return rng.integers(1, 40, length), labels
+
+
+def layout_of(places, shape=SHAPE):
+    """A batch in which the first sentence alone is labelled, so that the gradient is its share."""
+    input_ids, attention_mask = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
+    labels = np.full(shape, IGNORED, np.int32)
+    rows, starts = (np.array(column) for column in zip(*places.values(), strict=True))
+    lengths = np.array([LENGTHS[number] for number in places])
+    for number, (row, start) in places.items():
+        span = slice(start, start + LENGTHS[number])
+        assert not attention_mask[row, span].any()
+        input_ids[row, span], own_labels = sentence(number)
+        attention_mask[row, span] = attention_mask[row].max() + 1
+        if number == 0:
+            labels[row, span] = own_labels
+    return Batch(input_ids, attention_mask, labels, np.array(list(places)), rows, starts, lengths)
+
+
+def in_batch(learner, batch):
+    """The first sentence's logits, its loss and its share of the gradient."""
+    at = batch.examples.tolist().index(0)
+    span = slice(batch.starts[at], batch.starts[at] + LENGTHS[0])
+    logits = learner.gather(learner.predict(batch))[batch.rows[at], span]
+    return logits, *learner.gradients(batch)
+
+
+def difference(found, expected):
+    """The largest relative error of logits, loss and gradients, and where it is."""
+    (logits, loss, grads), (logits_alone, loss_alone, grads_alone) = found, expected
+    size = global_norm(grads_alone)
+    errors = {"logits": relative_error(logits, logits_alone), "loss": abs(loss - loss_alone) / loss_alone}
+    errors |= tensor_errors(grads, grads_alone)
+    for name in (name for name in errors if name.endswith(SHIFT_INVARIANT)):  # zero in truth
+        errors[name] = global_norm({name: grads[name]}) / size
+    return worst(errors)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_sentences_logits_and_gradient_do_not_depend_on_where_it_stands(learner, alone, layout):
+    where, error = difference(in_batch(learner, layout_of(LAYOUTS[layout])), alone)
+    assert error <= BAR, where
+
+
+def test_the_gradient_of_a_batch_is_the_sum_of_its_sentences_shares(learner):
+    places = LAYOUTS["first in a packed row"]
+    whole = layout_of(places)
+    total = {}
+    for number, (row, start) in places.items():
+        span = slice(start, start + LENGTHS[number])
+        part = layout_of(places)
+        part.labels[:] = IGNORED
+        part.labels[row, span] = whole.labels[row, span] = sentence(number)[1]
+        count = (part.labels != IGNORED).sum()
+        for name, gradient in learner.gradients(part)[1].items():
+            total[name] = total.get(name, 0) + gradient * count
+    mean = {name: value / (whole.labels != IGNORED).sum() for name, value in total.items()}
+    errors = tensor_errors(learner.gradients(whole)[1], mean)
+    where, error = worst({name: error for name, error in errors.items() if not name.endswith(SHIFT_INVARIANT)})
+    assert error <= BAR, where
+
+
+def test_the_numbers_of_the_sentences_in_a_row_may_be_any(learner, alone):
+    batch = layout_of(LAYOUTS["in the middle of a packed row"])
+    batch.attention_mask[:] = np.array([0, 9, 4, 70])[batch.attention_mask]
+    where, error = difference(in_batch(learner, batch), alone)
+    assert error <= BAR, where
+
+
+def one_sentence_of_all(batch):
+    batch.attention_mask[:] = 1
+
+
+def padding_as_part_of_the_sentence(batch):
+    batch.attention_mask[batch.attention_mask == 0] = 1
+
+
+def neighbours_under_one_number(batch):
+    batch.attention_mask[batch.attention_mask > 1] = 1
+
+
+@pytest.mark.parametrize(
+    ("layout", "broken"),
+    [
+        ("in the middle of a packed row", one_sentence_of_all),
+        ("in the middle of a packed row", neighbours_under_one_number),
+        ("padded", padding_as_part_of_the_sentence),
+    ],
+)
+def test_a_broken_mask_is_seen(learner, alone, layout, broken):
+    batch = layout_of(LAYOUTS[layout])
+    broken(batch)
+    found = in_batch(learner, batch)
+    assert difference(found, alone)[1] > 1e6 * BAR
+    assert relative_error(found[0], alone[0]) > 1e-3

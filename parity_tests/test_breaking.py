@@ -1,0 +1,79 @@
+"""Each rung can fail: the twin is broken on purpose, and the rung named beside the bug is the first to see it."""
+
+import pytest
+
+import hybridner
+from hybridner.config import TrainingConfig
+from hybridner.parity.bars import BARS, RUNGS
+from hybridner.parity.devices import compare_traces
+from hybridner.parity.ladder import climb
+from hybridner.parity.runs import compare_training, read_run
+from parity_tests.bugs import BUGS
+from parity_tests.conftest import RUN_OPTIONS
+from parity_tests.on_devices import SMALL, traced
+
+STEPS = TrainingConfig(learning_rate=1e-3, warmup_steps=3, schedule="linear")
+RATES = [STEPS.learning_rate_at(step, 6) for step in range(6)]
+F64 = BARS["float64"]
+
+
+def first_to_fail(findings):
+    return next((finding.rung for finding in findings if not finding.held), None)
+
+
+def of_rung(*rungs):
+    return pytest.mark.parametrize("name", [name for name, bug in BUGS.items() if bug.rung in rungs])
+
+
+@pytest.fixture(scope="session")
+def climbed(make_twins):
+    def climbed():
+        return climb(make_twins, SMALL, "float64", learning_rates=RATES, clip_norm=0.1, weight_decay=0.05)
+
+    return climbed
+
+
+@pytest.fixture(scope="session")
+def torch_run(corpus, tmp_path_factory):
+    def run():
+        output = tmp_path_factory.mktemp("run") / "torch"
+        return read_run(hybridner.train("torch", data=str(corpus), output=output, **RUN_OPTIONS).folder)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def one_process():
+    return traced("torch", "jit", "dropout on")[1]
+
+
+def test_the_unbroken_twins_hold_every_rung(climbed, flax_run, torch_run, torch_processes, one_process):
+    found = [
+        *climbed(),
+        compare_training(flax_run, torch_run(), F64),
+        compare_traces(torch_processes["dropout on"], one_process, F64),
+    ]
+    assert [finding.rung for finding in found] == list(RUNGS)
+    assert first_to_fail(found) is None, found
+
+
+@of_rung("weights", "activations", "gradients", "dropout", "optimizer")
+def test_a_broken_twin_is_seen_first_by(name, climbed, monkeypatch):
+    BUGS[name].inject(monkeypatch)
+    assert first_to_fail(climbed()) == BUGS[name].rung
+
+
+@of_rung("training")
+def test_a_broken_run_is_seen_by_the_rung_of_training_alone(name, climbed, flax_run, torch_run, monkeypatch):
+    BUGS[name].inject(monkeypatch)
+    assert first_to_fail([compare_training(flax_run, torch_run(), F64)]) == "training"
+
+
+@of_rung("devices")
+def test_broken_processes_are_seen_by_the_rung_of_devices_alone(name, torch_processes, one_process):
+    assert first_to_fail([compare_traces(torch_processes[name], one_process, F64)]) == "devices"
+
+
+def test_every_rung_sees_a_bug():
+    assert {bug.rung for bug in BUGS.values()} == set(RUNGS)
+    assert len(BUGS) >= 20

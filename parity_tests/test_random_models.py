@@ -1,0 +1,57 @@
+"""Not one lucky model: models of random sizes, parts and weights hold the fast rungs in float64."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hybridner.config import ModelConfig, TrainingConfig
+from hybridner.parity.bars import BARS
+from hybridner.parity.ladder import compare_activations, compare_dropout, compare_weights
+from hybridner.parity.samples import random_batch, random_weights
+from hybridner_flax.learner import Learner as FlaxLearner
+from hybridner_torch.learner import Learner as TorchLearner
+
+ROW_LENGTH, NUM_ROWS = 20, 8
+
+
+@st.composite
+def models(draw):
+    num_heads = draw(st.integers(1, 4))
+    vocab_size = draw(st.integers(2, 100))
+    return ModelConfig(
+        vocab_size=vocab_size,
+        num_labels=draw(st.integers(2, 12)),
+        hidden_size=num_heads * draw(st.sampled_from([6, 8, 10])),
+        num_heads=num_heads,
+        num_encoder_layers=draw(st.integers(1, 2)),
+        max_length=draw(st.integers(3, 40)),
+        pad_token_id=draw(st.integers(0, vocab_size - 1)),
+        dropout=draw(st.floats(0, 0.6)),
+        use_lstm=draw(st.booleans()),
+    )
+
+
+@st.composite
+def batches(draw, config):
+    """A batch with a sentence a row and a packed one, of one shape."""
+    lengths = st.lists(st.integers(1, min(config.max_length, ROW_LENGTH)), min_size=1, max_size=NUM_ROWS)
+    seed = draw(st.integers(0, 2**32))
+    shape = {"row_length": ROW_LENGTH, "num_rows": NUM_ROWS}
+    return [random_batch(config, draw(lengths), seed + packed, packed=bool(packed), **shape) for packed in (0, 1)]
+
+
+@settings(max_examples=5, derandomize=True, deadline=None, database=None)
+@given(st.data())
+def test_any_two_twins_are_one_function(data):
+    config = data.draw(models())
+    on = data.draw(batches(config))
+    learners = [twin(config, TrainingConfig(dtype="float64", parallel="jit")) for twin in (FlaxLearner, TorchLearner)]
+    weights = random_weights(config, data.draw(st.integers(0, 2**32)))
+    for learner in learners:
+        learner.init(weights)
+    bars = BARS["float64"]
+    for finding in (
+        compare_weights(*learners),
+        compare_activations(*learners, on, bars),
+        compare_dropout(*learners, on, bars),
+    ):
+        assert finding.held, finding
