@@ -4,6 +4,7 @@ Precedence: default < preset < config file < command line.
 """
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -146,8 +147,10 @@ class TrainingConfig:
             require(value is None or value >= 1, f"{name} must be at least 1, not {value}")
         for name in ("weight_decay", "warmup_steps", "seed"):
             require(getattr(self, name) >= 0, f"{name} must not be negative, not {getattr(self, name)}")
-        require(self.learning_rate > 0, f"learning_rate must be above 0, not {self.learning_rate}")
-        require(self.clip_norm is None or self.clip_norm > 0, f"clip_norm must be above 0, not {self.clip_norm}")
+        for name in ("learning_rate", "clip_norm"):
+            value = getattr(self, name)
+            require(value is None or 0 < value < math.inf, f"{name} must be above 0 and finite, not {value}")
+        require(math.isfinite(self.weight_decay), f"weight_decay must be finite, not {self.weight_decay}")
         require(not (self.resume and self.overwrite), "resume and overwrite exclude each other")
         self.model(vocab_size=max(self.vocab_size, 2), num_labels=1, pad_token_id=0)
 
@@ -167,8 +170,6 @@ class TrainingConfig:
 
     def learning_rate_at(self, step: int, total_steps: int) -> float:
         """Learning rate of step ``step`` (from 0) out of ``total_steps``: both twins are handed this number."""
-        import math
-
         if step < self.warmup_steps:
             return self.learning_rate * (step + 1) / self.warmup_steps
         progress = min(1.0, (step - self.warmup_steps) / max(1, total_steps - self.warmup_steps))

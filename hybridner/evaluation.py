@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from hybridner.data.encoding import encode
-from hybridner.data.read import read_corpus
+from hybridner.data.read import read_corpus, split_name
 from hybridner.decoding import decode
 from hybridner.errors import InputError
 from hybridner.inference import predict_words
 from hybridner.scoring import Scores, score
 from hybridner.tagging import Tagger
+from hybridner.twins import versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,8 @@ class Evaluation:
     """Scores of a model on a split, and what they were made with.
 
     Attributes:
+        versions: of what computed.
+        repairs: tags of the data that were changed to make valid sequences.
         argmax: of each word's most probable tag; the headline, and what models are selected by.
         decoded: of the most probable valid sequence of tags.
         tags: the argmax tags, a list a sentence.
@@ -27,7 +30,11 @@ class Evaluation:
     data: str
     split: str
     backend: str
+    device: str
+    dtype: str
+    versions: dict[str, str]
     model: str
+    repairs: int
     argmax: Scores
     decoded: Scores
     tags: list[list[str]]
@@ -39,8 +46,12 @@ class Evaluation:
         return {
             "model": self.model,
             "backend": self.backend,
+            "device": self.device,
+            "dtype": self.dtype,
+            "versions": self.versions,
             "data": self.data,
             "split": self.split,
+            "repairs": self.repairs,
             "num_windowed": self.num_windowed,
             "argmax": self.argmax.to_dict(),
             "decoded": self.decoded.to_dict(),
@@ -54,9 +65,8 @@ def evaluate(tagger: Tagger, data: str, split: str) -> Evaluation:
     Raises:
         InputError: the data or the split is not there, or the model has no tokenizer.
     """
+    split = split_name(split)
     corpus = read_corpus(data, require_train=False, splits=(split,))
-    if split not in corpus.splits:
-        raise InputError(f"{data}: no split {split!r}; there are {', '.join(corpus.splits) or 'none'}")
     model = tagger.model
     if model.tokenizer is None:
         raise InputError(f"{model.where}: has no tokenizer; convert the model again with --tokenizer FILE")
@@ -74,7 +84,11 @@ def evaluate(tagger: Tagger, data: str, split: str) -> Evaluation:
         corpus.name,
         split,
         tagger.backend,
+        tagger.learner.device,
+        tagger.dtype,
+        versions(tagger.backend),
         model.where,
+        corpus.reports[split].repairs,
         score(gold, argmax),
         score(gold, decoded),
         argmax,

@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from hybridner.data.batches import Batch, inference_batches
 from hybridner.data.encoding import Encoded, by_sentence
+from hybridner.errors import InputError
 from hybridner.learner import Learner
 
 _IN_FLIGHT = 2
@@ -29,12 +30,17 @@ def predict_words(
 
     Returns:
         Arrays ``[num_words, …]``; a word cut into windows is taken from the one where it has most context.
+
+    Raises:
+        InputError: logits that are not finite.
     """
 
     def pairs() -> Iterator[tuple[int, np.ndarray]]:
         for batch, logits in _overlapped(
             learner, inference_batches(encoded, pad_token_id=pad_token_id, row_multiple=learner.row_multiple)
         ):
+            if not np.isfinite(logits).all():
+                raise InputError("the model gives logits that are not finite: its weights are damaged")
             yield from batch.at_words(reduce(logits))
 
     return by_sentence(encoded, pairs())

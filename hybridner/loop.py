@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hybridner import __version__
 from hybridner.config import ModelConfig, TrainingConfig
 from hybridner.console import Reporter, TrainingBar
 from hybridner.data.batches import training_batches
@@ -25,7 +24,7 @@ from hybridner.model_dir import SavedModel, open_model, save_model
 from hybridner.plots import plot_curves
 from hybridner.run_dir import RunDir
 from hybridner.scoring import Scores, score
-from hybridner.twins import Backend, open_checkpoints
+from hybridner.twins import Backend, open_checkpoints, versions
 from hybridner.weights import initial_weights
 
 _STEPS_IN_FLIGHT = 2
@@ -117,6 +116,7 @@ class TrainingLoop:
                         return self._result(done, state.step)
                 elif self.is_first:
                     self._truncate_metrics()
+                    self.run_dir.write_options(self.options, self.backend)
                 self.reporter.line(f"resumed at step {state.step}, epoch {self.progress.epoch + 1}")
             else:
                 if resumed:
@@ -195,6 +195,11 @@ class TrainingLoop:
     def _account(self, step: int, metrics: StepMetrics) -> None:
         progress = self.progress
         loss_sum, num_labels = float(metrics.loss_sum), int(metrics.num_labels)
+        if not math.isfinite(loss_sum):
+            raise InputError(
+                f"step {step}: the loss is {loss_sum}; lower --learning-rate, warm up (--warmup-steps) or clip "
+                f"(--clip-norm); {self.run_dir.best} is the best model so far, if an epoch has ended"
+            )
         progress.epoch_loss += loss_sum
         progress.epoch_labels += num_labels
         progress.log_loss += loss_sum
@@ -261,7 +266,7 @@ class TrainingLoop:
         record["test"] = None
         self.learner.barrier()
         if "test" in self.corpus.splits:
-            self.learner.init(open_model(self.run_dir.best).weights)
+            self.learner.init(open_model(self.run_dir.folder).weights)
             scores = self._score("test")
             record["test"] = scores.to_dict()
             self.reporter.line(f"\ntest split, with the model of epoch {best['epoch']}:\n{scores.table()}")
@@ -284,7 +289,7 @@ class TrainingLoop:
             "seed": self.options.seed,
             "dtype": self.options.dtype,
             "device": self.learner.device,
-            "hybridner": __version__,
+            **versions(self.backend),
             **best,
         }
         return SavedModel(self.config, self.corpus.labels, self.tokenizer, self.learner.weights(), provenance)

@@ -41,17 +41,23 @@ class RunDir:
         Raises:
             InputError: the folder cannot be written.
         """
-        import tomli_w
-
         try:
             for old in (self.best, self.checkpoints, self.tensorboard):
                 shutil.rmtree(old, ignore_errors=True)
             for old in (self.metrics, self.curves, self.tokenizer):
                 old.unlink(missing_ok=True)
             self.folder.mkdir(parents=True, exist_ok=True)
-            self.config.write_text(tomli_w.dumps({"backend": backend, **options_as_dict(options)}), encoding="utf-8")
+            self.write_options(options, backend)
         except OSError as error:
             raise InputError(f"{self.folder}: the run's folder cannot be written ({error.strerror})") from error
+
+    def write_options(self, options: TrainingConfig, backend: Backend) -> None:
+        """Write ``config.toml``, the options that repeat the run; a reader sees the old file or the new one."""
+        import tomli_w
+
+        partial = self.config.with_name(f"{self.config.name}.partial")
+        partial.write_text(tomli_w.dumps({"backend": backend, **options_as_dict(options)}), encoding="utf-8")
+        partial.replace(self.config)
 
     def read_options(self) -> tuple[TrainingConfig, str]:
         """The run's options and backend, from ``config.toml``.
@@ -134,7 +140,7 @@ def merge_resumed(run: RunDir, given: TrainingConfig, explicit: set[str]) -> tup
     notes = []
     for name in sorted(explicit - _FREE_TO_CHANGE):
         old, new = getattr(saved, name), getattr(given, name)
-        if new == old or name == "preset":
+        if new == old:
             continue
         grown = name in _MAY_GROW and (new is None or (old is not None and new > old))
         if not grown and name not in _WHERE_IT_RUNS:

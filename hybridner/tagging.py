@@ -34,7 +34,8 @@ def load(
     """Open a saved model for use.
 
     Args:
-        source: a run (meaning its best model) or a model folder, made by either twin.
+        source: a run (meaning its best model) or a model folder, made by either twin, or a checkpoint of the original,
+            ``NAME.pth``, which has no tokenizer: ``logits`` works, and text can be tagged after ``hybridner convert``.
         backend: the twin that computes: "flax" or "torch"; by default the one installed, Flax first.
         device: "auto", "cpu", "cuda", "tpu" or "mps".
         dtype: type of the computation.
@@ -54,6 +55,7 @@ class TaggedText:
         words: its words with their character offsets.
         tags: one valid BIO tag a word.
         entities: in the order of the text.
+        sentence_ends: for each sentence, the number of words up to its end.
         num_windowed: sentences longer than the model's ``max_length``, cut into overlapping windows.
     """
 
@@ -61,6 +63,7 @@ class TaggedText:
     words: list[Word]
     tags: list[str]
     entities: list[Entity]
+    sentence_ends: list[int]
     num_windowed: int = 0
 
 
@@ -68,7 +71,7 @@ class Tagger:
     """A saved model in use."""
 
     def __init__(self, model: SavedModel, backend: Backend, *, device: str = "auto", dtype: Any = "float32") -> None:
-        self.model, self.backend = model, backend
+        self.model, self.backend, self.dtype = model, backend, dtype
         options = TrainingConfig(device=device, dtype=dtype, parallel="jit")  # type: ignore[arg-type]
         self.learner: Learner = learner_class(backend)(model.config, options)
         self.learner.init(model.weights)
@@ -100,13 +103,14 @@ class Tagger:
         logits, windowed = self.word_logits([[word.text for word in words] for words in flat])
         results = iter(zip(logits, windowed, strict=True))
         for text, sentences in zip(texts, words_of, strict=True):
-            tagged = TaggedText(text, [], [], [])
+            tagged = TaggedText(text, [], [], [], [])
             num_windowed = 0
             for words in sentences:
                 sentence_logits, is_windowed = next(results)
                 num_windowed += is_windowed
                 ids = decode(sentence_logits, self.model.labels)
                 tagged.words.extend(words)
+                tagged.sentence_ends.append(len(tagged.words))
                 tagged.tags.extend(self.model.labels[i] for i in ids)
                 tagged.entities.extend(entities(ids, sentence_logits, self.model.labels, words, text))
             yield dataclasses.replace(tagged, num_windowed=num_windowed)

@@ -9,6 +9,7 @@ from hybridner.data.corpus import Corpus
 from hybridner.data.encoding import Encoded, encode
 from hybridner.data.read import check_types, read_corpus
 from hybridner.data.tokenizer import WordTokenizer, load_tokenizer, train_tokenizer
+from hybridner.errors import InputError
 from hybridner.learner import Learner
 from hybridner.loop import TrainingLoop, TrainingResult
 from hybridner.run_dir import RunDir, choose_folder, merge_resumed
@@ -37,11 +38,15 @@ def run_training(backend: Backend, options: TrainingConfig, explicit: set[str]) 
     reporter = Reporter(speaks=learner_type.join(options) == 0)
     run = choose_folder(options, backend)
     if options.resume and run.holds_run():
+        begun_with = run.read_options()[1]
+        if begun_with != backend:
+            raise InputError(
+                f"{run.folder}: this run was begun with {begun_with}; to go on with {backend}, move it first: "
+                f"hybridner convert {run.folder} DST --to {backend}"
+            )
         options, notes = merge_resumed(run, options, explicit)
         for note in notes:
             reporter.line(note)
-        if run.read_options()[1] != backend:
-            reporter.line(f"the run was begun with {run.read_options()[1]}, now {backend}: no longer bit for bit")
     elif options.resume:
         reporter.line(f"{run.folder}: nothing to resume, starting anew")
 

@@ -37,6 +37,7 @@ def python(code, hidden=()):
     [
         ("hybridner", (*FLAX, *TORCH)),
         ("hybridner.training, hybridner.tagging, hybridner.evaluation, hybridner.cli.train", (*FLAX, *TORCH)),
+        ("hybridner.conversion, hybridner.original, hybridner.parity.verify", (*FLAX, *TORCH)),
         ("hybridner_flax.learner, hybridner_flax.checkpoint", TORCH),
         ("hybridner_torch.learner, hybridner_torch.checkpoint", FLAX),
     ],

@@ -109,6 +109,23 @@ def test_resuming_with_another_learning_rate_is_refused(corpus, tmp_path):
         hybridner.train("torch", output=tmp_path / "run", resume=True, learning_rate=0.5)
 
 
+def test_a_run_that_may_go_on_for_longer_keeps_its_new_end(corpus, tmp_path):
+    train("torch", corpus, tmp_path / "run", max_steps=2)
+    hybridner.train("torch", output=tmp_path / "run", resume=True, max_steps=3)
+    assert RunDir(tmp_path / "run").read_options()[0].max_steps == 3
+
+
+def test_a_run_of_the_other_twin_is_moved_before_it_goes_on(corpus, tmp_path):
+    train("torch", corpus, tmp_path / "run", max_steps=1)
+    with pytest.raises(InputError, match="DST --to flax"):
+        hybridner.train("flax", output=tmp_path / "run", resume=True)
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_with_what_to_change(corpus, tmp_path):
+    with pytest.raises(InputError, match="the loss is nan; lower --learning-rate"):
+        train("torch", corpus, tmp_path / "run", learning_rate=1e38)
+
+
 def test_resuming_nothing_starts_anew_and_says_so(corpus, tmp_path, capsys):
     train("torch", corpus, tmp_path / "run", epochs=1, resume=True)
     assert "nothing to resume" in capsys.readouterr().out

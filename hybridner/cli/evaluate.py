@@ -1,12 +1,12 @@
 """``hybridner evaluate``."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
+from hybridner.cli.output import check_writable, write_json
 from hybridner.cli.parse import parse
 from hybridner.config import Device, Dtype
 
@@ -20,7 +20,7 @@ class EvaluateOptions:
     data: str
     """A folder with train, valid and test files, "sample", "conll2003", or a Hub id."""
     split: str = "test"
-    """The split to score: train, valid or test."""
+    """The split to score: train, valid (dev) or test."""
     backend: str | None = None
     """flax or torch; by default the one that is installed, Flax first."""
     device: Device = "auto"
@@ -38,6 +38,7 @@ def run(args: list[str]) -> int:
         InputError: the model or the data is not usable.
     """
     options = parse(EvaluateOptions, args, "hybridner evaluate")
+    check_writable(options.json)
     from hybridner.evaluation import evaluate
     from hybridner.tagging import load
 
@@ -45,10 +46,11 @@ def run(args: list[str]) -> int:
     evaluation = evaluate(tagger, options.data, options.split)
     for note in evaluation.notes:
         print(note)
-    print(f"{options.split}: {evaluation.num_windowed:,} sentences cut into windows" if evaluation.num_windowed else "")
+    if evaluation.num_windowed:
+        print(f"sentences longer than the model takes, cut into windows: {evaluation.num_windowed:,}")
+    print(f"{evaluation.data}, {evaluation.split} split, on {evaluation.device}\n")
     print(f"argmax of each word (the headline)\n{evaluation.argmax.table()}\n")
     print(f"decoded to valid sequences\n{evaluation.decoded.table()}")
     if options.json is not None:
-        report: dict[str, Any] = evaluation.to_dict()
-        options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        write_json(options.json, evaluation.to_dict())
     return 0

@@ -49,7 +49,7 @@ def parse(kind: Callable[..., Options], args: Sequence[str], prog: str, default:
     except SystemExit as stop:
         if stop.code == 0:
             raise
-        raise InputError(_one_line(printed.getvalue())) from None
+        raise InputError(_one_line(printed.getvalue()).removeprefix(f"Error parsing {kind.__name__}: ")) from None
     for arg in unknown:
         if arg.startswith("-"):
             names = [f"--{f.name.replace('_', '-')}" for f in fields]
@@ -69,8 +69,11 @@ def given_options(kind: type, args: Sequence[str]) -> set[str]:
 def guarded(command: Callable[[], Any]) -> int:
     """Run a command; its exit code: 0, 2 for a user's mistake said in one line, 130 for Ctrl-C, 141 for a closed pipe.
 
-    Nothing of these prints a traceback.
+    Nothing of these prints a traceback. Output is UTF-8, whatever the locale says: a text may hold any character.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
         code = int(command() or 0)
         sys.stdout.flush()
@@ -85,6 +88,22 @@ def guarded(command: Callable[[], Any]) -> int:
         # Whoever read has read enough (``| head``); the interpreter's own flush at exit must not fail on it again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CLOSED_PIPE
+
+
+def take(args: Sequence[str], name: str) -> tuple[str | None, list[str]]:
+    """The value of option ``name``, None if it was not typed, and the arguments without it.
+
+    Raises:
+        InputError: the option stands there without a value.
+    """
+    for i, arg in enumerate(args):
+        if arg == name:
+            if i + 1 == len(args) or args[i + 1].startswith("--"):
+                raise InputError(f"{name} needs a value")
+            return args[i + 1], [*args[:i], *args[i + 2 :]]
+        if arg.startswith(f"{name}="):
+            return arg.partition("=")[2], [*args[:i], *args[i + 1 :]]
+    return None, list(args)
 
 
 def _spell_out_flags(args: Sequence[str], names: list[str]) -> list[str]:
@@ -102,11 +121,12 @@ def _spell_out_flags(args: Sequence[str], names: list[str]) -> list[str]:
 
 
 def _one_line(printed: str) -> str:
-    """The message in a box that tyro drew: the text between its title and its first rule."""
+    """The message in a box that tyro drew: the text between its title and the rule or blank line after it."""
     lines = [line.strip(_BOX) for line in printed.splitlines()]
     words: list[str] = []
     for line in lines[1:]:
-        if not line and words:
+        if line.strip("-"):
+            words.append(line)
+        elif words:
             break
-        words.append(line)
     return " ".join(" ".join(words).split()) or "the command line cannot be read"

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -26,7 +27,7 @@ class PredictOptions:
     input: Path | None = None
     """A UTF-8 file, a text a line."""
     format: Literal["jsonl", "conll", "text"] = "jsonl"
-    """jsonl: a line a text; conll: a word and its tag a line; text: an entity a line."""
+    """jsonl: a line a text; conll: a word and its tag a line, a blank line after a sentence; text: an entity a line."""
     sentences: Literal["auto", "line", "none"] = "auto"
     """How a text is split into sentences: found, one a line, or not at all."""
     backend: str | None = None
@@ -44,6 +45,8 @@ def run(args: list[str]) -> int:
         InputError: the model or the input is not usable.
     """
     options = parse(PredictOptions, args, "hybridner predict")
+    if options.text and options.input is not None:
+        raise InputError("TEXT and --input exclude each other; give one of them")
     texts = iter(options.text) if options.text else _lines(options.input)
     tagger = load(options.model, options.backend, device=options.device, dtype=options.dtype)  # type: ignore[arg-type]
     num_windowed = 0
@@ -79,7 +82,9 @@ def _jsonl(tagged: TaggedText) -> str:
 
 
 def _conll(tagged: TaggedText) -> str:
-    return "".join(f"{word.text}\t{tag}\n" for word, tag in zip(tagged.words, tagged.tags, strict=True))
+    rows = [f"{word.text}\t{tag}\n" for word, tag in zip(tagged.words, tagged.tags, strict=True)]
+    starts = [0, *tagged.sentence_ends]
+    return "\n".join("".join(rows[start:end]) for start, end in pairwise(starts))
 
 
 def _text(tagged: TaggedText) -> str:

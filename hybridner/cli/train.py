@@ -2,7 +2,7 @@
 
 import sys
 
-from hybridner.cli.parse import given_options, guarded, parse
+from hybridner.cli.parse import given_options, guarded, parse, take
 from hybridner.config import TrainingConfig, training_config
 from hybridner.twins import Backend, choose_backend
 
@@ -18,8 +18,8 @@ def run(args: list[str], prog: str = "hybridner train") -> int:
     Raises:
         InputError: an option, the data or the output folder is not usable.
     """
-    backend, args = _take(args, "--backend")
-    data, preset = _take(args, "--data")[0], _take(args, "--preset")[0]
+    backend, args = take(args, "--backend")
+    data, preset = take(args, "--data")[0], take(args, "--preset")[0]
     # These two decide the other options' defaults, which the command line then overrides.
     defaults = training_config(preset, **({"data": data} if data else {}))
     options = parse(TrainingConfig, args, prog, defaults)
@@ -27,13 +27,3 @@ def run(args: list[str], prog: str = "hybridner train") -> int:
 
     run_training(choose_backend(backend), options, given_options(TrainingConfig, args))
     return 0
-
-
-def _take(args: list[str], name: str) -> tuple[str | None, list[str]]:
-    """The value of option ``name`` and the arguments without it."""
-    for i, arg in enumerate(args):
-        if arg == name and i + 1 < len(args):
-            return args[i + 1], args[:i] + args[i + 2 :]
-        if arg.startswith(f"{name}="):
-            return arg.partition("=")[2], args[:i] + args[i + 1 :]
-    return None, args

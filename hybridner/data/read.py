@@ -44,6 +44,8 @@ def read_corpus(data: str, *, require_train: bool = True, splits: tuple[str, ...
         raise InputError(
             f"{data}: no train split; expected a file such as train.txt, found {', '.join(sources) or 'none'}"
         )
+    if not require_train and not set(splits) & set(sources):
+        raise InputError(f"{data}: no {' or '.join(splits)} split; there are {', '.join(sources)}")
     read: dict[str, Split] = {}
     reports: dict[str, SplitReport] = {}
     for name in SPLITS:
@@ -54,6 +56,17 @@ def read_corpus(data: str, *, require_train: bool = True, splits: tuple[str, ...
         _hold_out(sources["train"], read, reports, notes)
     labels = labels_of(reports["train"].entities) if "train" in reports else ("O",)
     return Corpus(Path(data).name or Path(data).resolve().name, read, reports, labels, notes)
+
+
+def split_name(name: str) -> str:
+    """The split that ``name`` or an alias of it, such as "dev", means.
+
+    Raises:
+        InputError: it means none.
+    """
+    if name not in _ALIASES:
+        raise InputError(f"unknown split {name!r}; there are {', '.join(SPLITS)}")
+    return _ALIASES[name]
 
 
 def check_types(corpus: Corpus) -> None:

@@ -1,6 +1,7 @@
 """Words to pieces: WordPiece trained on a corpus, or a tokenizer from a file or the Hub."""
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hybridner.errors import InputError
 PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 _OTHER_NAMES = {PAD: "<pad>", UNK: "<unk>", CLS: "<s>", SEP: "</s>"}
 _PREFIX = "##"
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _LONGEST_WORD = 100  # characters; BERT's limit, beyond which a word is [UNK]
 
 
@@ -48,9 +50,9 @@ class WordTokenizer:
             self._cache = {}
             unseen = {word for words in sentences for word in words}
         ordered = list(unseen)
-        for word, encoding in zip(
-            ordered, self._tokenizer.encode_batch(ordered, add_special_tokens=False), strict=True
-        ):
+        # Half a surrogate pair is no character, and the library takes none: it becomes the sign for that.
+        clean = [_SURROGATE.sub("\ufffd", word) for word in ordered]
+        for word, encoding in zip(ordered, self._tokenizer.encode_batch(clean, add_special_tokens=False), strict=True):
             self._cache[word] = encoding.ids or [self.unk_id]
         return [[self._cache[word] for word in words] for words in sentences]
 

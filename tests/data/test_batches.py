@@ -1,0 +1,140 @@
+from itertools import groupby, islice
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hybridner.data.batches import epoch_order, inference_batches, training_batches
+from hybridner.data.corpus import Sentence
+from hybridner.data.encoding import IGNORED, encode
+from hybridner.data.packing import ShapePlan
+
+LABELS = ("O", "B-PER", "I-PER")
+WORDS = ("the", "river", "mayor", "Velmora", "Tarkin", "who", "?", "knows-it")
+PAD = 0
+
+
+@pytest.fixture(scope="module")
+def split(tokenizer):
+    """Sentences of 1 to 40 words, the longest cut into windows."""
+    rng = np.random.Generator(np.random.Philox(4))
+    sizes = np.minimum(rng.geometric(0.12, 150), 40)
+    words = [tuple(rng.choice(WORDS, size).tolist()) for size in sizes]
+    sentences = [Sentence(w, tuple(rng.choice(LABELS, len(w)).tolist())) for w in words]
+    encoded = encode(sentences, tokenizer, LABELS, 40)
+    assert encoded.num_windowed > 3
+    return encoded
+
+
+def train(split, epoch=0, start=0, batch_size=16, row_multiple=1, seed=12):
+    plan = ShapePlan(split.lengths, batch_size, row_multiple)
+    return training_batches(split, plan, batch_size=batch_size, seed=seed, epoch=epoch, pad_token_id=PAD, start=start)
+
+
+def assert_holds(batch, split):
+    """Each packed example stands where the batch says, under a number of its own in its row, and nothing else does."""
+    ids, mask = np.full_like(batch.input_ids, PAD), np.zeros_like(batch.attention_mask)
+    labels = np.full_like(batch.labels, IGNORED)
+    in_row = [0] * len(mask)
+    for example, row, start, length in zip(batch.examples, batch.rows, batch.starts, batch.lengths, strict=True):
+        span = slice(start, start + length)
+        assert not mask[row, span].any()
+        in_row[row] += 1
+        mask[row, span] = in_row[row]
+        ids[row, span], labels[row, span] = split.example(example)
+    assert np.array_equal(batch.input_ids, ids)
+    assert np.array_equal(batch.attention_mask, mask)
+    assert np.array_equal(batch.labels, labels)
+    assert {array.dtype for array in (batch.input_ids, batch.attention_mask, batch.labels)} == {np.dtype("int32")}
+    assert batch.num_pieces == (batch.attention_mask != 0).sum() == sum(split.lengths[batch.examples])
+
+
+def assert_same(a, b):
+    for name in ("input_ids", "attention_mask", "labels", "examples", "rows", "starts", "lengths"):
+        assert np.array_equal(getattr(a, name), getattr(b, name))
+
+
+@pytest.mark.parametrize("batch_size", [1, 16, 1000])
+@pytest.mark.parametrize("row_multiple", [1, 8])
+def test_an_epoch_holds_each_example_once(split, batch_size, row_multiple):
+    batches = list(train(split, batch_size=batch_size, row_multiple=row_multiple))
+    assert sorted(np.concatenate([batch.examples for batch in batches])) == list(range(len(split)))
+    assert all(len(batch.examples) == batch_size for batch in batches[:-1])
+    for batch in batches:
+        assert_holds(batch, split)
+        assert batch.input_ids.shape[0] % row_multiple == 0
+
+
+def test_the_attention_mask_counts_the_sentences_of_each_row_from_1(split):
+    for batch in train(split):
+        assert batch.attention_mask.max() > 1
+        for row in batch.attention_mask:
+            numbers = [number for number, _ in groupby(row[row != 0].tolist())]
+            assert sorted(numbers) == list(range(1, len(numbers) + 1))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 300), st.integers(0, 2**63 - 1), st.integers(0, 2**31))
+def test_the_order_is_a_permutation_that_seed_and_epoch_decide(number, seed, epoch):
+    order = epoch_order(number, seed, epoch)
+    assert sorted(order.tolist()) == list(range(number))
+    assert order.tolist() == epoch_order(number, seed, epoch).tolist()
+
+
+def test_epochs_and_seeds_have_other_orders():
+    orders = {epoch_order(100, seed, epoch).tobytes() for seed in (0, 1, 12) for epoch in range(20)}
+    assert len(orders) == 60
+
+
+def test_the_batches_of_an_epoch_are_a_function_of_seed_and_epoch(split):
+    first, again = list(train(split, epoch=2)), list(train(split, epoch=2))
+    assert len(first) == len(again)
+    for a, b in zip(first, again, strict=True):
+        assert_same(a, b)
+    for other in (train(split, epoch=3), train(split, epoch=2, seed=13)):
+        assert next(other).examples.tolist() != first[0].examples.tolist()
+
+
+@pytest.mark.parametrize("start", [0, 1, 5, 9])
+def test_starting_at_a_batch_gives_the_batches_from_there_on(split, start):
+    whole = list(train(split, epoch=1))
+    assert len(whole) > 9
+    rest = list(train(split, epoch=1, start=start))
+    assert len(rest) == len(whole) - start
+    for a, b in zip(rest, islice(whole, start, None), strict=True):
+        assert_same(a, b)
+    assert list(train(split, epoch=1, start=len(whole))) == []
+
+
+def test_the_batches_of_training_have_few_shapes(split):
+    shapes = {batch.input_ids.shape for epoch in range(4) for batch in train(split, epoch)}
+    assert len(shapes) <= 9  # eight planned, and one of its own for the last
+
+
+@pytest.mark.parametrize("row_multiple", [1, 8])
+def test_inference_holds_each_example_once_in_shapes_that_repeat(split, row_multiple):
+    batches = list(inference_batches(split, pad_token_id=PAD, row_multiple=row_multiple))
+    assert sorted(np.concatenate([batch.examples for batch in batches])) == list(range(len(split)))
+    for batch in batches:
+        assert_holds(batch, split)
+        assert batch.input_ids.shape[0] % row_multiple == 0
+    lengths = {batch.input_ids.shape[1] for batch in batches}
+    assert len({batch.input_ids.shape for batch in batches}) <= 2 * len(lengths)
+
+
+def test_inference_goes_through_a_long_file_chunk_by_chunk(split, monkeypatch):
+    monkeypatch.setattr("hybridner.data.batches._INFERENCE_CHUNK", 50)
+    batches = list(inference_batches(split, pad_token_id=PAD))
+    examples = np.concatenate([batch.examples for batch in batches])
+    assert sorted(examples) == list(range(len(split)))
+    assert (np.diff(examples // 50) >= 0).all()
+    for batch in batches:
+        assert_holds(batch, split)
+
+
+def test_words_are_read_back_from_where_they_are_labelled(split):
+    for batch in inference_batches(split, pad_token_id=PAD):
+        for example, labels in batch.at_words(batch.labels):
+            expected = split.example(example)[1]
+            assert labels.tolist() == expected[expected != IGNORED].tolist()
