@@ -72,7 +72,7 @@ def flax_run(corpus, tmp_path_factory):
 def torch_processes(tmp_path_factory):
     """What the PyTorch twin gives in two processes (DDP over gloo), as it is and with each bug of devices."""
     folder = tmp_path_factory.mktemp("processes")
-    variants = ["dropout on", "dropout off", *[name for name, bug in BUGS.items() if bug.rung == "devices"]]
+    variants = ["dropout on", "dropout off", "float32", *[name for name, bug in BUGS.items() if bug.rung == "devices"]]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -14,23 +14,32 @@ from hybridner.parity.samples import standard_batches
 from parity_tests.conftest import run_python
 from parity_tests.on_devices import SMALL, traced
 
+BARS_OF = {"dropout on": BARS["float64"], "dropout off": BARS["float64"], "float32": BARS["float32"]}
+
 
 @pytest.fixture(scope="module")
 def one_process():
-    return {variant: traced("torch", "jit", variant)[1] for variant in ("dropout on", "dropout off")}
+    return {variant: traced("torch", "jit", variant)[1] for variant in BARS_OF}
 
 
-@pytest.mark.parametrize("variant", ["dropout on", "dropout off"])
+@pytest.fixture(scope="module")
+def two_flax_devices(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("devices")
+    variants = ["dropout off", "float32"]
+    args = ["-m", "parity_tests.on_devices", "flax", "pmap", "2", str(folder), *variants]
+    run_python((args, {"JAX_NUM_CPU_DEVICES": 2}))
+    return {variant: dict(np.load(folder / f"{variant}.npz")) for variant in variants}
+
+
+@pytest.mark.parametrize("variant", BARS_OF)
 def test_two_pytorch_processes_give_what_one_gives(torch_processes, one_process, variant):
-    finding = compare_traces(torch_processes[variant], one_process[variant], BARS["float64"])
+    finding = compare_traces(torch_processes[variant], one_process[variant], BARS_OF[variant])
     assert finding.held, finding
 
 
-def test_two_flax_devices_give_what_one_pytorch_process_gives(one_process, tmp_path):
-    args = ["-m", "parity_tests.on_devices", "flax", "pmap", "2", str(tmp_path), "dropout off"]
-    run_python((args, {"JAX_NUM_CPU_DEVICES": 2}))
-    found = dict(np.load(tmp_path / "dropout off.npz"))
-    finding = compare_traces(found, one_process["dropout off"], BARS["float64"])
+@pytest.mark.parametrize("variant", ["dropout off", "float32"])
+def test_two_flax_devices_give_what_one_pytorch_process_gives(two_flax_devices, one_process, variant):
+    finding = compare_traces(two_flax_devices[variant], one_process[variant], BARS_OF[variant])
     assert finding.held, finding
 
 

@@ -35,7 +35,7 @@ BARS: dict[Dtype, Bars] = {
     ),
     # AdamW divides by the root of the second moment: the rounding of a small float32 gradient becomes a full move.
     "float32": Bars(
-        activations=2e-6, gradients=2e-5, zero_gradient=1e-5, optimizer=None, training=None, devices=2e-5
+        activations=2e-6, gradients=2e-5, zero_gradient=1e-5, optimizer=None, training=None, devices=1e-5
     ),
 }  # fmt: skip
 
