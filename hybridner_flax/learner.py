@@ -197,7 +197,10 @@ class Learner:
         """What comes out of each part of the model, ``[rows, length, …]``, in order, without dropout."""
         with self._precision():
             found = self._activations(self.state.params, self._arrays(batch))
-        return {name: self._parallel.gather(value) for name, value in found.items()}
+        # A compiled function hands a dict back sorted by name.
+        layers = [f"layers.{i}" for i in range(self.config.num_encoder_layers)]
+        places = ["embedding", *layers, *(["lstm"] if self.config.use_lstm else []), "classifier"]
+        return {name: self._parallel.gather(found[name]) for name in places}
 
     def gather(self, logits: Array) -> Float[np.ndarray, "rows length num_labels"]:
         """What :meth:`predict` gave, as numpy."""

@@ -54,6 +54,13 @@ def test_the_twins_climb_the_ladder(make_twins, config, dtype, options):
         assert math.isfinite(finding.error), finding
 
 
+def test_activations_come_in_the_order_of_the_forward_pass(make_twins):
+    flax, torch_learner = make_twins(*plain())
+    batch = standard_batches(SMALL)[0]
+    places = list(torch_learner.activations(batch))
+    assert list(flax.activations(batch)) == places == ["embedding", "layers.0", "layers.1", "lstm", "classifier"]
+
+
 def test_the_first_adamw_step_agrees(make_twins):
     finding = compare_optimizer(*make_twins(*plain()), standard_batches(SMALL), BARS["float64"], [1e-3])
     assert finding.held, finding
