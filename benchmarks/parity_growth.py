@@ -7,11 +7,12 @@ weight changed. The ladder's other rungs are climbed for a model of the original
 
 import dataclasses
 import json
+import math
 import platform
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,12 @@ import numpy as np
 import tyro
 
 import hybridner
-from hybridner.config import ModelConfig, TrainingConfig
+from hybridner.config import Dtype, ModelConfig, TrainingConfig
 from hybridner.learner import Learner
 from hybridner.parity.bars import BARS, Finding
 from hybridner.parity.ladder import climb
 from hybridner.parity.report import table_header, table_row
-from hybridner.parity.runs import FIRST_STEPS, compare_training, loss_errors, read_run
+from hybridner.parity.runs import FIRST_STEPS, FinishedRun, compare_training, loss_errors, read_run
 from hybridner.twins import BACKENDS, learner_class, versions
 from hybridner.weights import Weights, initial_weights
 
@@ -47,7 +48,7 @@ SMALL = {
 ORIGINAL = ModelConfig(vocab_size=30522, num_labels=9)
 OPTIMIZER_STEPS = 200
 SHOWN = (1, 10, 50, 100, 200, FIRST_STEPS, 1000, 1500)
-Curve = Mapping[int, float]
+HELD = {True: ", held", False: ", NOT held"}
 
 
 @dataclass(frozen=True)
@@ -60,12 +61,35 @@ class Options:
     """Folder for the table, the picture and the numbers."""
 
 
-def train_by_script(backend: str, steps: int, dropout: float, output: Path) -> Path:
-    """A run by the twin's own script, in a process of its own."""
-    options = {**SMALL, "data": "sample", "max_steps": steps, "dropout": dropout, "output": output}
+@dataclass(frozen=True)
+class Comparison:
+    """Two runs to their ends; ``first`` is what the rung of training found after the first steps."""
+
+    name: str
+    a: FinishedRun
+    b: FinishedRun
+    first: Finding | None
+
+    def largest(self, step: int) -> float:
+        """The largest relative difference of the loss up to a step."""
+        return max(error for at, error in loss_errors(self.a, self.b).items() if at <= step)
+
+    @property
+    def same_tags(self) -> float:
+        """The share of the dev split's words that both tag the same at the end."""
+        return float(np.mean(self.a.dev_logits.argmax(-1) == self.b.dev_logits.argmax(-1)))
+
+
+def train_by_script(backend: str, steps: int, dropout: float, output: Path) -> tuple[FinishedRun, FinishedRun]:
+    """A run by the twin's own script: as it stands after the first steps, and resumed to its end."""
+    options = {**SMALL, "data": "sample", "dropout": dropout}
     args = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-    subprocess.run([sys.executable, f"train_{backend}.py", *args], check=True, stdout=subprocess.DEVNULL)
-    return output
+    script = [sys.executable, f"train_{backend}.py", "--output", str(output), "--max-steps"]
+    subprocess.run([*script, str(min(FIRST_STEPS, steps)), *args], check=True, stdout=subprocess.DEVNULL)
+    first = read_run(output)
+    if steps > FIRST_STEPS:
+        subprocess.run([*script, str(steps), "--resume"], check=True, stdout=subprocess.DEVNULL)
+    return first, read_run(output)
 
 
 def train_with_another_bit(steps: int, output: Path) -> Path:
@@ -82,7 +106,7 @@ def train_with_another_bit(steps: int, output: Path) -> Path:
     return output
 
 
-def ladder(dtype: Any) -> list[Finding]:
+def ladder(dtype: Dtype) -> list[Finding]:
     """The rungs up to the optimizer for a model of the original's size, with dropout, and many AdamW steps."""
     weights = initial_weights(ORIGINAL, 12)
 
@@ -95,7 +119,7 @@ def ladder(dtype: Any) -> list[Finding]:
     return list(climb(make, ORIGINAL, dtype, learning_rates=[3e-4] * OPTIMIZER_STEPS, clip_norm=1.0))
 
 
-def draw(curves: Mapping[str, Curve], path: Path) -> None:
+def draw(comparisons: Sequence[Comparison], path: Path) -> None:
     """The relative difference of the loss by step, one curve a comparison."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -103,10 +127,11 @@ def draw(curves: Mapping[str, Curve], path: Path) -> None:
     figure = Figure(figsize=(9, 5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
-    for name, curve in curves.items():
+    for comparison in comparisons:
+        curve = loss_errors(comparison.a, comparison.b)
         # Losses that are equal to the last bit have no place on a logarithmic axis.
-        axes.plot(list(curve), [error or np.nan for error in curve.values()], linewidth=0.8, label=name)
-    bar = BARS["float64"].training
+        axes.plot(list(curve), [error or math.nan for error in curve.values()], linewidth=0.8, label=comparison.name)
+    bar = BARS["float64"].training or math.nan
     axes.plot([1, FIRST_STEPS], [bar, bar], color="gray", linestyle=":", label=f"bar of the first {FIRST_STEPS} steps")
     axes.set(xlabel="step", ylabel="relative difference of the training loss, float64", yscale="log")
     axes.grid(alpha=0.3)
@@ -114,81 +139,93 @@ def draw(curves: Mapping[str, Curve], path: Path) -> None:
     figure.savefig(path, dpi=120, metadata={"Software": None})
 
 
-def table(curves: Mapping[str, Curve]) -> str:
-    """The largest difference up to some steps, as Markdown."""
-    names = list(curves)
-    lines = [f"| up to step | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
-    last = max(curves[names[0]])
-    for step in [step for step in SHOWN if step < last] + [last]:
-        largest = [max(error for at, error in curve.items() if at <= step) for curve in curves.values()]
-        lines.append(f"| {step} | {' | '.join(f'{error:.1e}' for error in largest)} |")
+def table(comparisons: Sequence[Comparison], steps: int) -> str:
+    """The largest difference up to some steps, and how many dev tags are the same at the end, as Markdown."""
+    lines = [f"| up to step | {' | '.join(c.name for c in comparisons)} |", "|---" * (len(comparisons) + 1) + "|"]
+    for step in [*(step for step in SHOWN if step < steps), steps]:
+        lines.append(f"| {step} | {' | '.join(f'{c.largest(step):.1e}' for c in comparisons)} |")
+    lines.append(f"| dev tags the same at the end | {' | '.join(f'{c.same_tags:.2%}' for c in comparisons)} |")
     return "\n".join(lines)
+
+
+def page(report: dict[str, Any], comparisons: Sequence[Comparison], rungs: Mapping[Dtype, list[Finding]]) -> str:
+    """What was found, to be read."""
+    made_with = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
+    lines = [
+        "# The twins, measured",
+        "",
+        f"Written by `python -m benchmarks.parity_growth` on {report['where']}, with {made_with}.",
+        "What the numbers mean is in `docs/parity.md`.",
+        "",
+        "## A training run",
+        "",
+        "`train_flax.py` and `train_torch.py` on the sample corpus in float64: "
+        f"{SMALL['num_encoder_layers']} layers of width {SMALL['hidden_size']}, batches of {SMALL['batch_size']}",
+        f"sentences, AdamW at {SMALL['learning_rate']}. The largest relative difference of the training loss:",
+        "",
+        table(comparisons, report["steps"]),
+        "",
+        f"The rung of training compares the runs as they stand after {FIRST_STEPS} steps: losses, dev logits, and bit",
+        "for bit the tokenizers, dev scores and dev tags.",
+        "",
+        *(f"- {c.name}: {c.first.error:.1e}, {c.first.where}" + HELD[c.first.held] for c in comparisons if c.first),
+        "",
+        "![difference by step](growth.png)",
+        "",
+        "## The ladder",
+        "",
+        f"A model of the original's size ({ORIGINAL.num_encoder_layers} layers of width {ORIGINAL.hidden_size}, "
+        f"dropout {ORIGINAL.dropout}) on random batches, AdamW with clipping over {OPTIMIZER_STEPS} steps.",
+    ]
+    for dtype, climbed in rungs.items():
+        lines += ["", dtype, "", "```", table_header(), *map(table_row, climbed), "```"]
+    if not all(finding.held for finding in rungs["float32"]):
+        lines += ["", "What can put a float32 gradient beyond its bar: `docs/parity.md`, ReLU."]
+    return "\n".join(lines) + "\n"
+
+
+def compare_runs(steps: int, folder: Path) -> list[Comparison]:
+    """Train all runs in ``folder`` and compare them."""
+    comparisons = []
+    for dropout in (0.0, 0.1):
+        flax, torch = (train_by_script(name, steps, dropout, folder / f"{name}-{dropout}") for name in BACKENDS)
+        first = compare_training(flax[0], torch[0], BARS["float64"])
+        comparisons.append(Comparison(f"Flax against PyTorch, dropout {dropout}", flax[1], torch[1], first))
+        if dropout == 0:
+            nudged = read_run(train_with_another_bit(steps, folder / "nudged"))
+            name = "PyTorch against itself, one last bit of one weight changed"
+            alone = Comparison(name, nudged, torch[1], None)
+    return [*comparisons, alone]
 
 
 def main(options: Options) -> None:
     """Train, compare, and write ``growth.png``, ``growth.json`` and ``README.md``."""
-    curves: dict[str, Curve] = {}
-    found: dict[str, Finding] = {}
     with tempfile.TemporaryDirectory() as folder:
-        runs: dict[str, Any] = {}
-        for dropout in (0.0, 0.1):
-            for backend in BACKENDS:
-                name = f"{backend}-{dropout}"
-                runs[name] = read_run(train_by_script(backend, options.steps, dropout, Path(folder) / name))
-            flax, torch = (runs[f"{backend}-{dropout}"] for backend in BACKENDS)
-            name = f"Flax against PyTorch, dropout {dropout}"
-            curves[name], found[name] = loss_errors(flax, torch), compare_training(flax, torch, BARS["float64"])
-        nudged = read_run(train_with_another_bit(options.steps, Path(folder) / "nudged"))
-        curves["PyTorch against itself, one last bit of one weight changed"] = loss_errors(nudged, runs["torch-0.0"])
+        comparisons = compare_runs(options.steps, Path(folder))
     rungs = {dtype: ladder(dtype) for dtype in BARS}
-
-    options.output.mkdir(parents=True, exist_ok=True)
-    draw(curves, options.output / "growth.png")
-    said = {name: f"{f.error:.1e} at the {f.where}, {'held' if f.held else 'NOT held'}" for name, f in found.items()}
-    where = f"{platform.machine()} CPU, Python {platform.python_version()}"
-    made_with = {name: version for backend in BACKENDS for name, version in versions(backend).items()}
-    report = {
+    report: dict[str, Any] = {
         "what": "relative difference of the training loss by step, float64, sample corpus",
         "options": SMALL,
         "steps": options.steps,
-        "where": where,
-        "versions": made_with,
-        "first_steps": {name: {"error": f.error, "where": f.where, "held": f.held} for name, f in found.items()},
-        "valid_f1_at_the_end": {name: run.dev_scores[-1][1]["f1"] for name, run in runs.items()},
-        "largest_up_to_step": {
-            name: {step: max(e for at, e in curve.items() if at <= step) for step in SHOWN if step <= options.steps}
-            for name, curve in curves.items()
-        },
+        "where": f"{platform.machine()} CPU, Python {platform.python_version()}",
+        "versions": {name: version for backend in BACKENDS for name, version in versions(backend).items()},
+        "comparisons": [
+            {
+                "name": c.name,
+                "largest_up_to_step": {step: c.largest(step) for step in SHOWN if step <= options.steps},
+                "same_dev_tags_at_the_end": c.same_tags,
+                "valid_f1_at_the_end": [run.dev_scores[-1][1]["f1"] for run in (c.a, c.b)],
+                "first_steps": c.first and {"error": c.first.error, "where": c.first.where, "held": c.first.held},
+            }
+            for c in comparisons
+        ],
         "ladder": {dtype: [[f.rung, f.error, f.where, f.bar] for f in climbed] for dtype, climbed in rungs.items()},
     }
+    options.output.mkdir(parents=True, exist_ok=True)
+    draw(comparisons, options.output / "growth.png")
     (options.output / "growth.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    size = f"{SMALL['num_encoder_layers']} layers of width {SMALL['hidden_size']}"
-    page = f"""# The twins, measured
-
-Written by `python -m benchmarks.parity_growth` on a {where},
-with {", ".join(f"{name} {version}" for name, version in made_with.items())}. What the numbers mean: `docs/parity.md`.
-
-## A training run
-
-`train_flax.py` and `train_torch.py` on the sample corpus: {size}, AdamW at {SMALL["learning_rate"]}, batches of
-{SMALL["batch_size"]} sentences, float64, {options.steps} steps. The largest relative difference of the training loss:
-
-{table(curves)}
-
-Over the first {FIRST_STEPS} steps, with tokenizer, dev scores and dev tags at the end compared too:
-{"; ".join(f"{name}: {text}" for name, text in said.items())}.
-
-![difference by step](growth.png)
-
-## The ladder
-
-A model of the original's size ({ORIGINAL.num_encoder_layers} layers of width {ORIGINAL.hidden_size}, dropout
-{ORIGINAL.dropout}) on random batches, AdamW with clipping over {OPTIMIZER_STEPS} steps.
-"""
-    for dtype, climbed in rungs.items():
-        page += f"\n{dtype}\n\n```\n" + "\n".join([table_header(), *map(table_row, climbed)]) + "\n```\n"
-    (options.output / "README.md").write_text(page, encoding="utf-8")
-    print(page)
+    (options.output / "README.md").write_text(page(report, comparisons, rungs), encoding="utf-8")
+    print(page(report, comparisons, rungs))
 
 
 if __name__ == "__main__":

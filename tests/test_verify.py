@@ -126,6 +126,20 @@ def test_weights_that_are_not_numbers_differ_even_from_themselves(typed, model, 
     assert (tmp_path / "report.png").exists()
 
 
+@pytest.mark.parametrize(("dtype", "is_said"), [("float32", True), ("float64", False)])
+def test_a_gradient_that_a_relu_may_have_cut_off_is_said_to_be_so_in_float32(typed, model, saved, dtype, is_said):
+    fc1 = "transformer_encoder.encoder.layers.0.fc1"
+    weight, bias = model.weights[f"{fc1}.weight"].copy(), model.weights[f"{fc1}.bias"].copy()
+    weight[0] = 0
+    folders = []
+    for name, value in (("open", 1e-9), ("closed", -1e-9)):
+        bias[0] = value
+        folders.append(saved(name, weights={f"{fc1}.weight": weight, f"{fc1}.bias": bias.copy()}))
+    code, said = typed(*folders, "--dtype", dtype)
+    assert code == 1
+    assert ("a ReLU whose input is within rounding of 0" in said) == is_said
+
+
 def test_models_of_different_sizes_differ_and_the_size_is_named(typed, saved_model, model, saved, tmp_path):
     config = dataclasses.replace(model.config, hidden_size=64)
     other = saved("wide", config=config, weights=initial_weights(config, 1))

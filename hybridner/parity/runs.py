@@ -62,21 +62,25 @@ def loss_errors(a: FinishedRun, b: FinishedRun) -> dict[int, float]:
 
 
 def compare_training(a: FinishedRun, b: FinishedRun, bars: Bars) -> Finding:
-    """Losses of the first steps, tokenizers byte for byte, dev scores at each evaluation, dev tags at the end.
+    """Tokenizers byte for byte, and of the first steps the losses and the dev scores at each evaluation.
 
-    The dev logits are held to the same bar, if the runs ended within the first steps.
+    If the runs ended within the first steps, their dev tags must be the same and their dev logits within the bar.
     """
     errors = {f"loss of step {step}": error for step, error in loss_errors(a, b).items() if step <= FIRST_STEPS}
     same = {
         "tokenizer": a.tokenizer == b.tokenizer,
-        "dev scores": a.dev_scores == b.dev_scores,
-        "dev tags": np.array_equal(a.dev_logits.argmax(-1), b.dev_logits.argmax(-1)),
+        "dev scores": _first(a.dev_scores) == _first(b.dev_scores),
     }
-    errors |= {name: 0.0 if is_same else math.inf for name, is_same in same.items()}
     if max(*a.losses, *b.losses) <= FIRST_STEPS:
+        same["dev tags"] = np.array_equal(a.dev_logits.argmax(-1), b.dev_logits.argmax(-1))
         errors["dev logits"] = relative_error(a.dev_logits, b.dev_logits)
+    errors |= {name: 0.0 if is_same else math.inf for name, is_same in same.items()}
     where, error = worst(errors)
     return Finding("training", error, where, bars.training, errors)
+
+
+def _first(scores: list[tuple[int, dict[str, Any]]]) -> list[tuple[int, dict[str, Any]]]:
+    return [(step, found) for step, found in scores if step <= FIRST_STEPS]
 
 
 def _final_logits(run: RunDir) -> Float[np.ndarray, "words labels"]:

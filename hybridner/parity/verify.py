@@ -23,6 +23,7 @@ from hybridner.weights import check_weights, weight_shapes
 
 _CLIP_NORM = 0.1  # small enough to be at work
 _LEARNING_RATE = 1e-3
+_GRADIENTS = ("gradients", "dropout")
 NAMES = {"flax": "Flax", "torch": "PyTorch"}
 
 
@@ -110,6 +111,12 @@ def verify(
         tell(finding)
     if not sides.devices:
         notes.append("models of different sizes have no activations or gradients to compare")
+    held = {finding.rung: finding.held for finding in findings}
+    if dtype == "float32" and held.get("activations") and not all(held.get(rung, True) for rung in _GRADIENTS):
+        notes.append(
+            "in float32 a ReLU whose input is within rounding of 0 can pass its gradient on in one twin and not in the "
+            "other; --dtype float64 tells whether that is all"
+        )
     return Verification(
         f"{sides.a.where} in {NAMES[backends[0]]}",
         f"{sides.b.where} in {NAMES[backends[1]]}",
@@ -228,9 +235,10 @@ def _batches(model: SavedModel, data: str | None, split: str) -> tuple[list[Batc
         encoded = encode(corpus.splits[split], model.tokenizer, model.labels, model.config.max_length)
         batches = corpus_batches(encoded, model.config.pad_token_id)
         count = sum(len(batch.examples) for batch in batches)
-        kind = f"of {corpus.name}, {split} split ({count} of its {len(encoded):,} inputs), padded and packed"
+        layouts = "padded and packed" if len(batches) > 1 else "padded"
+        kind = f"of {corpus.name}, {split} split ({count} of its {len(encoded):,} inputs), {layouts}"
     rows, length = batches[0].input_ids.shape
-    return batches, f"{len(batches)} batches {kind}, {rows} rows of {length} pieces each"
+    return batches, f"{len(batches)} batch{'es' * (len(batches) > 1)} {kind}, {rows} rows of {length} pieces each"
 
 
 def _is_original(source: str) -> bool:
