@@ -1,7 +1,6 @@
 """Training speed of both twins beside the baseline ``loop``, in one run: ``python -m benchmarks --data DIR``."""
 
 import dataclasses
-import json
 import platform
 import statistics
 import time
@@ -16,6 +15,7 @@ import torch
 import tyro
 
 from benchmarks.loop import LoopTagger, padded, train_step
+from hybridner.cli.output import write_json
 from hybridner.config import ModelConfig, training_config
 from hybridner.data.batches import epoch_order, training_batches
 from hybridner.data.encoding import Encoded, encode
@@ -183,7 +183,7 @@ def main(options: Options) -> None:
             f"{row['percent_of_matmul_rate']:6.1f} % of the matmul rate"
         )
     if options.json is not None:
-        options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        write_json(options.json, report)
 
 
 if __name__ == "__main__":

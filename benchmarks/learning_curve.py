@@ -26,12 +26,10 @@ class Options:
 
 def main(options: Options) -> None:
     """Draw and write the picture."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     epochs = [record for record in RunDir(options.run).records() if record["event"] == "epoch"]
     figure = Figure(figsize=(9, 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     original = range(1, len(ORIGINAL_F1) + 1)
     here = [record["epoch"] for record in epochs]

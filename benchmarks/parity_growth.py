@@ -6,7 +6,6 @@ weight changed. The ladder's other rungs are climbed for a model of the original
 """
 
 import dataclasses
-import json
 import math
 import platform
 import subprocess
@@ -14,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -22,6 +22,7 @@ import numpy as np
 import tyro
 
 import hybridner
+from hybridner.cli.output import write_json
 from hybridner.config import Dtype, ModelConfig, TrainingConfig
 from hybridner.learner import Learner
 from hybridner.parity.bars import BARS, Finding
@@ -70,9 +71,14 @@ class Comparison:
     b: FinishedRun
     first: Finding | None
 
+    @cached_property
+    def errors(self) -> dict[int, float]:
+        """The relative difference of the loss at each step."""
+        return loss_errors(self.a, self.b)
+
     def largest(self, step: int) -> float:
         """The largest relative difference of the loss up to a step."""
-        return max(error for at, error in loss_errors(self.a, self.b).items() if at <= step)
+        return max(error for at, error in self.errors.items() if at <= step)
 
     @property
     def same_tags(self) -> float:
@@ -121,16 +127,14 @@ def ladder(dtype: Dtype) -> list[Finding]:
 
 def draw(comparisons: Sequence[Comparison], path: Path) -> None:
     """The relative difference of the loss by step, one curve a comparison."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 5), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.subplots()
     for comparison in comparisons:
-        curve = loss_errors(comparison.a, comparison.b)
         # Losses that are equal to the last bit have no place on a logarithmic axis.
-        axes.plot(list(curve), [error or math.nan for error in curve.values()], linewidth=0.8, label=comparison.name)
+        heights = [error or math.nan for error in comparison.errors.values()]
+        axes.plot(list(comparison.errors), heights, linewidth=0.8, label=comparison.name)
     bar = BARS["float64"].training or math.nan
     axes.plot([1, FIRST_STEPS], [bar, bar], color="gray", linestyle=":", label=f"bar of the first {FIRST_STEPS} steps")
     axes.set(xlabel="step", ylabel="relative difference of the training loss, float64", yscale="log")
@@ -223,9 +227,10 @@ def main(options: Options) -> None:
     }
     options.output.mkdir(parents=True, exist_ok=True)
     draw(comparisons, options.output / "growth.png")
-    (options.output / "growth.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    (options.output / "README.md").write_text(page(report, comparisons, rungs), encoding="utf-8")
-    print(page(report, comparisons, rungs))
+    write_json(options.output / "growth.json", report)
+    text = page(report, comparisons, rungs)
+    (options.output / "README.md").write_text(text, encoding="utf-8")
+    print(text)
 
 
 if __name__ == "__main__":

@@ -12,11 +12,14 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 
+from hybridner.cli.output import write_json
 from hybridner.data.encoding import encode
 from hybridner.data.read import read_corpus
 from hybridner.inference import predict_words
+from hybridner.model_dir import open_model
+from hybridner.parity.errors import relative_error
 from hybridner.scoring import score
-from hybridner.tagging import load
+from hybridner.tagging import Tagger
 from hybridner.twins import BACKENDS
 
 
@@ -36,16 +39,15 @@ class Options:
 
 def compare(options: Options, split: str) -> dict[str, Any]:
     """Counts of each twin, the largest error of the logits, and the words on which the twins differ."""
-    corpus = read_corpus(options.data, require_train=False, splits=(split,))
-    sentences = corpus.splits[split]
+    sentences = read_corpus(options.data, require_train=False, splits=(split,)).splits[split]
+    gold = [sentence.tags or () for sentence in sentences]
+    model = open_model(options.model)
+    assert model.tokenizer is not None, "a trained model has its tokenizer"
+    encoded = encode(sentences, model.tokenizer, model.labels, model.config.max_length)
     logits, counts = {}, {}
     for backend in BACKENDS:
-        tagger = load(options.model, backend)
-        model = tagger.model
-        assert model.tokenizer is not None, "a trained model has its tokenizer"
-        encoded = encode(sentences, model.tokenizer, model.labels, model.config.max_length)
-        found = predict_words(tagger.learner, encoded, model.config.pad_token_id)
-        scores = score([s.tags or () for s in sentences], [[model.labels[i] for i in one.argmax(-1)] for one in found])
+        found = predict_words(Tagger(model, backend).learner, encoded, model.config.pad_token_id)
+        scores = score(gold, [[model.labels[i] for i in one.argmax(-1)] for one in found])
         logits[backend] = np.concatenate(found)
         counts[backend] = {name: getattr(scores, name) for name in ("correct", "predicted", "gold", "f1")}
     a, b = (logits[backend] for backend in BACKENDS)
@@ -54,7 +56,7 @@ def compare(options: Options, split: str) -> dict[str, Any]:
         "split": split,
         "words": len(a),
         "counts": counts,
-        "logits_relative_error_in_norm": float(np.linalg.norm(a - b) / np.linalg.norm(b)),
+        "logits_relative_error_in_norm": relative_error(a, b),
         "words_tagged_differently": len(differing),
         "ties": [{"word": int(i), **{backend: logits[backend][i].tolist() for backend in BACKENDS}} for i in differing],
     }
@@ -65,7 +67,7 @@ def main(options: Options) -> None:
     report = [compare(options, split) for split in options.splits]
     print(json.dumps(report, indent=2))
     if options.json is not None:
-        options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        write_json(options.json, report)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ Device = Literal["auto", "cpu", "cuda", "tpu", "mps"]
 Parallel = Literal["auto", "jit", "pmap", "mesh"]
 Schedule = Literal["constant", "linear", "cosine"]
 PresetName = Literal["tiny", "original"]
-Backend = Literal["flax", "torch"]
 
 
 @dataclass(frozen=True, slots=True)

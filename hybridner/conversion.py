@@ -14,7 +14,7 @@ from hybridner.learner import TrainingState
 from hybridner.model_dir import ORIGINAL_SUFFIX, find_model, model_config, open_model, save_model, written_whole
 from hybridner.original import OriginalOptions, open_original, save_original
 from hybridner.run_dir import RunDir
-from hybridner.twins import Backend, choose_backend, open_checkpoints
+from hybridner.twins import Backend, choose_backend, newest_state, open_checkpoints
 from hybridner.weights import check_weights, num_parameters, weight_shapes
 
 Target = Literal["flax", "torch", "original"]
@@ -113,16 +113,12 @@ def _needed(run: RunDir, backend: str) -> Backend:
 
 def _newest_state(run: RunDir, backend: Backend) -> tuple[TrainingState, dict[str, Any], ModelConfig]:
     """The newest training state of a run, checked, with the loop's progress and the model it is for."""
-    nothing = f"{run.folder}: a run without a checkpoint yet, its first epoch has not ended; convert it when it has one"
-    if not run.checkpoints.is_dir():
-        raise InputError(nothing)
-    checkpoints = open_checkpoints(backend, run.checkpoints, read_only=True)
-    try:
-        if checkpoints.latest_step() is None:
-            raise InputError(nothing)
-        state, progress = checkpoints.restore()
-    finally:
-        checkpoints.close()
+    newest = newest_state(backend, run.checkpoints)
+    if newest is None:
+        raise InputError(
+            f"{run.folder}: a run without a checkpoint yet, its first epoch has not ended; convert it when it has one"
+        )
+    state, progress = newest
     where = run.checkpoints / str(state.step)
     config = model_config(progress.get("model"), where)
     for kind in ("weights", "exp_avg", "exp_avg_sq"):

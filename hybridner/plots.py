@@ -11,12 +11,10 @@ def plot_curves(records: list[dict[str, Any]], path: Path) -> None:
         records: lines of a run's ``metrics.jsonl``.
         path: the PNG to write.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     epochs = [record for record in records if record["event"] == "epoch"]
     figure = Figure(figsize=(9, 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     at = [record["epoch"] for record in epochs]
     left.plot(at, [record["train_loss"] for record in epochs], marker=".")

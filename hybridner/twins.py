@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from hybridner import __version__
 from hybridner.errors import InputError
-from hybridner.learner import Checkpoints, Learner
+from hybridner.learner import Checkpoints, Learner, TrainingState
 
 Backend = Literal["flax", "torch"]
 BACKENDS: tuple[Backend, ...] = ("flax", "torch")
@@ -56,6 +56,21 @@ def learner_class(backend: Backend) -> type[Learner]:
 def open_checkpoints(backend: Backend, folder: Path, *, read_only: bool = False) -> Checkpoints:
     """The training states in ``folder``, in the twin's format; ``read_only`` changes nothing on disk."""
     return _module(backend, "checkpoint").Checkpoints(folder, read_only=read_only)
+
+
+def newest_state(backend: Backend, folder: Path) -> tuple[TrainingState, dict[str, Any]] | None:
+    """The newest training state in ``folder`` and the loop's progress, or None without any; nothing is changed there.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    if not folder.is_dir():
+        return None
+    checkpoints = open_checkpoints(backend, folder, read_only=True)
+    try:
+        return None if checkpoints.latest_step() is None else checkpoints.restore()
+    finally:
+        checkpoints.close()
 
 
 def checkpoint_module(backend: Backend) -> Any:

@@ -44,7 +44,8 @@ def write_state_dict(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
     Raises:
         InputError: the file cannot be written.
     """
-    stored = {id(value): torch.tensor(value) for value in {id(v): v for v in tensors.values()}.values()}
+    arrays = {id(value): value for value in tensors.values()}
+    stored = {key: torch.tensor(value) for key, value in arrays.items()}
     try:
         with path.open("wb") as file:  # given a path, PyTorch writes its name into the file
             torch.save({name: stored[id(value)] for name, value in tensors.items()}, file)

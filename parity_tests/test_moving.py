@@ -16,7 +16,7 @@ from hybridner.parity.errors import tensor_errors, worst
 from hybridner.parity.ladder import SHIFT_INVARIANT
 from hybridner.run_dir import RunDir
 from hybridner.tagging import load
-from hybridner.twins import open_checkpoints
+from hybridner.twins import newest_state, open_checkpoints
 
 TWINS = ("flax", "torch")
 STEPS_PER_EPOCH, STEPS = 5, 30
@@ -104,11 +104,7 @@ def first_part(twin, corpus, folder, stop, monkeypatch):
 
 
 def newest(twin, folder):
-    checkpoints = open_checkpoints(twin, folder / "checkpoints", read_only=True)
-    try:
-        return checkpoints.restore()
-    finally:
-        checkpoints.close()
+    return newest_state(twin, folder / "checkpoints")
 
 
 def records(folder, event):

@@ -22,7 +22,7 @@ from hybridner.original import save_original
 from hybridner.parity.errors import bitwise_difference
 from hybridner.run_dir import RunDir
 from hybridner.tagging import Tagger
-from hybridner.twins import open_checkpoints
+from hybridner.twins import newest_state, open_checkpoints
 from hybridner.weights import initial_weights
 
 KINDS = ("weights", "exp_avg", "exp_avg_sq")
@@ -92,11 +92,7 @@ def progress_of(config):
 
 
 def newest(backend, folder):
-    checkpoints = open_checkpoints(backend, folder / "checkpoints", read_only=True)
-    try:
-        return checkpoints.restore()
-    finally:
-        checkpoints.close()
+    return newest_state(backend, folder / "checkpoints")
 
 
 def contents(folder):

@@ -38,12 +38,10 @@ def draw_errors(findings: Sequence[Finding], title: str, path: Path) -> None:
     Raises:
         InputError: the file cannot be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     drawn = _drawn(findings)
     figure = Figure(figsize=(10, 5), layout="constrained")
-    FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=9)
     for axes, finding in zip(figure.subplots(1, len(drawn), squeeze=False)[0], drawn, strict=True):
         errors = finding.errors

@@ -18,7 +18,7 @@ from hybridner.parity.bars import Bars, Finding
 from hybridner.parity.errors import relative_error, worst
 from hybridner.parity.ladder import relative_loss
 from hybridner.run_dir import RunDir
-from hybridner.twins import choose_backend, learner_class, open_checkpoints
+from hybridner.twins import choose_backend, learner_class, newest_state
 
 FIRST_STEPS = 500
 """The steps that the bar is for: training is chaotic, rounding grows with it, and later losses prove nothing."""
@@ -86,15 +86,13 @@ def _first(scores: list[tuple[int, dict[str, Any]]]) -> list[tuple[int, dict[str
 def _final_logits(run: RunDir) -> Float[np.ndarray, "words labels"]:
     options, name = run.read_options()
     backend = choose_backend(name)
-    checkpoints = open_checkpoints(backend, run.checkpoints)
-    try:
-        state, _ = checkpoints.restore()
-    finally:
-        checkpoints.close()
+    newest = newest_state(backend, run.checkpoints)
+    if newest is None:
+        raise InputError(f"{run.checkpoints}: no checkpoint")
     corpus = read_corpus(options.data)
     tokenizer = load_tokenizer(str(run.tokenizer))
     config = options.model(tokenizer.vocab_size, len(corpus.labels), tokenizer.pad_id)
     learner = learner_class(backend)(config, options)
-    learner.init(state.weights)
+    learner.init(newest[0].weights)
     encoded = encode(corpus.splits["valid"], tokenizer, corpus.labels, config.max_length)
     return np.concatenate(predict_words(learner, encoded, config.pad_token_id))
