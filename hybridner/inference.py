@@ -1,17 +1,21 @@
-"""A learner run over a whole split: every word's logits or tag, with host and device at work together."""
+"""A learner run over many sentences: every word's logits or tag, with host and device at work together."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
-from jaxtyping import Float
 
 from hybridner.data.batches import Batch, inference_batches
 from hybridner.data.encoding import Encoded, by_sentence
 from hybridner.errors import InputError
 from hybridner.learner import Learner
+from hybridner.memory import IN_PREDICTION, MemoryWatch
 
 _IN_FLIGHT = 2
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def predict_words(
@@ -34,16 +38,8 @@ def predict_words(
     Raises:
         InputError: logits that are not finite.
     """
-
-    def pairs() -> Iterator[tuple[int, np.ndarray]]:
-        for batch, logits in _overlapped(
-            learner, inference_batches(encoded, pad_token_id=pad_token_id, row_multiple=learner.row_multiple)
-        ):
-            if not np.isfinite(logits).all():
-                raise InputError("the model gives logits that are not finite: its weights are damaged")
-            yield from batch.at_words(reduce(logits))
-
-    return by_sentence(encoded, pairs())
+    ((_, words),) = predict_chunks(learner, [(None, encoded)], pad_token_id, reduce)
+    return words
 
 
 def predict_tags(learner: Learner, encoded: Encoded, pad_token_id: int, labels: Sequence[str]) -> list[list[str]]:
@@ -53,15 +49,76 @@ def predict_tags(learner: Learner, encoded: Encoded, pad_token_id: int, labels: 
     return [names[sentence].tolist() for sentence in best]
 
 
+def predict_chunks(
+    learner: Learner,
+    chunks: Iterable[tuple[Item, Encoded]],
+    pad_token_id: int,
+    reduce: Callable[[np.ndarray], np.ndarray] = lambda logits: logits,
+) -> Iterator[tuple[Item, list[np.ndarray]]]:
+    """:func:`predict_words` of one chunk after the other, while the device is at work on the next.
+
+    Args:
+        learner: holds the weights.
+        chunks: what a chunk goes by, and its sentences; taken as they are needed.
+        pad_token_id: fills the batches.
+        reduce: as for :func:`predict_words`.
+
+    Raises:
+        InputError: logits that are not finite.
+    """
+
+    def steps() -> Iterator[tuple[tuple[Item, Encoded], Batch | None]]:
+        for chunk in chunks:
+            for batch in inference_batches(
+                chunk[1],
+                pad_token_id=pad_token_id,
+                row_multiple=learner.row_multiple,
+                part=(learner.rank, learner.world_size),
+            ):
+                yield chunk, batch
+            yield chunk, None
+
+    found: list[tuple[int, np.ndarray]] = []
+    memory = MemoryWatch(IN_PREDICTION)
+    for (item, encoded), batch, handle in _overlapped(learner, steps(), memory):
+        if batch is None:
+            yield item, by_sentence(encoded, found)
+            found = []
+            continue
+        with memory:
+            logits = learner.gather(handle)
+        if not np.isfinite(logits).all():
+            raise InputError("the model gives logits that are not finite: its weights are damaged")
+        found += batch.at_words(reduce(logits), encoded)
+
+
+def one_ahead(prepare: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """``prepare`` of each item, in order; a thread is at work on the next one while the last one is used.
+
+    ``items`` are taken in the caller's thread.
+    """
+    pending: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(1, "hybridner-prepare") as thread:
+        for item in items:
+            pending.append(thread.submit(prepare, item))
+            if len(pending) > 1:
+                yield pending.popleft().result()
+        for future in pending:
+            yield future.result()
+
+
 def _overlapped(
-    learner: Learner, batches: Iterator[Batch]
-) -> Iterator[tuple[Batch, Float[np.ndarray, "rows length num_labels"]]]:
+    learner: Learner, steps: Iterable[tuple[Item, Batch | None]], memory: MemoryWatch
+) -> Iterator[tuple[Item, Batch | None, object]]:
     """Keep a few batches on the device while the host prepares the next and reads the last."""
-    pending: deque[tuple[Batch, object]] = deque()
-    for batch in batches:
-        pending.append((batch, learner.predict(batch)))
+    pending: deque[tuple[Item, Batch | None, object]] = deque()
+    for item, batch in steps:
+        handle = None
+        if batch is not None:
+            memory.note(batch.shape)
+            with memory:
+                handle = learner.predict(batch)
+        pending.append((item, batch, handle))
         if len(pending) > _IN_FLIGHT:
-            done, logits = pending.popleft()
-            yield done, learner.gather(logits)
-    for done, logits in pending:
-        yield done, learner.gather(logits)
+            yield pending.popleft()
+    yield from pending

@@ -39,14 +39,16 @@ class Sentence:
 
 
 class Split:
-    """Sentences in a memory-mapped Arrow file that lives as long as this object: host memory stays flat.
+    """Sentences in an Arrow file that lives as long as this object and is read some thousands at a time.
 
-    Build one with :meth:`write`. Indexing with an int gives a :class:`Sentence`; iteration goes in file order.
+    Host memory stays flat, however many there are. Build one with :meth:`write`. Indexing with an int gives a
+    :class:`Sentence`; iteration goes in file order.
     """
 
-    def __init__(self, folder: TemporaryDirectory[str], path: Path) -> None:
-        self._source = pa.memory_map(str(path))
-        self._table = pa.ipc.open_file(self._source).read_all()
+    def __init__(self, folder: TemporaryDirectory[str], path: Path, length: int) -> None:
+        self._length = length
+        self._file = pa.ipc.open_file(pa.OSFile(str(path)))
+        self._chunk: tuple[int, list[Sentence]] = (-1, [])
         finalize(self, folder.cleanup)
 
     @classmethod
@@ -55,17 +57,19 @@ class Split:
         folder = TemporaryDirectory(prefix="hybridner-")
         path = Path(folder.name) / "split.arrow"
         stream = iter(sentences)
+        length = 0
         try:
             with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
                 while chunk := list(islice(stream, _ROWS_PER_CHUNK)):
                     writer.write_batch(_record_batch(chunk))
+                    length += len(chunk)
         except BaseException:
             folder.cleanup()
             raise
-        return cls(folder, path)
+        return cls(folder, path, length)
 
     def __len__(self) -> int:
-        return self._table.num_rows
+        return self._length
 
     @overload
     def __getitem__(self, index: int) -> Sentence: ...
@@ -73,17 +77,19 @@ class Split:
     def __getitem__(self, index: slice) -> list[Sentence]: ...
     def __getitem__(self, index: int | slice) -> Sentence | list[Sentence]:
         if isinstance(index, slice):
-            start, stop, step = index.indices(len(self))
-            if step != 1:
-                return [self[i] for i in range(start, stop, step)]
-            return list(_sentences(self._table.slice(start, max(0, stop - start))))
+            return [self[i] for i in range(*index.indices(len(self)))]
         if not -len(self) <= index < len(self):
             raise IndexError(f"sentence {index} of {len(self)}")
-        return next(_sentences(self._table.slice(index % len(self), 1)))
+        chunk, row = divmod(index % len(self), _ROWS_PER_CHUNK)
+        held, sentences = self._chunk
+        if held != chunk:
+            sentences = list(_sentences(self._file.get_batch(chunk)))
+            self._chunk = chunk, sentences
+        return sentences[row]
 
     def __iter__(self) -> Iterator[Sentence]:
-        for start in range(0, len(self), _ROWS_PER_CHUNK):
-            yield from _sentences(self._table.slice(start, _ROWS_PER_CHUNK))
+        for chunk in range(self._file.num_record_batches):
+            yield from _sentences(self._file.get_batch(chunk))
 
 
 def _record_batch(sentences: list[Sentence]) -> pa.RecordBatch:
@@ -97,7 +103,7 @@ def _record_batch(sentences: list[Sentence]) -> pa.RecordBatch:
     return pa.record_batch(arrays, schema=_SCHEMA)
 
 
-def _sentences(table: pa.Table) -> Iterator[Sentence]:
+def _sentences(table: pa.RecordBatch) -> Iterator[Sentence]:
     columns = (table.column(name).to_pylist() for name in _SCHEMA.names)
     for words, tags, document, line in zip(*columns, strict=True):
         yield Sentence(tuple(words), None if tags is None else tuple(tags), document, line)
@@ -109,8 +115,12 @@ class SplitReport:
 
     Attributes:
         scheme: the scheme found ("BIO", "IOB1", …); tags are BIO after reading.
-        repairs: tags changed because they made an invalid sequence (an I- with nothing before it).
+        repairs: tags that made an invalid sequence (an I- with nothing before it) and were read as a valid one.
         entities: number of entities by type, counted as conlleval counts them.
+        first_repairs: lines of the first sentences with repairs.
+        dropped_spans: spans of the whole file, a held-out part included, that were left out because they do not fall on
+            word boundaries.
+        first_dropped: the first of them, one line each.
     """
 
     path: str
@@ -120,6 +130,9 @@ class SplitReport:
     documents: int
     repairs: int
     entities: dict[str, int]
+    first_repairs: tuple[int, ...] = ()
+    dropped_spans: int = 0
+    first_dropped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,8 @@
 """Sentences as word pieces with labels, encoded once and kept in memory-mapped files."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,45 +10,58 @@ from weakref import finalize
 
 import numpy as np
 from jaxtyping import Int
+from numpy.typing import DTypeLike
 
 from hybridner.data.corpus import Sentence
 from hybridner.data.tokenizer import WordTokenizer
 
 IGNORED = -100
 _SENTENCES_AT_ONCE = 4096
+_IDS, _LABELS, _OFFSETS, _LENGTHS, _SENTENCE = "input_ids", "labels", "offsets", "lengths", "sentence"
+_PIECE = np.dtype(np.int32).itemsize
 
 
 class Encoded:
     """A split as examples: one a sentence, or several windows of a sentence that is too long.
 
+    Everything that grows with the corpus is in files, which live as long as this object.
+
     Attributes:
         input_ids: int32, the pieces of all examples one after the other, [CLS] and [SEP] included.
         labels: int32, as long: the label's number on the first piece of each word, ``IGNORED`` elsewhere.
         offsets: int64 ``[num_examples + 1]``; example i is at ``offsets[i]:offsets[i + 1]``.
+        lengths: int64 ``[num_examples]``, pieces of each.
         sentence: int64 ``[num_examples]``, the sentence each example is of.
         num_sentences: sentences in the split.
+        num_windowed: sentences that were cut into windows.
     """
 
-    def __init__(self, folder: TemporaryDirectory[str], offsets: np.ndarray, sentence: np.ndarray) -> None:
-        self.input_ids: Int[np.ndarray, num_pieces] = _open(Path(folder.name) / "input_ids")
-        self.labels: Int[np.ndarray, num_pieces] = _open(Path(folder.name) / "labels")
-        self.offsets, self.sentence = offsets, sentence
-        self.num_sentences = int(sentence[-1]) + 1 if len(sentence) else 0
-        self.lengths: Int[np.ndarray, num_examples] = np.diff(offsets)
-        finalize(self, folder.cleanup)
+    def __init__(self, folder: TemporaryDirectory[str], num_sentences: int, num_windowed: int) -> None:
+        path = Path(folder.name)
+        self.input_ids: Int[np.ndarray, num_pieces] = _mapped(path / _IDS, np.int32)
+        self.labels: Int[np.ndarray, num_pieces] = _mapped(path / _LABELS, np.int32)
+        self.offsets: Int[np.ndarray, num_offsets] = _mapped(path / _OFFSETS, np.int64)
+        self.lengths: Int[np.ndarray, num_examples] = _mapped(path / _LENGTHS, np.int64)
+        self.sentence: Int[np.ndarray, num_examples] = _mapped(path / _SENTENCE, np.int64)
+        self.num_sentences, self.num_windowed = num_sentences, num_windowed
+        # Pages that are read through a map count as the process' memory until the system needs them; these do not.
+        self._pieces = [os.open(path / name, os.O_RDONLY) for name in (_IDS, _LABELS)]
+        finalize(self, _close, self._pieces, folder)
 
     def __len__(self) -> int:
         return len(self.sentence)
 
-    @property
-    def num_windowed(self) -> int:
-        """Sentences that were cut into windows."""
-        return int((np.bincount(self.sentence, minlength=1) > 1).sum())
-
     def example(self, index: int) -> tuple[Int[np.ndarray, "length"], Int[np.ndarray, "length"]]:
         """Pieces and labels of one example."""
-        span = slice(self.offsets[index], self.offsets[index + 1])
-        return self.input_ids[span], self.labels[span]
+        size, start = _PIECE * int(self.lengths[index]), _PIECE * int(self.offsets[index])
+        ids, labels = (np.frombuffer(os.pread(file, size, start), np.int32) for file in self._pieces)
+        return ids, labels
+
+
+def _close(files: list[int], folder: TemporaryDirectory[str]) -> None:
+    for file in files:
+        os.close(file)
+    folder.cleanup()
 
 
 def encode(sentences: Iterable[Sentence], tokenizer: WordTokenizer, labels: Sequence[str], max_length: int) -> Encoded:
@@ -64,31 +79,35 @@ def encode(sentences: Iterable[Sentence], tokenizer: WordTokenizer, labels: Sequ
     """
     folder = TemporaryDirectory(prefix="hybridner-")
     try:
-        lengths, sentence_of = _write(Path(folder.name), iter(sentences), tokenizer, labels, max_length)
+        return Encoded(folder, *_write(Path(folder.name), iter(sentences), tokenizer, labels, max_length))
     except BaseException:
         folder.cleanup()
         raise
-    offsets = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
-    return Encoded(folder, offsets, np.asarray(sentence_of, np.int64))
 
 
 def _write(
     folder: Path, stream: Iterator[Sentence], tokenizer: WordTokenizer, labels: Sequence[str], max_length: int
-) -> tuple[list[int], list[int]]:
-    """Write the pieces and labels of all examples; their lengths, and the sentence each is of."""
+) -> tuple[int, int]:
+    """Write the examples; the number of sentences and of those that were cut into windows."""
     numbers = {label: number for number, label in enumerate(labels)}
     room = max_length - 2  # for [CLS] and [SEP]
-    lengths: list[int] = []
-    sentence_of: list[int] = []
-    count = 0
-    with (folder / "input_ids").open("wb") as ids_file, (folder / "labels").open("wb") as labels_file:
+    count = windowed = end = 0
+    with ExitStack() as stack:
+        files = {
+            name: stack.enter_context((folder / name).open("wb"))
+            for name in (_IDS, _LABELS, _OFFSETS, _LENGTHS, _SENTENCE)
+        }
+        files[_OFFSETS].write(np.zeros(1, np.int64).tobytes())
         while chunk := list(islice(stream, _SENTENCES_AT_ONCE)):
             pieces = tokenizer.encode_sentences([sentence.words for sentence in chunk])
             ids: list[int] = []
             label_ids: list[int] = []
+            lengths: list[int] = []
+            sentence_of: list[int] = []
             for number, (sentence, words) in enumerate(zip(chunk, pieces, strict=True), count):
                 tags = sentence.tags or ("O",) * len(words)
                 words = [word[:room] for word in words]
+                before_sentence = len(lengths)
                 for start, stop, first, last in windows([len(word) for word in words], room):
                     before = len(ids)
                     ids.append(tokenizer.cls_id)
@@ -101,10 +120,15 @@ def _write(
                     label_ids.append(IGNORED)
                     lengths.append(len(ids) - before)
                     sentence_of.append(number)
-            ids_file.write(np.asarray(ids, np.int32).tobytes())
-            labels_file.write(np.asarray(label_ids, np.int32).tobytes())
+                windowed += len(lengths) - before_sentence > 1
+            files[_IDS].write(np.asarray(ids, np.int32).tobytes())
+            files[_LABELS].write(np.asarray(label_ids, np.int32).tobytes())
+            files[_OFFSETS].write((end + np.cumsum(lengths, dtype=np.int64)).tobytes())
+            files[_LENGTHS].write(np.asarray(lengths, np.int64).tobytes())
+            files[_SENTENCE].write(np.asarray(sentence_of, np.int64).tobytes())
+            end += len(ids)
             count += len(chunk)
-    return lengths, sentence_of
+    return count, windowed
 
 
 def windows(sizes: Sequence[int], room: int) -> Iterator[tuple[int, int, int, int]]:
@@ -161,7 +185,7 @@ def by_sentence(encoded: Encoded, values: Iterable[tuple[int, np.ndarray]]) -> l
     return [one[0] if len(one) == 1 else np.concatenate(one) for one in parts]
 
 
-def _open(path: Path) -> np.ndarray:
+def _mapped(path: Path, dtype: DTypeLike) -> np.ndarray:
     if path.stat().st_size == 0:
-        return np.zeros(0, np.int32)
-    return np.memmap(path, np.int32, "r")
+        return np.zeros(0, dtype)
+    return np.memmap(path, dtype, "r").view(np.ndarray)

@@ -1,56 +1,135 @@
 """Labelled files as users have them: columns, TSV and JSONL, read a sentence at a time."""
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from hybridner.config import Misaligned
 from hybridner.data.corpus import Sentence
+from hybridner.data.issues import Issues
+from hybridner.data.jsonl import read_jsonl
 from hybridner.data.schemes import check_tag
 from hybridner.errors import InputError
 
 SUFFIXES = (".txt", ".conll", ".tsv", ".jsonl", ".iob2")
-_DOCUMENT = "-DOCSTART-"
-_WORDS, _TAGS = ("words", "tokens"), ("tags", "ner_tags", "labels")
+DOCUMENT_ROW = "-DOCSTART-"
 
 
-def read_sentences(path: Path, labelled: bool = True) -> Iterator[Sentence]:
+@dataclass(frozen=True, slots=True)
+class ColumnFormat:
+    """Which columns of a row hold what.
+
+    Attributes:
+        word: column of the word, counted from 1; -1 is the last, -2 the one before it.
+        tag: column of the tag, counted likewise.
+        comment: rows that begin with this are left out, such as "#" in CoNLL-U; "" takes no row for a comment.
+
+    Raises:
+        InputError: a column 0, or one column for both.
+    """
+
+    word: int = 1
+    tag: int = -1
+    comment: str = ""
+
+    def __post_init__(self) -> None:
+        for name, column in (("word", self.word), ("tag", self.tag)):
+            if column == 0:
+                raise InputError(f"{name} column 0: columns are counted from 1, or from the end with -1, -2, …")
+        if self.word == self.tag:
+            raise InputError(f"column {self.word} cannot hold both the word and its tag")
+
+    def is_comment(self, line: str) -> bool:
+        """Whether a line is to be left out."""
+        return bool(self.comment) and line.startswith(self.comment)
+
+    def pick(self, row: list[str], labelled: bool) -> tuple[str, str] | None:
+        """Word and tag ("" where the text is not labelled) of a row, None where it lacks one of them."""
+        word_at, tag_at = self.word - (self.word > 0), self.tag - (self.tag > 0)
+        try:
+            word, tag = row[word_at], row[tag_at] if labelled else ""
+        except IndexError:
+            return None
+        if not word or (labelled and word_at % len(row) == tag_at % len(row)):
+            return None
+        return word, tag
+
+    def expected(self, labelled: bool) -> str:
+        """What a row has to hold, in words."""
+        word = "a word first" if self.word == 1 else f"a word in column {self.word}"
+        tag = "its tag last" if self.tag == -1 else f"its tag in column {self.tag}"
+        return f"{word} and {tag}" if labelled else word
+
+
+PLAIN = ColumnFormat()
+
+
+def read_sentences(
+    path: Path,
+    labelled: bool = True,
+    columns: ColumnFormat = PLAIN,
+    misaligned: Misaligned = "error",
+    issues: Issues | None = None,
+) -> Iterator[Sentence]:
     """The sentences of a file with their tags as they stand there.
 
     Columns are split on spaces; on TAB alone in a ``.tsv`` file and where the first row that is no ``-DOCSTART-``
-    holds one. The word is the first and the tag the last. Only ASCII white space splits: U+00A0 or a
-    zero-width space belongs to its word. Blank lines end sentences, ``-DOCSTART-`` rows begin documents.
+    holds one. Only ASCII white space splits: U+00A0 or a zero-width space belongs to its word. Blank lines end
+    sentences, ``-DOCSTART-`` rows begin documents.
 
-    A ``.jsonl`` file holds a sentence a line: ``{"words": [...], "tags": [...]}``, and "document" if it has any; a
-    document begins wherever that value is not the line before's.
+    A ``.jsonl`` file holds an object a line: ``{"words": [...], "tags": [...]}``, a sentence; or ``{"text": "...",
+    "spans": [...]}``, whose words and sentences :mod:`hybridner.text` finds. See :mod:`hybridner.data.jsonl`.
 
     Args:
         path: the file.
         labelled: whether tags are required; without, a word alone in its row will do.
+        columns: where the word and its tag stand, in a file of columns.
+        misaligned: what becomes of spans that do not fall on word boundaries.
+        issues: takes what is wrong; by default the first problem is raised.
 
     Raises:
         InputError: the file cannot be read or breaks its format; the message names file and line.
     """
-    return (_jsonl if path.suffix.lower() == ".jsonl" else _columns)(path, labelled)
+    issues = issues or Issues()
+    if path.suffix.lower() == ".jsonl":
+        return read_jsonl(path, numbered_lines(path, issues), labelled, misaligned, issues)
+    return read_columns(path, numbered_lines(path, issues), labelled, columns, issues)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines; only LF and CRLF end one, so that rare separators inside a word survive."""
+def numbered_lines(path: Path, issues: Issues) -> Iterator[tuple[int, str]]:
+    """Lines with their numbers; only LF and CRLF end one, so that rare separators inside a word survive."""
+    if path.is_dir():
+        raise InputError(f"{path}: a folder; expected a file")
     try:
         with path.open("rb") as file:
-            for number, raw in enumerate(file, 1):
-                try:
-                    line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
-                except UnicodeDecodeError as error:
-                    raise InputError(
-                        f"{path}:{number}: not UTF-8 (byte {error.start}); save the file as UTF-8"
-                    ) from error
-                yield number, line.rstrip("\r\n")
+            yield from decoded_lines(path, file, issues)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def _columns(path: Path, labelled: bool) -> Iterator[Sentence]:
+def decoded_lines(path: Path, file: Iterable[bytes], issues: Issues) -> Iterator[tuple[int, str]]:
+    """Lines of bytes, which are those of ``path``, as text with their numbers."""
+    for number, raw in enumerate(file, 1):
+        try:
+            line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            issues.add(InputError(f"{path}:{number}: not UTF-8 (byte {error.start}); save the file as UTF-8 text"))
+            continue
+        if "\0" in line:
+            issues.add(
+                InputError(
+                    f"{path}:{number}: a NUL byte, as in UTF-16 or in a file that is no text; "
+                    "save the file as UTF-8 text"
+                )
+            )
+            continue
+        yield number, line.rstrip("\r\n")
+
+
+def read_columns(
+    path: Path, lines: Iterable[tuple[int, str]], labelled: bool, columns: ColumnFormat, issues: Issues
+) -> Iterator[Sentence]:
+    """The sentences of numbered ``lines`` of columns, which are those of ``path``; see :func:`read_sentences`."""
     words: list[str] = []
     tags: list[str] = []
     document, document_has_words, first = 0, False, 1
@@ -59,73 +138,55 @@ def _columns(path: Path, labelled: bool) -> Iterator[Sentence]:
     def sentence() -> Sentence:
         return Sentence(tuple(words), tuple(tags) if labelled else None, document, first)
 
-    for number, line in _lines(path):
-        if "\r" in line:
-            raise InputError(f"{path}:{number}: a CR inside a line; save the file with lines that end in LF or CRLF")
-        begins_document = line.replace("\t", " ").split(" ", 1)[0] == _DOCUMENT
-        if begins_document or not line.strip(" \t"):
+    for number, line in lines:
+        if columns.is_comment(line):
+            continue
+        if is_break(line):
             if words:
                 yield sentence()
                 document_has_words, words, tags = True, [], []
-            if begins_document:
+            if begins_document(line):
                 document, document_has_words = document + document_has_words, False
             continue
         if tab is None:
             tab = "\t" in line
-        if "\t" in line and not tab:
-            raise InputError(
-                f"{path}:{number}: a TAB, where rows before have none ({line!r}); use TABs in every row or in none"
-            )
-        row = [field.strip(" ") for field in line.split("\t")] if tab else [field for field in line.split(" ") if field]
-        if len(row) < (2 if labelled else 1) or not row[0]:
-            raise InputError(
-                f"{path}:{number}: a row of {len(row)} column{'s' * (len(row) != 1)} ({line!r}); expected a word "
-                f"first{' and its tag last' * labelled}, split by {'TABs' if tab else 'spaces'}"
-            )
+        try:
+            word, tag = _row(line, tab, labelled, columns, f"{path}:{number}")
+        except InputError as error:
+            issues.add(error)
+            continue
         if not words:
             first = number
-        words.append(row[0])
+        words.append(word)
         if labelled:
-            check_tag(row[-1], f"{path}:{number}")
-            tags.append(row[-1])
+            tags.append(tag)
     if words:
         yield sentence()
 
 
-def _jsonl(path: Path, labelled: bool) -> Iterator[Sentence]:
-    document, previous = -1, object()
-    for number, line in _lines(path):
-        if not line.strip():
-            continue
-        where = f"{path}:{number}"
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{where}: not JSON ({error}); expected one object a line") from error
-        if not isinstance(record, dict):
-            raise InputError(f"{where}: expected an object with 'words' and 'tags'")
-        words = _strings(record, _WORDS, where)
-        if not words:
-            raise InputError(f"{where}: a sentence of 0 words; take the line out")
-        tags = _strings(record, _TAGS, where) if labelled else None
-        if tags is not None and len(tags) != len(words):
-            raise InputError(f"{where}: {len(words)} words and {len(tags)} tags; expected as many of each")
-        for tag in tags or ():
-            check_tag(tag, where)
-        if record.get("document") != previous:
-            document, previous = document + 1, record.get("document")
-        yield Sentence(words, tags, document, number)
+def begins_document(line: str) -> bool:
+    """Whether a row of columns is a ``-DOCSTART-``."""
+    return line.startswith(DOCUMENT_ROW) and line.replace("\t", " ").split(" ", 1)[0] == DOCUMENT_ROW
 
 
-def _strings(record: dict[str, Any], names: tuple[str, ...], where: str) -> tuple[str, ...]:
-    for name in names:
-        if name in record:
-            value = record[name]
-            if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-                raise InputError(f"{where}: {name!r} is not a list of strings")
-            try:
-                "".join(value).encode()
-            except UnicodeEncodeError as error:
-                raise InputError(f"{where}: {name!r} holds half a surrogate pair, which is no character") from error
-            return tuple(value)
-    raise InputError(f"{where}: no {' or '.join(map(repr, names))}; there are {', '.join(map(repr, record)) or 'none'}")
+def is_break(line: str) -> bool:
+    """Whether a row of columns ends a sentence: it is blank or begins a document."""
+    return not line.strip(" \t") or begins_document(line)
+
+
+def _row(line: str, tab: bool, labelled: bool, columns: ColumnFormat, where: str) -> tuple[str, str]:
+    """The word of a row and its tag."""
+    if "\r" in line:
+        raise InputError(f"{where}: a CR inside a line; save the file with lines that end in LF or CRLF")
+    if "\t" in line and not tab:
+        raise InputError(f"{where}: a TAB, where rows before have none ({line!r}); use TABs in every row or in none")
+    row = [field.strip(" ") for field in line.split("\t")] if tab else [field for field in line.split(" ") if field]
+    found = columns.pick(row, labelled)
+    if found is None:
+        raise InputError(
+            f"{where}: a row of {len(row)} column{'s' * (len(row) != 1)} ({line!r}); expected "
+            f"{columns.expected(labelled)}, split by {'TABs' if tab else 'spaces'}"
+        )
+    if labelled:
+        check_tag(found[1], where)
+    return found

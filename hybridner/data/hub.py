@@ -1,31 +1,40 @@
 """Corpora through ``datasets``: folders it saved, and the Hub."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hybridner.data.corpus import Sentence
+from hybridner.data.issues import Issues
 from hybridner.data.schemes import check_tag
+from hybridner.data.sources import Sources
 from hybridner.errors import InputError
 
 # The script of the old id is refused by datasets >= 4; the Hub keeps its tables in this revision.
 _PARQUET = "refs/convert/parquet"
 _CONLL2003 = "eriktks/conll2003"
 _SPLITS = {"train": "train", "validation": "valid", "valid": "valid", "dev": "valid", "test": "test"}
-_WORDS, _TAGS = ("tokens", "words"), ("ner_tags", "tags", "labels")
+_WORDS, _TAGS, _DOCUMENT = ("tokens", "words"), ("ner_tags", "tags", "labels"), "document"
 
 
-def saved_sources(folder: Path) -> dict[str, tuple[str, Any]]:
-    """The splits of a folder that ``DatasetDict.save_to_disk`` wrote."""
+def saved_sources(folder: Path) -> Sources:
+    """The splits of a folder that ``DatasetDict.save_to_disk`` wrote.
+
+    Raises:
+        InputError: it cannot be opened, or two of its tables are the same split.
+    """
     import datasets
 
     try:
         return _sources(datasets.load_from_disk(str(folder)), str(folder))
+    except InputError:
+        raise
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder}: datasets cannot open it ({_first_line(error)})") from error
 
 
-def hub_sources(name: str) -> dict[str, tuple[str, Any]]:
+def hub_sources(name: str) -> Sources:
     """The splits of a corpus on the Hub, from its cache if it is there.
 
     Raises:
@@ -54,31 +63,64 @@ def hub_sources(name: str) -> dict[str, tuple[str, Any]]:
     ) from reason
 
 
-def _sources(dataset: Any, where: str) -> dict[str, tuple[str, Any]]:
-    found = {}
+def _sources(dataset: Any, where: str) -> Sources:
+    found: Sources = {}
+    keys: dict[str, str] = {}
     for key in dataset:
-        if key in _SPLITS:
-            table = dataset[key]
-            found[_SPLITS[key]] = (f"{where}/{key}", lambda table=table, key=key: _rows(table, f"{where}/{key}"))
+        name = _SPLITS.get(key)
+        if name is None:
+            continue
+        if name in found:
+            raise InputError(f"{where}: {keys[name]} and {key} are both the {name} split; keep one")
+        keys[name] = key
+        found[name] = (f"{where}/{key}", partial(_rows, dataset[key], f"{where}/{key}"))
     return found
 
 
-def _rows(table: Any, where: str) -> Iterator[Sentence]:
+def _rows(table: Any, where: str, issues: Issues) -> Iterator[Sentence]:
     words_column, tags_column = _column(table, _WORDS, where), _column(table, _TAGS, where)
-    feature = table.features[tags_column]
-    names = getattr(getattr(feature, "feature", feature), "names", None)
+    has_documents = _DOCUMENT in table.column_names
+    names = _class_names(table.features[tags_column])
+    document, previous = -1, object()
     for number, row in enumerate(table, 1):
-        tags = row[tags_column]
-        if names is not None:
-            tags = [names[tag] for tag in tags]
-        elif tags and not isinstance(tags[0], str):
-            raise InputError(f"{where}:{number}: column {tags_column!r} holds numbers without names")
-        if len(tags) != len(row[words_column]):
-            raise InputError(f"{where}:{number}: {len(row[words_column])} words and {len(tags)} tags")
-        for tag in tags:
-            check_tag(tag, f"{where}:{number}")
-        if row[words_column]:  # a row of 0 words holds nothing to tag
-            yield Sentence(tuple(row[words_column]), tuple(tags), 0, number)
+        try:
+            words = _words(row[words_column], f"{where}:{number}: column {words_column!r}")
+            tags = _tags(row[tags_column], names, f"{where}:{number}: column {tags_column!r}")
+            if len(tags) != len(words):
+                raise InputError(f"{where}:{number}: {len(words)} words and {len(tags)} tags; expected as many of each")
+            for tag in tags:
+                check_tag(tag, f"{where}:{number}")
+        except InputError as error:
+            issues.add(error)
+            continue
+        key = row[_DOCUMENT] if has_documents else None
+        if key != previous:
+            document, previous = document + 1, key
+        if words:  # a row of 0 words holds nothing to tag
+            yield Sentence(words, tags, document, number)
+
+
+def _class_names(feature: Any) -> Sequence[str] | None:
+    """Names of the classes of a column of lists, however ``datasets`` nests them; None where it holds no classes."""
+    if isinstance(feature, list):
+        feature = feature[0]
+    return getattr(getattr(feature, "feature", feature), "names", None)
+
+
+def _words(value: Any, where: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+        raise InputError(f"{where} is not a list of strings")
+    return tuple(value)
+
+
+def _tags(value: Any, names: Sequence[str] | None, where: str) -> tuple[str, ...]:
+    if names is None:
+        if isinstance(value, list) and any(isinstance(tag, int) for tag in value):
+            raise InputError(f"{where} holds numbers without names; make it a list of ClassLabel(names=[...])")
+        return _words(value, where)
+    if not isinstance(value, list) or not all(isinstance(tag, int) and 0 <= tag < len(names) for tag in value):
+        raise InputError(f"{where}: {value!r:.80}; expected a list of numbers from 0 to {len(names) - 1}")
+    return tuple(names[tag] for tag in value)
 
 
 def _column(table: Any, names: tuple[str, ...], where: str) -> str:

@@ -1,15 +1,21 @@
 """Putting sequences of many lengths into few rectangles with little padding."""
 
-from collections import Counter
+import math
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int
 
-_SIMULATED_BATCHES = 400
-_SMALLEST_ROW = 16
+from hybridner.data.shape_choice import NEVER, Simulation
+
+_SIMULATED_SENTENCES = 12_800
+_SIMULATED_BATCHES = (30, 400)  # fewest and most
+_COSTS_TWICE = 1024
+_LENGTH_MULTIPLE = 8
+_FINE_STEPS = 8
+_DEVIATIONS = 6
+_EIGHT_DEVICES, _MANY_ROWS = 8, 64
 
 
 class Shape(NamedTuple):
@@ -17,6 +23,15 @@ class Shape(NamedTuple):
 
     rows: int
     length: int
+
+    @property
+    def cost(self) -> int:
+        """Time of a step, times a constant.
+
+        In a longer row attention looks at more and the LSTM takes more steps one after the other: each position of a
+        row of ``_COSTS_TWICE`` counts twice, which is attention's share of a step on a CPU.
+        """
+        return self.rows * self.length * (_COSTS_TWICE + self.length)
 
 
 class Packing(NamedTuple):
@@ -36,16 +51,21 @@ def pack(lengths: Sequence[int] | Int[np.ndarray, "num_sequences"], row_length: 
     sizes = np.asarray(lengths)
     rows, starts = np.zeros(len(sizes), np.int32), np.zeros(len(sizes), np.int32)
     with_room: list[list[int]] = [[] for _ in range(row_length + 1)]
-    num_rows = 0
+    num_rows, rooms = 0, 0  # bit i of rooms: some row has room for i more
     for index in np.argsort(-sizes, kind="stable").tolist():
         size = int(sizes[index])
-        room = next((room for room in range(size, row_length) if with_room[room]), row_length)
-        if room == row_length:
-            row, num_rows = num_rows, num_rows + 1
-        else:
+        enough = rooms >> size
+        if enough:
+            room = size + (enough & -enough).bit_length() - 1
             row = with_room[room].pop()
+            if not with_room[room]:
+                rooms ^= 1 << room
+        else:
+            room, row, num_rows = row_length, num_rows, num_rows + 1
         rows[index], starts[index] = row, row_length - room
-        with_room[room - size].append(row)
+        if room > size:
+            with_room[room - size].append(row)
+            rooms |= 1 << (room - size)
     return Packing(rows, starts, num_rows)
 
 
@@ -60,11 +80,16 @@ def row_lengths(longest: int, base: int) -> list[int]:
 class ShapePlan:
     """A few batch shapes that batches of ``batch_size`` random sequences of a corpus fit with little waste.
 
-    The shapes are planned once, from batches drawn with a fixed seed, so that they are the same in each epoch, in
-    each process and in both twins.
+    They are planned once, from batches drawn with a fixed seed, and are a function of the arguments alone: the same
+    in each epoch, in each process and in both twins. Where a sequence stands does not depend on ``row_multiple``:
+    dropout masks are keyed by the row, and a run on eight devices is to drop what it drops on one. So plans for batches
+    of 64 and more have rows in multiples of 8, which 2, 4 and 8 devices divide without waste; for other numbers of
+    devices, rows of padding follow at the end.
 
     Attributes:
-        shapes: at most ``max_shapes`` of them, smallest first.
+        shapes: at most ``max_shapes`` of them, cheapest first. All are expected in a run's first epoch, so that
+            nothing is compiled later; the last holds the longest sequence and has room for a batch six standard
+            deviations longer than the mean.
     """
 
     def __init__(
@@ -76,71 +101,85 @@ class ShapePlan:
     ) -> None:
         """Plan for sequences of ``lengths`` pieces; rows are a multiple of ``row_multiple`` (devices)."""
         self._row_multiple = row_multiple
-        base = row_lengths(int(np.quantile(lengths, 0.99)), _SMALLEST_ROW)[-1]
-        self._ladder = row_lengths(int(lengths.max()), base)
+        self._planned_multiple = _EIGHT_DEVICES if batch_size >= _MANY_ROWS else 1
         rng = np.random.Generator(np.random.Philox(0))
-        needs: Counter[Shape] = Counter()
-        for _ in range(_SIMULATED_BATCHES):
-            drawn = lengths[rng.choice(len(lengths), min(batch_size, len(lengths)), replace=False)]
-            length = self._row_length(int(drawn.max()))
-            needs[Shape(self._round(pack(drawn, length).num_rows), length)] += 1
-        if not any(need.length == self._ladder[-1] for need in needs):  # the longest are rare, and will come
-            top = np.sort(lengths)[-1:].tolist() + rng.choice(lengths, min(batch_size, len(lengths)) - 1).tolist()
-            needs[Shape(self._round(pack(top, self._ladder[-1]).num_rows), self._ladder[-1])] += 1
-        self.shapes = _choose(needs, max_shapes, row_multiple)
+        size = min(batch_size, len(lengths))
+        num_full, rest = divmod(len(lengths), size)
+        full, last = _draw(lengths, size, rng), _draw(lengths, rest, rng) if rest else []
+        choices = _candidate_lengths(full + last, int(lengths.max()))
+        needs = np.array([[self._rows(batch, length) for length in choices] for batch in full + last])
+        heavy = _heavy_batch(lengths, size, rng)
+        most = _round_up(size, self._planned_multiple)
+        holding = [Shape(min(self._rows(heavy, length), most), length) for length in choices if length >= lengths.max()]
+        top = min(holding, key=lambda shape: shape.cost)
+        needed = {
+            Shape(int(rows), length)
+            for length, column in zip(choices, needs.T, strict=True)
+            for rows in np.unique(column)
+            if rows < NEVER
+        }
+        candidates = [top, *sorted(shape for shape in needed if shape.cost < top.cost)]
+        columns = np.searchsorted(choices, [shape.length for shape in candidates])
+        fits = needs[:, columns] <= [shape.rows for shape in candidates]
+        costs = np.where(fits, [shape.cost for shape in candidates], NEVER)
+        costs[:, 0] = top.cost
+        as_long = np.array([shape.length >= lengths.max() for shape in candidates])
+        simulation = Simulation(costs[: len(full)], costs[len(full) :], num_full, 0, as_long)
+        _, *others = simulation.choose(max_shapes)
+        self._planned = (*sorted((candidates[i] for i in others), key=lambda shape: shape.cost), top)
+        self.shapes = tuple(self._padded(shape) for shape in self._planned)
 
     def fit(self, lengths: Int[np.ndarray, "num_sequences"]) -> tuple[Shape, Packing]:
-        """The smallest planned shape that holds the sequences, and where they go.
+        """The cheapest planned shape that holds the sequences, and where they go.
 
-        A batch that fits none (rarer than one in the batches simulated) gets a shape of its own.
+        A batch that fits none gets a shape of its own; it is beyond six standard deviations.
         """
-        length = self._row_length(int(lengths.max()))
-        packing = pack(lengths, length)
-        for shape in self.shapes:
-            if shape.length == length and shape.rows >= packing.num_rows:
-                return shape, packing
-        for shape in self.shapes:
-            if shape.length > length:
-                longer = pack(lengths, shape.length)
-                if longer.num_rows <= shape.rows:
-                    return shape, longer
-        return Shape(self._round(packing.num_rows), length), packing
+        longest, total = int(lengths.max()), int(lengths.sum())
+        packings: dict[int, Packing] = {}
+        for shape in self._planned:
+            if longest <= shape.length and total <= shape.rows * shape.length:
+                if shape.length not in packings:
+                    packings[shape.length] = pack(lengths, shape.length)
+                if packings[shape.length].num_rows <= shape.rows:
+                    return self._padded(shape), packings[shape.length]
+        length = max(self._planned[-1].length, _round_up(longest, _LENGTH_MULTIPLE))
+        return self._padded(Shape(self._rows(lengths, length), length)), pack(lengths, length)
 
-    def _row_length(self, longest: int) -> int:
-        return next(
-            (length for length in self._ladder if length >= longest),
-            row_lengths(longest, self._ladder[-1])[-1],
-        )
+    def _padded(self, shape: Shape) -> Shape:
+        return Shape(_round_up(shape.rows, self._row_multiple), shape.length)
 
-    def _round(self, rows: int) -> int:
-        return -(-rows // self._row_multiple) * self._row_multiple
+    def _rows(self, lengths: Int[np.ndarray, "num_sequences"], row_length: int) -> int:
+        """Rows of ``row_length`` that hold the sequences; no number is enough where one is longer."""
+        if lengths.max() > row_length:
+            return NEVER
+        return _round_up(pack(lengths, row_length).num_rows, self._planned_multiple)
 
 
-def _choose(needs: Counter[Shape], max_shapes: int, row_multiple: int) -> tuple[Shape, ...]:
-    """Merge needed shapes until few are left: each time the merge that adds the least padding.
+def _round_up(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple
 
-    A merged need is served by the larger shape of its row length. Merging goes on beyond ``max_shapes`` while all
-    merges together add less than 2 % of the area, since each shape costs a compilation.
-    """
-    shapes = sorted(needs.items(), key=lambda item: (item[0].length, item[0].rows))
-    merged = [(Shape(s.rows, s.length), n) for s, n in shapes]
-    area = sum(s.rows * s.length * n for s, n in merged)
-    added = 0
-    while True:
-        costs = [
-            ((b.rows - a.rows) * a.length * n, i)
-            for i, ((a, n), (b, _)) in enumerate(pairwise(merged))
-            if a.length == b.length
-        ]
-        if not costs:
-            break
-        cost, i = min(costs)
-        if len(merged) <= max_shapes and added + cost > 0.02 * area:
-            break
-        added += cost
-        merged[i : i + 2] = [(merged[i + 1][0], merged[i][1] + merged[i + 1][1])]
-    largest = {s.length: s.rows for s, _ in merged}
-    margin = {length: -(-rows // 10 // row_multiple) * row_multiple for length, rows in largest.items()}
-    return tuple(
-        Shape(s.rows + margin[s.length] if s.rows == largest[s.length] else s.rows, s.length) for s, _ in merged
-    )
+
+def _draw(lengths: Int[np.ndarray, "num_sequences"], size: int, rng: np.random.Generator) -> list[np.ndarray]:
+    fewest, most = _SIMULATED_BATCHES
+    number = min(max(_SIMULATED_SENTENCES // size, fewest), most)
+    return [rng.choice(lengths, size, replace=False) for _ in range(number)]
+
+
+def _candidate_lengths(drawn: list[np.ndarray], longest: int) -> list[int]:
+    """Row lengths to choose from: fine steps from what nearly every batch needs to thrice that, then twofold ones."""
+    shortest = _round_up(int(np.quantile([batch.max() for batch in drawn], 0.05)), _LENGTH_MULTIPLE)
+    step = _round_up(-(-shortest // _FINE_STEPS), _LENGTH_MULTIPLE)
+    top = _round_up(longest, _LENGTH_MULTIPLE)
+    fine = range(shortest, min(3 * shortest, 2 * top), step)
+    return sorted({*fine, *row_lengths(top, 3 * shortest)[:-1], top})
+
+
+def _heavy_batch(lengths: Int[np.ndarray, "num_sequences"], size: int, rng: np.random.Generator) -> np.ndarray:
+    """Sequences drawn until they are six standard deviations longer than a batch of ``size`` is, the longest first."""
+    number, total = len(lengths), int(lengths.sum())
+    spread = number * int((lengths.astype(np.int64) ** 2).sum()) - total**2
+    # The variance of a sum of ``size`` out of ``number`` values that are drawn without putting any back.
+    variance = spread / number**2 * size * (number - size) / max(number - 1, 1)
+    target = total / number * size + _DEVIATIONS * math.sqrt(variance)
+    order = np.concatenate((lengths[[lengths.argmax()]], rng.permutation(lengths)))
+    return order[: 1 + int(np.searchsorted(np.cumsum(order), target))]

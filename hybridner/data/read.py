@@ -1,31 +1,35 @@
 """A corpus by name: the sample, a folder, a folder saved by datasets, or the Hub."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from hybridner.config import Misaligned
 from hybridner.data.corpus import Corpus, Sentence, Split, SplitReport
-from hybridner.data.formats import SUFFIXES, read_sentences
+from hybridner.data.formats import PLAIN, ColumnFormat
+from hybridner.data.issues import Issues
 from hybridner.data.labels import labels_of
 from hybridner.data.schemes import SchemeDetector, entity_spans, to_bio
+from hybridner.data.sources import SPLITS, Source, file_source, find_sources, split_name
 from hybridner.errors import InputError
 
-SPLITS = ("train", "valid", "test")
-_ALIASES = {
-    "train": "train",
-    **dict.fromkeys(("valid", "validation", "dev", "development", "testa"), "valid"),
-    **dict.fromkeys(("test", "testb"), "test"),
-}
+__all__ = ["check_types", "count_of", "read_corpus", "read_file", "read_split", "split_name"]
 _HELD_OUT_SEED = 0
 _FEWEST_DOCUMENTS = 10
-Source = Callable[[], Iterable[Sentence]]
+_REPAIRS_NAMED = 3
 
 
-def read_corpus(data: str, *, require_train: bool = True, splits: tuple[str, ...] = SPLITS) -> Corpus:
+def read_corpus(
+    data: str,
+    *,
+    require_train: bool = True,
+    splits: tuple[str, ...] = SPLITS,
+    columns: ColumnFormat = PLAIN,
+    misaligned: Misaligned = "error",
+) -> Corpus:
     """Read a corpus, check it and turn its tags into BIO.
 
     Args:
@@ -34,12 +38,15 @@ def read_corpus(data: str, *, require_train: bool = True, splits: tuple[str, ...
         require_train: whether the corpus is to be trained on: the train split must be there, and without a dev split
             a tenth of it is held out.
         splits: which to read.
+        columns: where the word and its tag stand, in files of columns.
+        misaligned: what becomes of spans that do not fall on word boundaries, in files of texts: "error", or "drop" to
+            leave them out and say how many.
 
     Raises:
         InputError: nothing is there, or it breaks its format.
     """
     notes: list[str] = []
-    sources = _sources(data, notes)
+    sources = find_sources(data, notes, columns, misaligned)
     if require_train and "train" not in sources:
         raise InputError(
             f"{data}: no train split; expected a file such as train.txt, found {', '.join(sources) or 'none'}"
@@ -51,22 +58,11 @@ def read_corpus(data: str, *, require_train: bool = True, splits: tuple[str, ...
     for name in SPLITS:
         if name in sources and name in splits:
             where, source = sources[name]
-            read[name], reports[name] = _read(where, source, notes)
+            read[name], reports[name] = read_split(where, source, notes)
     if require_train and "valid" not in read and "valid" in splits:
         _hold_out(sources["train"], read, reports, notes)
     labels = labels_of(reports["train"].entities) if "train" in reports else ("O",)
     return Corpus(Path(data).name or Path(data).resolve().name, read, reports, labels, notes)
-
-
-def split_name(name: str) -> str:
-    """The split that ``name`` or an alias of it, such as "dev", means.
-
-    Raises:
-        InputError: it means none.
-    """
-    if name not in _ALIASES:
-        raise InputError(f"unknown split {name!r}; there are {', '.join(SPLITS)}")
-    return _ALIASES[name]
 
 
 def check_types(corpus: Corpus) -> None:
@@ -88,35 +84,60 @@ def check_types(corpus: Corpus) -> None:
                     )
 
 
-def read_file(path: Path, labelled: bool = True) -> tuple[Split, SplitReport]:
+def read_file(
+    path: Path, labelled: bool = True, columns: ColumnFormat = PLAIN, misaligned: Misaligned = "error"
+) -> tuple[Split, SplitReport]:
     """Read one labelled or plain file in any of the formats.
 
     Raises:
         InputError: it is not there or breaks its format.
     """
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"{path}: no such file")
-    return _read(str(path), partial(read_sentences, path, labelled), [])
+    return read_split(*file_source(path, labelled, columns, misaligned), [])
 
 
-def _read(where: str, source: Source, notes: list[str]) -> tuple[Split, SplitReport]:
-    """Read a split: once to find its scheme, once more to turn it into BIO."""
+def read_split(where: str, source: Source, notes: list[str], issues: Issues | None = None) -> tuple[Split, SplitReport]:
+    """Read a split: once to find its scheme, once more to turn it into BIO.
+
+    Args:
+        where: what it is read from.
+        source: gives its sentences.
+        notes: takes what has to be said about it.
+        issues: takes what is wrong with it; by default the first problem is raised.
+
+    Raises:
+        InputError: it breaks its format, mixes schemes, or holds no sentence.
+    """
+    issues = issues or Issues()
     detector = SchemeDetector()
-    raw = Split.write(_watched(source(), detector, where))
-    if len(raw) == 0:
+    raw = Split.write(_watched(source(issues), detector, where))
+    if len(raw) == 0 and not issues.problems:
         raise InputError(f"{where}: no sentence in it; expected at least one")
-    split, report = _in_bio(where, raw, detector.scheme())
+    split, report = _in_bio(where, raw, detector.scheme(), issues)
     if report.scheme != "BIO":
         notes.append(f"{where}: scheme {report.scheme}, converted to BIO")
     if report.repairs:
-        plural = "s" * (report.repairs != 1)
-        notes.append(f"{where}: {report.repairs:,} repair{plural}: a tag goes on with an entity that is not open")
+        notes.append(
+            f"{where}: {count_of(report.repairs, 'repair')}: a tag goes on with an entity that is not open, or leaves "
+            f"one open that its scheme closes; first in the sentence at line {report.first_repairs[0]}"
+        )
+    if report.dropped_spans:
+        notes.append(
+            f"{where}: {count_of(report.dropped_spans, 'span')} left out; the first: {report.first_dropped[0]}"
+        )
     return split, report
 
 
-def _in_bio(where: str, sentences: Iterable[Sentence], scheme: str) -> tuple[Split, SplitReport]:
+def count_of(number: int, noun: str, plural: str = "") -> str:
+    """A number with its noun, such as "1 span" or "2,000 spans"."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def _in_bio(where: str, sentences: Iterable[Sentence], scheme: str, issues: Issues) -> tuple[Split, SplitReport]:
     entities: Counter[str] = Counter()
     words = documents = repairs = 0
+    repaired_at: list[int] = []
 
     def converted() -> Iterator[Sentence]:
         nonlocal words, documents, repairs
@@ -130,11 +151,24 @@ def _in_bio(where: str, sentences: Iterable[Sentence], scheme: str) -> tuple[Spl
                 continue
             tags, repaired = to_bio(sentence.tags, scheme)
             repairs += repaired
+            if repaired and len(repaired_at) < _REPAIRS_NAMED:
+                repaired_at.append(sentence.line)
             entities.update(kind for kind, _, _ in entity_spans(tags))
             yield replace(sentence, tags=tags)
 
     split = Split.write(converted())
-    report = SplitReport(where, scheme, len(split), words, documents, repairs, dict(sorted(entities.items())))
+    report = SplitReport(
+        where,
+        scheme,
+        len(split),
+        words,
+        documents,
+        repairs,
+        dict(sorted(entities.items())),
+        tuple(repaired_at),
+        issues.dropped,
+        tuple(issues.first_dropped),
+    )
     return split, report
 
 
@@ -142,58 +176,6 @@ def _watched(sentences: Iterable[Sentence], detector: SchemeDetector, where: str
     for sentence in sentences:
         detector.add(sentence.tags or (), f"{where}:{sentence.line}")
         yield sentence
-
-
-def _sources(data: str, notes: list[str]) -> dict[str, tuple[str, Source]]:
-    """Where each split is, and how to read it."""
-    folder = Path(data)
-    if folder.is_dir():
-        if not _is_path(data):
-            notes.append(f"{data}: the local folder is read, not a corpus of that name")
-        if (folder / "dataset_dict.json").is_file():
-            from hybridner.data.hub import saved_sources
-
-            return saved_sources(folder)
-        return _folder_sources(folder)
-    if data == "sample":
-        from hybridner.data.sample import SampleSplit, sample_sentences
-
-        names: tuple[SampleSplit, ...] = ("train", "valid", "test")
-        return {name: (f"sample/{name}", partial(sample_sentences, name)) for name in names}
-    if folder.is_file():
-        raise InputError(f"{folder}: a file; expected a folder with train, valid and test files")
-    if _is_path(data):
-        raise InputError(f"{folder}: no such folder; expected one with train, valid and test files")
-    from hybridner.data.hub import hub_sources
-
-    return hub_sources(data)
-
-
-def _is_path(data: str) -> bool:
-    """Whether ``data`` can only be a path: a Hub id is NAME or OWNER/NAME."""
-    return data.startswith((".", "/", "~")) or data.endswith("/") or data.count("/") > 1 or "\\" in data
-
-
-def _folder_sources(folder: Path) -> dict[str, tuple[str, Source]]:
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        parts = path.name.lower().split(".")
-        if not path.is_file() or (path.suffix.lower() not in SUFFIXES and parts[-1] not in _ALIASES):
-            continue
-        # train.txt, or eng.train: one part of the name is the split's.
-        names = {_ALIASES[part] for part in parts if part in _ALIASES}
-        if len(names) != 1:
-            continue
-        name = names.pop()
-        if name in found:
-            raise InputError(f"{folder}: {found[name].name} and {path.name} are both the {name} split; keep one")
-        found[name] = path
-    if not found:
-        raise InputError(
-            f"{folder}: no train, valid or test file in it; expected train.txt or the like "
-            f"({', '.join(SUFFIXES)}; sub-folders are not entered)"
-        )
-    return {name: (str(found[name]), partial(read_sentences, found[name])) for name in SPLITS if name in found}
 
 
 def _hold_out(
@@ -210,12 +192,13 @@ def _hold_out(
     held = set(rng.permutation(units)[: max(1, units // 10)].tolist())
 
     def part(is_held: bool) -> Iterator[Sentence]:
-        for number, sentence in enumerate(sentences()):
+        for number, sentence in enumerate(sentences(issues)):
             if ((sentence.document if by_document else number) in held) == is_held:
                 yield sentence
 
     # The scheme is the whole file's: a part may have too few entities to tell it.
     for name, is_held in (("valid", True), ("train", False)):
-        read[name], reports[name] = _in_bio(where, part(is_held), report.scheme)
+        issues = Issues()
+        read[name], reports[name] = _in_bio(where, part(is_held), report.scheme, issues)
     unit = "documents" if by_document else "sentences"
     notes.append(f"no dev split: {len(held):,} of {units:,} {unit} of the train split are held out for it")

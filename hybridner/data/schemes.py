@@ -12,11 +12,15 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 from hybridner.errors import InputError
 
 _TAG = re.compile(r"O|[BIESLU]-\S+")
 _LAST_PREFIXES = {"E": "BIOES", "S": "BIOES", "L": "BILOU", "U": "BILOU"}
+_END_AND_SINGLE = {"BIOES": "ES", "BILOU": "LU"}
+Scheme = Literal["BIO", "IOB1", "BIOES", "BILOU", "IO"]
+SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
 Span = tuple[str, int, int]
 
 
@@ -79,23 +83,48 @@ def to_bio(tags: Sequence[str], scheme: str) -> tuple[tuple[str, ...], int]:
     """The tags as BIO, and how many of them had to be repaired.
 
     A tag that goes on with an entity where none of its type is open starts a new one: that is what IOB1 and IO mean
-    by it, and a repair elsewhere.
+    by it, and a repair elsewhere. So is, in BIOES and BILOU, a B- or I- that nothing goes on with: its entity ends
+    there.
     """
     result: list[str] = []
     repairs = 0
     open_type = ""
-    for tag in tags:
+    marks_ends = scheme in _END_AND_SINGLE
+    for i, tag in enumerate(tags):
         prefix, _, kind = tag.partition("-")
         if prefix == "O":
             result.append("O")
             open_type = ""
             continue
         goes_on = prefix in "IEL" and open_type == kind
-        if prefix in "IEL" and not goes_on and scheme not in ("IOB1", "IO"):
-            repairs += 1
+        strays = prefix in "IEL" and not goes_on and scheme not in ("IOB1", "IO")
+        stays_open = marks_ends and prefix in "BI" and not _goes_on_with(tags[i + 1 : i + 2], kind)
+        repairs += strays or stays_open
         result.append(("I-" if goes_on else "B-") + kind)
         open_type = "" if prefix in "ESLU" else kind
     return tuple(result), repairs
+
+
+def _goes_on_with(following: Sequence[str], kind: str) -> bool:
+    return any(tag[0] in "IEL" and tag[2:] == kind for tag in following)
+
+
+def from_bio(tags: Sequence[str], scheme: str) -> tuple[str, ...]:
+    """BIO tags written in another scheme; in IO, neighbours of one type become one entity.
+
+    Args:
+        tags: valid BIO.
+        scheme: one of :data:`SCHEMES`.
+    """
+    result = list(tags)
+    spans = entity_spans(tags)
+    end_and_single = _END_AND_SINGLE.get(scheme)
+    for number, (kind, start, stop) in enumerate(spans):
+        if end_and_single:
+            result[stop - 1] = f"{end_and_single[stop - start == 1]}-{kind}"
+        elif scheme == "IO" or (scheme == "IOB1" and (number == 0 or spans[number - 1][::2] != (kind, start))):
+            result[start] = f"I-{kind}"
+    return tuple(result)
 
 
 def entity_spans(tags: Sequence[str]) -> list[Span]:

@@ -14,7 +14,8 @@ PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 _OTHER_NAMES = {PAD: "<pad>", UNK: "<unk>", CLS: "<s>", SEP: "</s>"}
 _PREFIX = "##"
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_LONGEST_WORD = 100  # characters; BERT's limit, beyond which a word is [UNK]
+_MOST_CACHED = 200_000  # words; some 50 MB, however many a corpus has
+LONGEST_WORD = 100  # characters; BERT's limit, beyond which a word is [UNK]
 
 
 class WordTokenizer:
@@ -46,7 +47,7 @@ class WordTokenizer:
     def encode_sentences(self, sentences: Sequence[Sequence[str]]) -> list[list[list[int]]]:
         """Ids of the pieces of each word of each sentence; a word's pieces do not depend on its neighbours."""
         unseen = {word for words in sentences for word in words if word not in self._cache}
-        if len(self._cache) > 1_000_000:  # memory stays flat on any corpus
+        if len(self._cache) > _MOST_CACHED:
             self._cache = {}
             unseen = {word for words in sentences for word in words}
         ordered = list(unseen)
@@ -148,9 +149,7 @@ def _bert_parts(lower_case: bool) -> tuple[normalizers.Normalizer, pre_tokenizer
 
 def _word_piece(vocab: dict[str, int], lower_case: bool) -> Tokenizer:
     tokenizer = Tokenizer(
-        models.WordPiece(
-            vocab, unk_token=UNK, max_input_chars_per_word=_LONGEST_WORD, continuing_subword_prefix=_PREFIX
-        )
+        models.WordPiece(vocab, unk_token=UNK, max_input_chars_per_word=LONGEST_WORD, continuing_subword_prefix=_PREFIX)
     )
     tokenizer.normalizer, tokenizer.pre_tokenizer = _bert_parts(lower_case)
     tokenizer.decoder = decoders.WordPiece(prefix=_PREFIX)

@@ -27,9 +27,10 @@ def split(tokenizer):
     return encoded
 
 
-def train(split, epoch=0, start=0, batch_size=16, row_multiple=1, seed=12):
+def train(split, epoch=0, start=0, batch_size=16, row_multiple=1, seed=12, part=(0, 1)):
     plan = ShapePlan(split.lengths, batch_size, row_multiple)
-    return training_batches(split, plan, batch_size=batch_size, seed=seed, epoch=epoch, pad_token_id=PAD, start=start)
+    options = {"batch_size": batch_size, "seed": seed, "epoch": epoch, "start": start, "part": part}
+    return training_batches(split, plan, pad_token_id=PAD, **options)
 
 
 def assert_holds(batch, split):
@@ -109,7 +110,46 @@ def test_starting_at_a_batch_gives_the_batches_from_there_on(split, start):
 
 def test_the_batches_of_training_have_few_shapes(split):
     shapes = {batch.input_ids.shape for epoch in range(4) for batch in train(split, epoch)}
-    assert len(shapes) <= 9  # eight planned, and one of its own for the last
+    assert len(shapes) <= 8
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 64, 1000])
+def test_the_parts_of_a_batch_are_its_rows(split, batch_size):
+    of = 4
+    whole = list(train(split, batch_size=batch_size, row_multiple=8))
+    parts = [list(train(split, batch_size=batch_size, row_multiple=8, part=(number, of))) for number in range(of)]
+    assert [len(part) for part in parts] == [len(whole)] * of
+    for batch, *pieces in zip(whole, *parts, strict=True):
+        for name in ("input_ids", "attention_mask", "labels"):
+            assert np.array_equal(np.concatenate([getattr(piece, name) for piece in pieces]), getattr(batch, name))
+        for number, piece in enumerate(pieces):
+            assert piece.shape == batch.shape == batch.input_ids.shape
+            assert piece.num_pieces == batch.num_pieces
+            assert piece.examples.tolist() == batch.examples.tolist()
+            assert_same(piece, batch.take_part(number, of))
+            assert piece.take_part(number, of) is piece
+
+
+def test_a_part_is_no_other_part_and_rows_are_shared_evenly(split):
+    batch = next(train(split, row_multiple=6))
+    assert batch.take_part(0, 1) is batch
+    with pytest.raises(ValueError, match="part 2 of 3"):
+        batch.take_part(1, 3).take_part(2, 3)
+    with pytest.raises(ValueError, match="part 0 of 5"):
+        batch.take_part(0, 5)
+
+
+def test_words_are_read_back_from_the_gathered_rows_by_a_process_that_has_a_part(split):
+    wholes = inference_batches(split, pad_token_id=PAD, row_multiple=2)
+    for whole, part in zip(
+        wholes, inference_batches(split, pad_token_id=PAD, row_multiple=2, part=(1, 2)), strict=True
+    ):
+        assert np.array_equal(part.input_ids, whole.input_ids[len(part.input_ids) :])
+        for (a, values), (b, expected) in zip(
+            part.at_words(whole.labels, split), whole.at_words(whole.labels, split), strict=True
+        ):
+            assert a == b
+            assert values.tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize("row_multiple", [1, 8])
@@ -120,7 +160,7 @@ def test_inference_holds_each_example_once_in_shapes_that_repeat(split, row_mult
         assert_holds(batch, split)
         assert batch.input_ids.shape[0] % row_multiple == 0
     lengths = {batch.input_ids.shape[1] for batch in batches}
-    assert len({batch.input_ids.shape for batch in batches}) <= 2 * len(lengths)
+    assert len({batch.input_ids.shape for batch in batches}) <= 3 * len(lengths)
 
 
 def test_inference_goes_through_a_long_file_chunk_by_chunk(split, monkeypatch):
@@ -135,6 +175,6 @@ def test_inference_goes_through_a_long_file_chunk_by_chunk(split, monkeypatch):
 
 def test_words_are_read_back_from_where_they_are_labelled(split):
     for batch in inference_batches(split, pad_token_id=PAD):
-        for example, labels in batch.at_words(batch.labels):
+        for example, labels in batch.at_words(batch.labels, split):
             expected = split.example(example)[1]
             assert labels.tolist() == expected[expected != IGNORED].tolist()

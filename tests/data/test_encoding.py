@@ -1,4 +1,5 @@
 import gc
+import tracemalloc
 from itertools import accumulate, pairwise
 from pathlib import Path
 
@@ -7,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybridner.data import encoding
-from hybridner.data.batches import inference_batches
-from hybridner.data.corpus import Sentence
+from hybridner.data import corpus, encoding
+from hybridner.data.batches import inference_batches, training_batches
+from hybridner.data.corpus import Sentence, Split
 from hybridner.data.encoding import IGNORED, by_sentence, encode, windows
+from hybridner.data.packing import ShapePlan
 
 LABELS = ("O", "B-PER", "I-PER")
 
@@ -108,7 +110,9 @@ def test_the_tags_of_all_sentences_come_back_from_packed_batches_in_any_order(to
     assert encoded.num_sentences == len(sentences)
     sizes = [sum(sizes_of(tokenizer, s.words)) + 2 for s in sentences]
     assert encoded.num_windowed == sum(size > max_length for size in sizes)
-    found = [pair for batch in inference_batches(encoded, pad_token_id=0) for pair in batch.at_words(batch.labels)]
+    found = [
+        pair for batch in inference_batches(encoded, pad_token_id=0) for pair in batch.at_words(batch.labels, encoded)
+    ]
     for order in (found, found[::-1]):
         restored = by_sentence(encoded, order)
         assert [tuple(LABELS[i] for i in tags) for tags in restored] == [s.tags for s in sentences]
@@ -136,6 +140,32 @@ def test_chunks_leave_no_trace(tokenizer, monkeypatch):
         assert np.array_equal(getattr(whole, name), getattr(pieces, name))
 
 
+def peak_memory(read):
+    gc.collect()
+    tracemalloc.start()
+    try:
+        kept = read()
+        return tracemalloc.get_traced_memory()[1], kept
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_does_not_grow_with_the_corpus(tokenizer, monkeypatch):
+    monkeypatch.setattr(encoding, "_SENTENCES_AT_ONCE", 256)
+    monkeypatch.setattr(corpus, "_ROWS_PER_CHUNK", 256)
+    plan = ShapePlan(np.arange(3, 40), 16)
+
+    def read(number):
+        encoded = encode(Split.write(random_sentences(number)), tokenizer, LABELS, 40)
+        batches = training_batches(encoded, plan, batch_size=16, seed=1, epoch=0, pad_token_id=0)
+        return sum(batch.num_pieces for batch in batches)
+
+    read(256)  # fills the tokenizer's cache
+    (small, pieces), (large, many_pieces) = (peak_memory(lambda n=n: read(n)) for n in (1000, 5000))
+    assert many_pieces > 4.5 * pieces
+    assert large - small < 40 * 4000  # bytes; one Python number a sentence, kept in a list, takes as many
+
+
 def test_nothing_to_encode_is_an_empty_split(tokenizer):
     encoded = encode([], tokenizer, LABELS, 64)
     assert (len(encoded), encoded.num_sentences, encoded.num_windowed) == (0, 0, 0)
@@ -144,8 +174,9 @@ def test_nothing_to_encode_is_an_empty_split(tokenizer):
 
 def test_the_files_vanish_with_the_object(tokenizer, temporary_folder):
     encoded = encode(random_sentences(5), tokenizer, LABELS, 64)
-    assert isinstance(encoded.input_ids, np.memmap)
-    assert {path.name for path in temporary_folder.rglob("*") if path.is_file()} == {"input_ids", "labels"}
+    grow = {"input_ids", "labels", "offsets", "lengths", "sentence"}
+    assert all(isinstance(getattr(encoded, name).base, np.memmap) for name in grow)
+    assert {path.name for path in temporary_folder.rglob("*") if path.is_file()} == grow
     del encoded
     gc.collect()
     assert list(temporary_folder.iterdir()) == []

@@ -3,16 +3,17 @@ import json
 import pytest
 
 from hybridner.data.corpus import Sentence
-from hybridner.data.formats import SUFFIXES, read_sentences
+from hybridner.data.formats import SUFFIXES, ColumnFormat, read_sentences
+from hybridner.data.issues import Issues
 from hybridner.errors import InputError
 
 
 @pytest.fixture
 def read(tmp_path):
-    def read(content, name="f.txt", labelled=True):
+    def read(content, name="f.txt", labelled=True, **options):
         path = tmp_path / name
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return list(read_sentences(path, labelled))
+        return list(read_sentences(path, labelled, **options))
 
     return read
 
@@ -120,6 +121,95 @@ def test_an_empty_last_column_is_no_tag(message):
     assert "f.txt:1: tag ''" in message("Ann\tB-PER\t\n")
 
 
+CONLLU = "# sent_id = 1\n# text\n1\tAnn\tB-PER\t_\n2\tran\tO\t_\n\n# sent_id = 2\n1\tOslo\tB-LOC\t_\n"
+
+
+@pytest.mark.parametrize("columns", [ColumnFormat(2, 3, "#"), ColumnFormat(-3, -2, "# "), ColumnFormat(2, -2, "#")])
+def test_columns_are_counted_from_either_end_and_comments_left_out(read, columns):
+    assert [(s.words, s.tags, s.line) for s in read(CONLLU, columns=columns)] == [
+        (("Ann", "ran"), ("B-PER", "O"), 3),
+        (("Oslo",), ("B-LOC",), 7),
+    ]
+
+
+def test_without_labels_the_tag_column_may_be_missing(read):
+    assert read("1 Ann\n", labelled=False, columns=ColumnFormat(2, 4))[0].words == ("Ann",)
+
+
+def test_a_hash_is_a_word_unless_it_was_said_to_begin_comments(read):
+    assert read("# O\n#tag B-X\n")[0].words == ("#", "#tag")
+
+
+@pytest.mark.parametrize(
+    ("columns", "row", "expected"),
+    [
+        (ColumnFormat(2, 4), "1 Ann B-PER", "a word in column 2 and its tag in column 4"),
+        (ColumnFormat(2, -1), "1 B-PER", "a word in column 2 and its tag last"),
+        (ColumnFormat(-2, 3), "B-PER Ann x -", "a word in column -2 and its tag in column 3"),
+        (ColumnFormat(-4, 1), "B-PER Ann x", "a word in column -4 and its tag in column 1"),
+    ],
+)
+def test_a_row_without_the_columns_asked_for_says_which_they_are(message, columns, row, expected):
+    text = message(f"{row}\n", columns=columns)
+    assert "f.txt:1: a row of" in text
+    assert f"expected {expected}, split by spaces" in text
+
+
+@pytest.mark.parametrize("columns", [(0, 1), (1, 0), (2, 2), (-1, -1)])
+def test_columns_that_cannot_be_are_refused(columns):
+    with pytest.raises(InputError, match="column"):
+        ColumnFormat(*columns)
+
+
+@pytest.mark.parametrize("name", ["f.txt", "f.jsonl"])
+@pytest.mark.parametrize("content", [b"\0 O\n", "a O\n".encode("utf-16-le"), b"\x00\x01\x02"])
+def test_nul_bytes_are_no_text(message, name, content):
+    assert "a NUL byte, as in UTF-16 or in a file that is no text" in message(content, name)
+
+
+@pytest.mark.parametrize("name", ["f.txt", "f.jsonl"])
+@pytest.mark.parametrize("content", [b"\x1f\x8b\x08\x00", b"\x89PNG\r\n", "a O\n".encode("utf-16")])
+def test_binary_files_are_no_text(message, name, content):
+    assert f"{name}:1: not UTF-8 (byte " in message(content, name)
+
+
+@pytest.mark.parametrize("name", ["f.txt", "f.jsonl"])
+def test_a_folder_in_the_place_of_a_file_is_named(tmp_path, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(InputError, match=f"{name}: a folder; expected a file"):
+        list(read_sentences(tmp_path / name))
+
+
+@pytest.mark.parametrize("word", ["x" * 10_000, "a\x01b", "\x7f", "\ufffd"])
+def test_odd_words_are_words(read, word):
+    assert read(f"{word} O\n")[0].words == (word,)
+    assert read(json.dumps({"words": [word], "tags": ["O"]}), "f.jsonl")[0].words == (word,)
+
+
+def test_problems_can_be_collected_and_the_rest_is_read(read, tmp_path):
+    issues = Issues(limit=10)
+    sentences = read(b"a O\nb\n\xff O\nc TAG\n\nd O\n", issues=issues)
+    assert [s.words for s in sentences] == [("a",), ("d",)]
+    assert [problem.split(":")[1] for problem in issues.problems] == ["2", "3", "4"]
+    issues = Issues(limit=10)
+    good = json.dumps({"words": ["a"], "tags": ["O"]})
+    assert len(read(f"{good}\n{{\n{good}\n[]\n", "f.jsonl", issues=issues)) == 2
+    assert [problem.split(":")[1] for problem in issues.problems] == ["2", "4"]
+
+
+def test_collecting_ends_where_there_are_too_many_problems(read):
+    issues = Issues(limit=3)
+    with pytest.raises(InputError, match="3 problems; what comes after them was not looked at"):
+        read("a\n" * 10, issues=issues)
+    assert len(issues.problems) == 3
+
+
+def test_an_id_that_stands_twice_names_both_lines(message, read):
+    lines = [json.dumps({"words": ["a"], "tags": ["O"], "id": key}) for key in (1, "1", None, None, [2], "1")]
+    assert "f.jsonl:6: its id stands on line 2 already" in message("\n".join(lines), "f.jsonl")
+    assert len(read("\n".join(lines[:-1]), "f.jsonl")) == 5
+
+
 @pytest.mark.parametrize("name", ["f.txt", "f.jsonl"])
 def test_bytes_that_are_not_utf8_are_named_with_their_line(message, name):
     good = b'{"words": ["a"], "tags": ["O"]}\n' if name == "f.jsonl" else b"a O\n"
@@ -157,7 +247,8 @@ def test_jsonl_documents_are_numbered_where_they_change_so_that_each_is_in_one_p
         ("{", "not JSON"),
         ("[" * 100_000, "not JSON"),
         ("[1]", "expected an object with 'words' and 'tags'"),
-        ('{"text": "a"}', "no 'words' or 'tokens'; there are 'text'"),
+        ('{"text": "a"}', "no 'spans' or 'entities'; there are 'text'"),
+        ('{"sentence": "a"}', "no 'words' or 'tokens'; there are 'sentence'"),
         ("{}", "there are none"),
         ('{"words": ["a"]}', "no 'tags' or 'ner_tags'"),
         ('{"words": "a", "tags": ["O"]}', "'words' is not a list of strings"),
@@ -165,6 +256,9 @@ def test_jsonl_documents_are_numbered_where_they_change_so_that_each_is_in_one_p
         ('{"words": ["a", "b"], "tags": ["O"]}', "2 words and 1 tags; expected as many of each"),
         ('{"words": [], "tags": []}', "a sentence of 0 words"),
         (r'{"words": ["\ud800"], "tags": ["O"]}', "half a surrogate pair"),
+        (r'{"words": ["a"], "tags": ["B-\udc00"]}', "half a surrogate pair"),
+        (r'{"text": "a \ud800", "spans": []}', "half a surrogate pair"),
+        (r'{"text": "a", "spans": [[0, 1, "\ud800"]]}', "half a surrogate pair"),
     ],
     ids=lambda value: value[:30],
 )

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from hybridner.config import training_config
 from hybridner.data.read import check_types, read_corpus, read_file
 from hybridner.errors import InputError
+from hybridner.training import read_data
 
 SHARED = os.environ.get("HYBRIDNER_SHARED_DATA")
 needs_shared_data = pytest.mark.skipif(
@@ -117,6 +119,31 @@ def test_a_report_counts_what_is_in_its_file(folder, tmp_path):
     split, report = read_file(tmp_path / "a.txt")
     assert len(split) == report.sentences == 3
     assert (report.words, report.documents, report.entities) == (6, 2, {"LOC": 2, "PER": 1})
+
+
+def test_training_options_say_how_the_corpus_is_read(folder, tmp_path):
+    row, text = "# c\n1\tAnn\tB-PER\t_\n", json.dumps({"text": "Bob ran", "spans": [[0, 2, "PER"], [4, 7, "PER"]]})
+    data = folder({"train.txt": row, "valid.jsonl": text})
+    how = {"word_column": 2, "tag_column": 3, "comment": "#"}
+    with pytest.raises(InputError, match="does not fall on word boundaries"):
+        read_data(training_config(data=data, **how))
+    corpus = read_data(training_config(data=data, **how, misaligned="drop"))
+    assert sentences(corpus, "train") == [(("Ann",), ("B-PER",))]
+    assert sentences(corpus, "valid") == [(("Bob", "ran"), ("O", "B-PER"))]
+    assert corpus.reports["valid"].dropped_spans == 1
+    assert "valid.jsonl: 1 span left out; the first: " in corpus.notes[0]
+
+
+def test_bio_inside_a_bioes_file_is_repairs_that_are_said_with_their_place(folder):
+    corpus = read_corpus(folder({"train.txt": "a S-X\n\nb B-X\nc I-X\nd O\n", "valid.txt": PER}))
+    assert corpus.reports["train"].repairs == 1
+    assert corpus.reports["train"].first_repairs == (3,)
+    assert "leaves one open that its scheme closes; first in the sentence at line 3" in corpus.notes[1]
+
+
+def test_a_folder_given_as_file_is_refused(tmp_path):
+    with pytest.raises(InputError, match="a folder; expected a file"):
+        read_file(tmp_path)
 
 
 def test_a_file_without_labels_has_no_tags(folder, tmp_path):

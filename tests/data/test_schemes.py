@@ -3,7 +3,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 
-from hybridner.data.schemes import SchemeDetector, check_tag, entity_spans, invalid_transitions, to_bio
+from hybridner.data.schemes import (
+    SCHEMES,
+    SchemeDetector,
+    check_tag,
+    entity_spans,
+    from_bio,
+    invalid_transitions,
+    to_bio,
+)
 from hybridner.errors import InputError
 
 # "Ann Lee Bob met Oslo": two people side by side, then a place.
@@ -69,6 +77,23 @@ def test_an_inside_tag_with_nothing_of_its_type_before_it_is_a_counted_repair_in
 def test_an_entity_is_over_after_its_last_word(scheme, end, single):
     assert to_bio((f"{single}-PER", "I-PER"), scheme) == (("B-PER", "B-PER"), 1)
     assert to_bio(("B-PER", f"{end}-PER", f"{end}-PER"), scheme) == (("B-PER", "I-PER", "B-PER"), 1)
+
+
+@pytest.mark.parametrize(
+    ("tags", "repairs"),
+    [
+        (("B-PER", "O"), 1),
+        (("B-PER", "I-PER"), 1),
+        (("B-PER", "E-LOC"), 2),
+        (("B-PER", "S-PER"), 1),
+        (("B-PER", "I-PER", "B-LOC", "E-LOC"), 1),
+        (("I-PER",), 1),
+    ],
+)
+def test_an_entity_that_bioes_leaves_open_is_a_counted_repair_and_ends_there(tags, repairs):
+    assert to_bio(tags, "BIOES")[1] == repairs
+    assert to_bio([tag.replace("E-", "L-").replace("S-", "U-") for tag in tags], "BILOU")[1] == repairs
+    assert invalid_transitions(to_bio(tags, "BIOES")[0]) == 0
 
 
 def test_bioes_beside_bilou_names_both_places():
@@ -147,3 +172,16 @@ def test_conversion_keeps_every_entity_and_leaves_no_invalid_transition(tags):
     assert entity_spans(bio) == entity_spans(tags)
     assert invalid_transitions(bio) == 0
     assert repairs == invalid_transitions(tags) == sum(a != b for a, b in zip(tags, bio, strict=True))
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@settings(deadline=None)
+@given(spans=SPANS)
+def test_bio_written_in_a_scheme_is_what_that_scheme_writes(scheme, spans):
+    bio = written_in("BIO", spans)
+    written = from_bio(bio, scheme)
+    if scheme == "IO":
+        assert written == tuple(tag.replace("B-", "I-", 1) if tag[:2] == "B-" else tag for tag in bio)
+    else:
+        assert list(written) == written_in(scheme, spans)
+        assert to_bio(written, scheme) == (tuple(bio), 0)

@@ -1,0 +1,40 @@
+"""What is wrong with a file: raised at once, or collected until there is enough of it."""
+
+from dataclasses import dataclass, field
+
+from hybridner.errors import InputError
+
+
+@dataclass(slots=True)
+class Issues:
+    """Takes what readers find wrong with the lines of one file.
+
+    Attributes:
+        limit: problems to collect before reading stops; with 0 the first one is raised.
+        problems: what was collected, one line each, with file and line.
+        dropped: spans that were left out because they do not fall on word boundaries.
+        first_dropped: the first few of them, one line each.
+    """
+
+    limit: int = 0
+    problems: list[str] = field(default_factory=list)
+    dropped: int = 0
+    first_dropped: list[str] = field(default_factory=list)
+
+    def add(self, problem: InputError) -> None:
+        """Take a problem that leaves the rest of the file readable.
+
+        Raises:
+            InputError: the problem itself where none is collected, or that there are too many.
+        """
+        if not self.limit:
+            raise problem
+        self.problems.append(str(problem))
+        if len(self.problems) >= self.limit:
+            raise InputError(f"{self.limit} problems; what comes after them was not looked at")
+
+    def drop(self, what: str) -> None:
+        """Count a span that is left out."""
+        self.dropped += 1
+        if len(self.first_dropped) < 3:
+            self.first_dropped.append(what)

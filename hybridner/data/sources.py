@@ -1,0 +1,107 @@
+"""Where the splits of a corpus are: the sample, a folder's files, a folder saved by datasets, or the Hub."""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Literal, get_args
+
+from hybridner.config import Misaligned
+from hybridner.data.corpus import Sentence
+from hybridner.data.formats import PLAIN, SUFFIXES, ColumnFormat, read_sentences
+from hybridner.data.issues import Issues
+from hybridner.errors import InputError
+
+SplitName = Literal["train", "valid", "test"]
+SPLITS: tuple[SplitName, ...] = get_args(SplitName)
+_ALIASES = {
+    "train": "train",
+    **dict.fromkeys(("valid", "validation", "dev", "development", "testa"), "valid"),
+    **dict.fromkeys(("test", "testb"), "test"),
+}
+Source = Callable[[Issues], Iterable[Sentence]]
+Sources = dict[str, tuple[str, Source]]
+
+
+def split_name(name: str) -> str:
+    """The split that ``name`` or an alias of it, such as "dev", means.
+
+    Raises:
+        InputError: it means none.
+    """
+    if name not in _ALIASES:
+        raise InputError(f"unknown split {name!r}; there are {', '.join(SPLITS)}")
+    return _ALIASES[name]
+
+
+def find_sources(
+    data: str, notes: list[str], columns: ColumnFormat = PLAIN, misaligned: Misaligned = "error"
+) -> Sources:
+    """For each split of a corpus where it is, and how to read it.
+
+    Args:
+        data: "sample", a folder, "conll2003", or a Hub id. A local folder wins.
+        notes: takes what has to be said about the choice.
+        columns: where the word and its tag stand, in files of columns.
+        misaligned: what becomes of spans that do not fall on word boundaries.
+
+    Raises:
+        InputError: nothing is there.
+    """
+    folder = Path(data)
+    if folder.is_dir():
+        if not _is_path(data):
+            notes.append(f"{data}: the local folder is read, not a corpus of that name")
+        if (folder / "dataset_dict.json").is_file():
+            from hybridner.data.hub import saved_sources
+
+            return saved_sources(folder)
+        return _folder_sources(folder, columns, misaligned)
+    if data == "sample":
+        return {name: (f"sample/{name}", partial(_sample, name)) for name in SPLITS}
+    if folder.is_file():
+        raise InputError(f"{folder}: a file; expected a folder with train, valid and test files")
+    if _is_path(data):
+        raise InputError(f"{folder}: no such folder; expected one with train, valid and test files")
+    from hybridner.data.hub import hub_sources
+
+    return hub_sources(data)
+
+
+def file_source(path: Path, labelled: bool, columns: ColumnFormat, misaligned: Misaligned) -> tuple[str, Source]:
+    """Where a file is and how to read it."""
+    return str(path), partial(read_sentences, path, labelled, columns, misaligned)
+
+
+def _sample(name: SplitName, _: Issues) -> Iterator[Sentence]:
+    from hybridner.data.sample import sample_sentences
+
+    return sample_sentences(name)
+
+
+def _is_path(data: str) -> bool:
+    """Whether ``data`` can only be a path: a Hub id is NAME or OWNER/NAME."""
+    return data.startswith((".", "/", "~")) or data.endswith("/") or data.count("/") > 1 or "\\" in data
+
+
+def _folder_sources(folder: Path, columns: ColumnFormat, misaligned: Misaligned) -> Sources:
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        parts = path.name.lower().split(".")
+        if not path.is_file() or (path.suffix.lower() not in SUFFIXES and parts[-1] not in _ALIASES):
+            continue
+        # train.txt, or eng.train: one part of the name is the split's.
+        names = {_ALIASES[part] for part in parts if part in _ALIASES}
+        if len(names) != 1:
+            continue
+        name = names.pop()
+        if name in found:
+            raise InputError(f"{folder}: {found[name].name} and {path.name} are both the {name} split; keep one")
+        found[name] = path
+    if not found and (folder / "dataset_info.json").is_file():
+        raise InputError(f"{folder}: a single table saved by datasets; put its splits into a DatasetDict and save that")
+    if not found:
+        raise InputError(
+            f"{folder}: no train, valid or test file in it; expected train.txt or the like "
+            f"({', '.join(SUFFIXES)}; sub-folders are not entered)"
+        )
+    return {name: file_source(found[name], True, columns, misaligned) for name in SPLITS if name in found}
