@@ -25,12 +25,16 @@ class TrainingState:
         exp_avg: AdamW's first moment of each parameter.
         exp_avg_sq: AdamW's second moment of each parameter.
         step: optimizer steps done.
+        average: exponential moving average of the parameters, if one is kept. After step t it moves by 1 - d of its
+            distance to them, where d = min(decay, (1 + t) / (10 + t)), as in TensorFlow's ``ExponentialMovingAverage``:
+            so the initial weights, which it begins with, are soon forgotten.
     """
 
     weights: Weights
     exp_avg: Weights
     exp_avg_sq: Weights
     step: int
+    average: Weights | None = None
 
 
 class StepMetrics(Protocol):
@@ -44,13 +48,19 @@ class Learner(Protocol):
     """A twin in training or in use: parameters, optimizer and compiled steps on its devices.
 
     Attributes:
+        config: the model.
+        options: how it is trained.
         device: the device in words.
+        spread: how the work is spread over devices and processes, in words.
         row_multiple: batches need a multiple of this many rows.
         rank: number of this process.
         world_size: number of processes.
     """
 
+    config: ModelConfig
+    options: TrainingConfig
     device: str
+    spread: str
     row_multiple: int
     rank: int
     world_size: int
@@ -71,7 +81,7 @@ class Learner(Protocol):
         ...
 
     def predict(self, batch: Batch) -> Any:
-        """Logits ``[rows, length, num_labels]`` on the device; does not wait for it."""
+        """Logits ``[rows, length, num_labels]`` of :meth:`weights`, on the device; does not wait for it."""
         ...
 
     def gradients(self, batch: Batch) -> tuple[float, Weights]:
@@ -90,8 +100,16 @@ class Learner(Protocol):
         """Wait for the other processes."""
         ...
 
+    def agree(self, number: int) -> int:
+        """The largest ``number`` of any process; all call this at the same time."""
+        ...
+
+    def peak_memory(self) -> int | None:
+        """Most bytes of the device's memory in use at any time, None where that is not counted."""
+        ...
+
     def weights(self) -> Weights:
-        """The parameters as canonical weights."""
+        """What the model is judged by, as canonical weights: the average of the parameters, or they themselves."""
         ...
 
     def snapshot(self) -> TrainingState:

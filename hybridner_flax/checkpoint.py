@@ -1,7 +1,8 @@
 """Orbax: training states of a run on disk by step, and weights alone for plain Flax code.
 
-A state's tree is ``{"params", "mu", "nu"}``, each shaped like ``nnx.to_pure_dict(nnx.state(model, nnx.Param))``;
-``progress`` beside it is JSON: the step and what the training loop needs to go on.
+A state's tree is ``{"params", "mu", "nu"}``, and ``"average"`` if one is kept, each shaped like
+``nnx.to_pure_dict(nnx.state(model, nnx.Param))``; ``progress`` beside it is JSON: the step and what the training loop
+needs to go on.
 """
 
 import logging
@@ -17,7 +18,7 @@ from hybridner.learner import TrainingState
 from hybridner.weights import Weights
 from hybridner_flax.canonical import from_tree, to_tree
 
-_KINDS = {"params": "weights", "mu": "exp_avg", "nu": "exp_avg_sq"}
+_KINDS = {"params": "weights", "mu": "exp_avg", "nu": "exp_avg_sq", "average": "average"}
 
 logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax reports each save there
 
@@ -41,7 +42,8 @@ class Checkpoints:
 
     def save(self, state: TrainingState, progress: dict[str, Any]) -> None:
         """Save a training state and the loop's ``progress``: whole, or not at all."""
-        tree = {kind: to_tree(getattr(state, name)) for kind, name in _KINDS.items()}
+        kinds = {kind: getattr(state, name) for kind, name in _KINDS.items()}
+        tree = {kind: to_tree(weights) for kind, weights in kinds.items() if weights is not None}
         args = ocp.args.Composite(
             state=ocp.args.StandardSave(tree), progress=ocp.args.JsonSave({"step": state.step, **progress})
         )
@@ -69,7 +71,7 @@ class Checkpoints:
             with jax.enable_x64(True):
                 restored = self._manager.restore(step, args=args)
             tree, progress = restored["state"], restored["progress"]
-            kinds = {name: from_tree(tree[kind]) for kind, name in _KINDS.items()}
+            kinds = {name: from_tree(tree[kind]) for kind, name in _KINDS.items() if kind in tree or kind != "average"}
             return TrainingState(**kinds, step=progress.pop("step")), progress
         except (OSError, ValueError, KeyError, TypeError) as error:
             reason = str(error).splitlines()[0]

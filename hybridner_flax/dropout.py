@@ -4,9 +4,12 @@ import math
 from typing import NamedTuple
 
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Bool, Float, Int, UInt32
 
 from hybridner.dropout import MULTIPLIERS, SITE_STRIDE, drop_threshold, keep_scale
+
+Site = int | UInt32[Array, ""]
 
 
 class DropoutStream(NamedTuple):
@@ -22,7 +25,7 @@ class DropoutStream(NamedTuple):
 
 
 def dropout(
-    x: Float[Array, "batch ..."], rate: float, site: int, stream: DropoutStream | None
+    x: Float[Array, "batch ..."], rate: float, site: Site, stream: DropoutStream | None
 ) -> Float[Array, "batch ..."]:
     """Drop elements of ``x`` at ``site`` and scale up the rest; the identity without a stream."""
     if stream is None or drop_threshold(rate) == 0:
@@ -31,16 +34,16 @@ def dropout(
     return jnp.where(keep, x * jnp.asarray(keep_scale(rate), x.dtype), jnp.zeros((), x.dtype))
 
 
-def keep_mask(stream: DropoutStream, site: int, shape: tuple[int, ...], rate: float) -> Bool[Array, "batch ..."]:
+def keep_mask(stream: DropoutStream, site: Site, shape: tuple[int, ...], rate: float) -> Bool[Array, "batch ..."]:
     """Which elements of a ``[batch, *shape]`` array are kept; bitwise :func:`hybridner.dropout.keep_mask`."""
     size = math.prod(shape)
-    first, second = _mix(stream.key + jnp.uint32(site * SITE_STRIDE & 0xFFFFFFFF))
+    first, second = _mix(stream.key + jnp.uint32(site) * jnp.uint32(SITE_STRIDE))
     rows = stream.rows.astype(jnp.uint32)
     lane_a, lane_b = _mix(rows + first), _mix(rows + second)
     counter = jnp.arange(-(-size // 4), dtype=jnp.uint32)
     words = _mix(_mix(counter + lane_a[:, None]) ^ lane_b[:, None])
-    octets = (words[:, :, None] >> jnp.arange(0, 32, 8, dtype=jnp.uint32)) & jnp.uint32(0xFF)
-    keep = octets >= jnp.uint32(drop_threshold(rate))
+    octets = lax.bitcast_convert_type(words, jnp.uint8)
+    keep = octets >= jnp.uint8(drop_threshold(rate))
     return keep.reshape(len(rows), -1)[:, :size].reshape(len(rows), *shape)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -20,15 +21,19 @@ from hybridner.learner import ADAM_BETAS, ADAM_EPS, CLIP_EPS, TrainingState
 from hybridner.weights import Weights
 from hybridner_flax import parallel
 from hybridner_flax.canonical import from_canonical, to_canonical
+from hybridner_flax.compilation_cache import keep_compiled_programs
 from hybridner_flax.dropout import DropoutStream
 from hybridner_flax.model import HybridNER
 
+_SPREADS = {parallel.Jit: "jit", parallel.Pmap: "pmap", parallel.GlobalMesh: "jit over a mesh of all hosts' devices"}
+
 
 class State(NamedTuple):
-    """What a step changes, on the device: parameters, both moments, and the number of steps done."""
+    """What a step changes, on the device: parameters, both moments, the steps done, and the average if one is kept."""
 
     params: nnx.State
     adam: optax.ScaleByAdamState
+    average: nnx.State | None
 
 
 class BatchArrays(NamedTuple):
@@ -56,12 +61,16 @@ def token_loss_sum(
     return jnp.sum(jnp.where(labelled, losses, 0))
 
 
-def make_gradients(graphdef: nnx.GraphDef[HybridNER], axis_name: str | None) -> Callable[..., Any]:
+def make_gradients(
+    graphdef: nnx.GraphDef[HybridNER], axis_name: str | None, parts: int = 1, shards: int = 1
+) -> Callable[..., Any]:
     """Loss and gradients of a batch, a pure function to be compiled.
 
     Args:
         graphdef: the model without its parameters.
         axis_name: sum over this axis of devices, if the function runs once on each.
+        parts: compute the rows in so many parts, one after the other, to save memory.
+        shards: devices that the compiler spreads the rows over; each has its share of every part.
 
     Returns:
         ``gradients(params, arrays, key) -> (metrics, grads)``; the loss is the mean over the global batch's labels.
@@ -73,33 +82,49 @@ def make_gradients(graphdef: nnx.GraphDef[HybridNER], axis_name: str | None) -> 
         rows = jnp.arange(num_rows) + (lax.axis_index(axis_name) * num_rows if axis_name else 0)
         num_labels = total(jnp.sum(arrays.labels != IGNORED))
 
-        def mean_loss(params: nnx.State) -> Float[Array, ""]:
+        def mean_loss(params: nnx.State, arrays: BatchArrays, rows: Int[Array, "rows"]) -> Float[Array, ""]:
             model = nnx.merge(graphdef, params)
             logits = model(arrays.input_ids, arrays.attention_mask, DropoutStream(key, rows))
             # Divided by the number of the whole batch: the sum over devices is then the mean.
             return token_loss_sum(logits, arrays.labels) / jnp.maximum(num_labels, 1)
 
-        loss, grads = jax.value_and_grad(mean_loss)(params)
+        loss_and_grads = jax.value_and_grad(mean_loss)
+        if parts == 1:
+            loss, grads = loss_and_grads(params, arrays, rows)
+        else:
+            split = jax.tree.map(partial(_in_parts, parts=parts, shards=shards), (arrays, rows))
+            found = jax.eval_shape(loss_and_grads, params, *jax.tree.map(lambda x: x[0], split))
+            zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), found)
+            (loss, grads), _ = lax.scan(
+                lambda sums, part: (jax.tree.map(jnp.add, sums, loss_and_grads(params, *part)), None), zeros, split
+            )
         return StepMetrics(total(loss) * num_labels, num_labels), jax.tree.map(total, grads)
 
     return gradients
 
 
+def _in_parts(array: Array, parts: int, shards: int) -> Array:
+    """``[rows, …]`` as ``[parts, rows / parts, …]``, where each part has its share of the rows of every shard."""
+    split = array.reshape(shards, parts, -1, *array.shape[1:])
+    return split.swapaxes(0, 1).reshape(parts, -1, *array.shape[1:])
+
+
 def make_step(
-    graphdef: nnx.GraphDef[HybridNER], options: TrainingConfig, axis_name: str | None
+    graphdef: nnx.GraphDef[HybridNER], options: TrainingConfig, axis_name: str | None, shards: int = 1
 ) -> Callable[..., tuple[State, StepMetrics]]:
     """The training step, a pure function to be compiled.
 
     Args:
         graphdef: the model without its parameters.
-        options: betas and epsilon are AdamW's defaults; decay and clipping come from here.
+        options: betas and epsilon are AdamW's defaults; decay, clipping, parts and averaging come from here.
         axis_name: as for :func:`make_gradients`.
+        shards: as for :func:`make_gradients`.
 
     Returns:
         ``step(state, arrays, key, learning_rate) -> (state, metrics)``.
     """
     adam = optax.scale_by_adam(*ADAM_BETAS, eps=ADAM_EPS)
-    gradients = make_gradients(graphdef, axis_name)
+    gradients = make_gradients(graphdef, axis_name, options.accumulate, shards)
 
     def step(
         state: State, arrays: BatchArrays, key: UInt32[Array, "2"], learning_rate: Float[Array, ""]
@@ -113,7 +138,16 @@ def make_step(
         def moved(p: Array, u: Array) -> Array:
             return (p - learning_rate.astype(p.dtype) * (u + options.weight_decay * p)).astype(p.dtype)
 
-        return State(jax.tree.map(moved, state.params, updates), adam_state), metrics
+        params = jax.tree.map(moved, state.params, updates)
+        if options.average is None:
+            return State(params, adam_state, None), metrics
+        largest = options.average
+
+        def averaged(a: Array, p: Array) -> Array:
+            done = adam_state.count.astype(a.dtype)
+            return a + (1 - jnp.minimum(largest, (1 + done) / (10 + done))) * (p - a)
+
+        return State(params, adam_state, jax.tree.map(averaged, state.average, params)), metrics
 
     return step
 
@@ -146,12 +180,16 @@ class Learner:
         return parallel.join(options)
 
     def __init__(self, config: ModelConfig, options: TrainingConfig) -> None:
+        keep_compiled_programs()
         self.config, self.options = config, options
         self._parallel = parallel.choose(options)
         self._x64 = options.dtype == "float64"
-        devices = parallel.find_devices(options.device)
-        self.row_multiple = self._parallel.num_devices
-        count = f"{self.row_multiple} × " if self.row_multiple > 1 else ""
+        devices = parallel.find_devices(options.device, options.num_devices)
+        self._first_device = next(d for d in devices if d.process_index == jax.process_index())
+        num_devices = self._parallel.num_devices
+        self.row_multiple = num_devices * options.accumulate
+        count = f"{num_devices} × " if num_devices > 1 else ""
+        self.spread = _SPREADS[type(self._parallel)]
         self.device = f"{count}{devices[0].device_kind}"
         self.rank, self.world_size = jax.process_index(), jax.process_count()
         with self._precision():
@@ -159,10 +197,13 @@ class Learner:
             model = HybridNER(config, seed=options.seed, dtype=jnp.dtype(options.dtype), param_dtype=param_dtype)
             graphdef, self._like = nnx.split(model, nnx.Param)
         compiled, axis_name = self._parallel.compile, self._parallel.axis_name
-        self._step = compiled(make_step(graphdef, options, axis_name), "state", 2)
+        shards = num_devices if axis_name is None else 1
+        self._step = compiled(make_step(graphdef, options, axis_name, shards), "state", 2)
         self._predict = compiled(make_predict(graphdef), "rows")
-        self._gradients = compiled(make_gradients(graphdef, axis_name), "same", 1)
+        self._gradients = compiled(make_gradients(graphdef, axis_name, options.accumulate, shards), "same", 1)
         self._activations = compiled(make_activations(graphdef), "rows")
+        # A CPU computes no faster with a second step waiting, which would hold the memory of its buffers meanwhile.
+        self._one_at_a_time = devices[0].platform == "cpu"
         self.state: State
         self._steps_done = 0
 
@@ -174,6 +215,8 @@ class Learner:
     def step(self, batch: Batch, learning_rate: float) -> StepMetrics:
         """One AdamW step on a global batch; does not wait for the device."""
         key = step_key(self.options.seed, self._steps_done)
+        if self._one_at_a_time:
+            jax.block_until_ready(self.state.adam.count)
         with self._precision():
             self.state, metrics = self._step(
                 self.state, self._arrays(batch), key, np.asarray(learning_rate, self._like_dtype)
@@ -184,7 +227,7 @@ class Learner:
     def predict(self, batch: Batch) -> Array:
         """Logits ``[rows, length, num_labels]`` on the device; does not wait for it."""
         with self._precision():
-            return self._predict(self.state.params, self._arrays(batch))
+            return self._predict(self._judged, self._arrays(batch))
 
     def gradients(self, batch: Batch) -> tuple[float, Weights]:
         """The mean loss of a global batch and its gradient, with the dropout of the step that comes next."""
@@ -196,7 +239,7 @@ class Learner:
     def activations(self, batch: Batch) -> dict[str, np.ndarray]:
         """What comes out of each part of the model, ``[rows, length, …]``, in order, without dropout."""
         with self._precision():
-            found = self._activations(self.state.params, self._arrays(batch))
+            found = self._activations(self._judged, self._arrays(batch))
         # A compiled function hands a dict back sorted by name.
         layers = [f"layers.{i}" for i in range(self.config.num_encoder_layers)]
         places = ["embedding", *layers, *(["lstm"] if self.config.use_lstm else []), "classifier"]
@@ -213,23 +256,42 @@ class Learner:
 
             multihost_utils.sync_global_devices("hybridner")
 
+    def agree(self, number: int) -> int:
+        """The largest ``number`` of any process."""
+        if self.world_size == 1:
+            return number
+        from jax.experimental import multihost_utils
+
+        return int(multihost_utils.process_allgather(np.int32(number)).max())
+
+    def peak_memory(self) -> int | None:
+        """Most bytes of the device's memory in use at any time, None where that is not counted."""
+        return (self._first_device.memory_stats() or {}).get("peak_bytes_in_use")
+
     def weights(self) -> Weights:
-        """The parameters as canonical weights."""
-        return to_canonical(self._parallel.unreplicate(self.state.params))
+        """What the model is judged by, as canonical weights: the average of the parameters, or they themselves."""
+        return to_canonical(self._parallel.unreplicate(self._judged))
 
     def snapshot(self) -> TrainingState:
         """The training state under canonical names, as numpy arrays."""
         state = self._parallel.unreplicate(self.state)
         moments = to_canonical(state.adam.mu), to_canonical(state.adam.nu)
-        return TrainingState(to_canonical(state.params), *moments, self._steps_done)
+        average = None if state.average is None else to_canonical(state.average)
+        return TrainingState(to_canonical(state.params), *moments, self._steps_done, average)
 
     def restore(self, state: TrainingState) -> None:
         """Go on from ``state``."""
         with self._precision():
             params, mu, nu = (from_canonical(w, self._like) for w in (state.weights, state.exp_avg, state.exp_avg_sq))
             count = jnp.asarray(state.step, jnp.int32)
-            self.state = self._parallel.replicate(State(params, optax.ScaleByAdamState(count, mu, nu)))
+            # Arrays of its own, even where the parameters are its beginning: a step takes over the memory of both.
+            kept = None if self.options.average is None else from_canonical(state.average or state.weights, self._like)
+            self.state = self._parallel.replicate(State(params, optax.ScaleByAdamState(count, mu, nu), kept))
         self._steps_done = state.step
+
+    @property
+    def _judged(self) -> nnx.State:
+        return self.state.params if self.state.average is None else self.state.average
 
     @property
     def _like_dtype(self) -> np.dtype[Any]:
@@ -237,6 +299,7 @@ class Learner:
 
     def _arrays(self, batch: Batch) -> BatchArrays:
         shard = self._parallel.shard
+        batch = batch.take_part(self.rank, self.world_size)
         return BatchArrays(shard(batch.input_ids), shard(batch.attention_mask), shard(batch.labels))
 
     def _precision(self) -> AbstractContextManager[Any]:

@@ -41,20 +41,24 @@ def _forward(gates_x: Gates, kernel: Array, starts: Array) -> tuple[States, tupl
     dtype = _state_dtype(gates_x)
     keep = ~starts[:, :, None]
 
+    # All four gates in one pass: sigmoid(z) is (tanh(z / 2) + 1) / 2.
+    hidden = kernel.shape[0]
+    half = jnp.repeat(jnp.array((0.5, 0.5, 1, 0.5), dtype), hidden)
+
     def step(carry: tuple[Array, Array], xs: tuple[Array, Array]) -> tuple[tuple[Array, Array], tuple[Array, ...]]:
         h, c = carry
         gate_x, keep_t = xs
-        h, c = jnp.where(keep_t, h, 0), jnp.where(keep_t, c, 0)
-        gates = gate_x.astype(dtype) + jnp.dot(h.astype(kernel.dtype), kernel, preferred_element_type=dtype)
+        h = jnp.where(keep_t, h, 0)
+        z = gate_x.astype(dtype) + jnp.dot(h.astype(kernel.dtype), kernel, preferred_element_type=dtype)
+        gates = half * jnp.tanh(half * z) + (1 - half)
         i, f, g, o = jnp.split(gates, 4, axis=-1)
-        i, f, g, o = jax.nn.sigmoid(i), jax.nn.sigmoid(f), jnp.tanh(g), jax.nn.sigmoid(o)
-        c = f * c + i * g
-        h = o * jnp.tanh(c)
-        return (h, c), (h, c, jnp.concatenate((i, f, g, o), axis=-1))
+        c = f * jnp.where(keep_t, c, 0) + i * g
+        return (o * jnp.tanh(c), c), (c, gates)
 
     # Zeros made from the input: under shard_map a constant would not vary over devices as the carry does.
-    zeros = jnp.zeros_like(gates_x[0, :, : kernel.shape[0]], dtype)
-    _, (hs, cs, gates) = lax.scan(step, (zeros, zeros), (gates_x, keep))
+    zeros = jnp.zeros_like(gates_x[0, :, :hidden], dtype)
+    _, (cs, gates) = lax.scan(step, (zeros, zeros), (gates_x, keep))
+    hs = gates[..., 3 * hidden :] * jnp.tanh(cs)
     return hs, (hs, cs, gates)
 
 
@@ -71,25 +75,27 @@ def _lstm_bwd(residuals: tuple[Array, ...], dhs: States) -> tuple[Gates, Array, 
     shift = lambda states: jnp.concatenate((jnp.zeros_like(states[:1]), states[:-1]))  # noqa: E731
     hs_in, cs_in = jnp.where(keep, shift(hs), 0), jnp.where(keep, shift(cs), 0)
 
+    # All that does not depend on the gradient that comes back is made for every step at once.
+    i, f, g, o = jnp.split(gates, 4, axis=-1)
+    tanh_c = jnp.tanh(cs)
+    dc_dh, do_dh = o * (1 - tanh_c * tanh_c), tanh_c * o * (1 - o)
+    dgate_dc = jnp.concatenate((g * i * (1 - i), cs_in * f * (1 - f), i * (1 - g * g)), axis=-1)
+    keep_f, kernel_t = f * keep, kernel.T
+
     def step(carry: tuple[Array, Array], xs: tuple[Array, ...]) -> tuple[tuple[Array, Array], Array]:
         dh, dc = carry
-        dh_out, c, c_in, gate, keep_t = xs
-        i, f, g, o = jnp.split(gate, 4, axis=-1)
-        tanh_c = jnp.tanh(c)
+        dh_out, dc_dh_t, do_dh_t, dgate_dc_t, keep_f_t, keep_t = xs
         dh = dh + dh_out
-        dc = dc + dh * o * (1 - tanh_c * tanh_c)
-        dgate = jnp.concatenate(
-            (dc * g * i * (1 - i), dc * c_in * f * (1 - f), dc * i * (1 - g * g), dh * tanh_c * o * (1 - o)),
-            axis=-1,
-        )
-        dh_in = jnp.dot(dgate.astype(kernel.dtype), kernel.T, preferred_element_type=dtype)
-        return (jnp.where(keep_t, dh_in, 0), jnp.where(keep_t, dc * f, 0)), dgate
+        dc = dc + dh * dc_dh_t
+        dgate = jnp.concatenate((jnp.concatenate((dc, dc, dc), axis=-1) * dgate_dc_t, dh * do_dh_t), axis=-1)
+        dh_in = jnp.dot(dgate.astype(kernel.dtype), kernel_t, preferred_element_type=dtype)
+        return (jnp.where(keep_t, dh_in, 0), dc * keep_f_t), dgate
 
     zeros = jnp.zeros_like(hs[0])
-    _, dgates = lax.scan(step, (zeros, zeros), (dhs, cs, cs_in, gates, keep), reverse=True)
-    dkernel = jnp.einsum(
-        "tbh,tbg->hg", hs_in.astype(kernel.dtype), dgates.astype(kernel.dtype), preferred_element_type=dtype
-    )
+    xs = (dhs, dc_dh, do_dh, dgate_dc, keep_f, keep)
+    _, dgates = lax.scan(step, (zeros, zeros), xs, reverse=True)
+    flat = (x.reshape(-1, x.shape[-1]).astype(kernel.dtype) for x in (hs_in, dgates))
+    dkernel = jnp.einsum("nh,ng->hg", *flat, preferred_element_type=dtype)
     return dgates.astype(like_gates_x.dtype), dkernel.astype(kernel.dtype), None
 
 

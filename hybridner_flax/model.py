@@ -3,17 +3,19 @@
 Read it beside ``hybridner_torch/model.py``: the same classes with the same names in the same order.
 """
 
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, UInt32
 
 from hybridner.config import ModelConfig
 from hybridner.weights import initial_weights, position_table
 from hybridner_flax.canonical import load_weights
-from hybridner_flax.dropout import DropoutStream, dropout
+from hybridner_flax.dropout import DropoutStream, Site, dropout
+from hybridner_flax.linear import Linear, linear
 from hybridner_flax.lstm import lstm_scan
 
 LAYER_NORM_EPS = 1e-5
@@ -48,7 +50,7 @@ class SelfAttention(nnx.Module):
         self.out_proj = _linear(config.hidden_size, config.hidden_size, **types)
 
     def __call__(
-        self, x: Hidden, allowed: Bool[Array, "batch length length"], site: int, stream: DropoutStream | None
+        self, x: Hidden, allowed: Bool[Array, "batch length length"], site: Site, stream: DropoutStream | None
     ) -> Hidden:
         batch, length, hidden = x.shape
         d_head = hidden // self.num_heads
@@ -56,8 +58,11 @@ class SelfAttention(nnx.Module):
         projections = (self.q_proj, self.k_proj, self.v_proj)
         kernel = jnp.concatenate([p.kernel[...] for p in projections], axis=1).astype(x.dtype)
         bias = jnp.concatenate([_bias(p) for p in projections]).astype(x.dtype)
-        qkv = (x @ kernel + bias).reshape(batch, length, 3, self.num_heads, d_head)
-        q, k, v = qkv[:, :, 0] * jnp.asarray(d_head**-0.5, x.dtype), qkv[:, :, 1], qkv[:, :, 2]
+        q, k, v = (
+            part.reshape(batch, length, self.num_heads, d_head)
+            for part in jnp.split(linear(x, kernel, bias), 3, axis=-1)
+        )
+        q = q * jnp.asarray(d_head**-0.5, x.dtype)
         scores = jnp.einsum("bqhd,bkhd->bhqk", q, k)
         scores = scores.astype(jnp.promote_types(x.dtype, jnp.float32))
         # Padding may attend to padding, so no row is masked whole.
@@ -79,12 +84,25 @@ class EncoderLayer(nnx.Module):
         self.final_layer_norm = _layer_norm(config.hidden_size, **types)
 
     def __call__(
-        self, x: Hidden, allowed: Bool[Array, "batch length length"], site: int, stream: DropoutStream | None
+        self, x: Hidden, allowed: Bool[Array, "batch length length"], site: Site, stream: DropoutStream | None
     ) -> Hidden:
         attended = self.self_attn(x, allowed, site, stream)
         x = self.self_attn_layer_norm(x + dropout(attended, self.dropout, site + 1, stream))
         inner = dropout(jax.nn.relu(self.fc1(x)), self.dropout, site + 2, stream)
         return self.final_layer_norm(x + dropout(self.fc2(inner), self.dropout, site + 3, stream))
+
+
+@partial(jax.jit, static_argnums=0)
+def _run_layer(
+    graphdef: nnx.GraphDef[EncoderLayer],
+    params: nnx.State,
+    x: Hidden,
+    allowed: Bool[Array, "batch length length"],
+    site: UInt32[Array, ""],
+    stream: DropoutStream | None,
+) -> Hidden:
+    # The layers differ in nothing but their parameters: compiled within jit, this is traced once, not once a layer.
+    return nnx.merge(graphdef, params)(x, allowed, site, stream)
 
 
 class Encoder(nnx.Module):
@@ -101,7 +119,8 @@ class Encoder(nnx.Module):
         x = self.embedding_layer_norm(x)
         activations = [("embedding", x)]
         for i, layer in enumerate(self.layers):
-            x = layer(x, allowed, 1 + SITES_PER_LAYER * i, stream)
+            site = jnp.uint32(1 + SITES_PER_LAYER * i)
+            x = _run_layer(*nnx.split(layer), x, allowed, site, stream)
             activations.append((f"layers.{i}", x))
         return x, activations
 
@@ -207,9 +226,9 @@ class HybridNER(nnx.Module):
         return [*activations, ("classifier", self.classifier(x))]
 
 
-def _linear(in_features: int, out_features: int, **types: Any) -> nnx.Linear:
+def _linear(in_features: int, out_features: int, **types: Any) -> Linear:
     zeros = nnx.initializers.zeros
-    return nnx.Linear(in_features, out_features, kernel_init=zeros, rngs=nnx.Rngs(0), **types)
+    return Linear(in_features, out_features, kernel_init=zeros, rngs=nnx.Rngs(0), **types)
 
 
 def _layer_norm(hidden_size: int, **types: Any) -> nnx.LayerNorm:

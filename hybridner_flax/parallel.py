@@ -4,6 +4,9 @@ All three compute the same function of the global batch: rows are spread evenly,
 and sums over the batch are summed over devices before anything is divided.
 """
 
+import math
+import os
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
@@ -14,10 +17,12 @@ from jaxtyping import Array
 
 from hybridner.config import TrainingConfig
 from hybridner.errors import InputError
+from hybridner.rendezvous import meet
 
 AXIS = "data"
 Returns = Literal["state", "rows", "same"]
 Tree = Any
+_JOINING_SECONDS = 120  # for processes that are all there
 
 
 class Parallel(Protocol):
@@ -51,7 +56,7 @@ class Parallel(Protocol):
         ...
 
     def shard(self, array: np.ndarray) -> Array:
-        """Spread the rows of ``array [rows, length]`` over the devices."""
+        """Spread the rows of ``array [rows, length]``, all that this process has, over its devices."""
         ...
 
     def gather(self, array: Array) -> np.ndarray:
@@ -147,47 +152,87 @@ class GlobalMesh:
         return jax.tree.map(lambda x: x.addressable_shards[0].data, tree)
 
     def shard(self, array: np.ndarray) -> Array:
-        local = np.split(array, jax.process_count())[jax.process_index()]
-        return jax.make_array_from_process_local_data(self._rows, local, array.shape)
+        rows = len(array) * jax.process_count()
+        return jax.make_array_from_process_local_data(self._rows, array, (rows, *array.shape[1:]))
 
     def gather(self, array: Array) -> np.ndarray:
         return np.asarray(array.addressable_shards[0].data)
 
 
 def join(options: TrainingConfig) -> int:
-    """Join the other processes that were named, if any, and return this one's rank; call it before any other JAX."""
-    if options.coordinator is not None and not jax.distributed.is_initialized():
-        jax.distributed.initialize(options.coordinator, options.num_processes, options.process_id)
+    """Join the other processes, if there are any, and return this one's rank; call it before any other JAX.
+
+    Raises:
+        InputError: another process did not come, or one of the three options is missing.
+    """
+    given = (options.coordinator, options.num_processes, options.process_id)
+    if jax.distributed.is_initialized():
+        return jax.process_index()
+    if options.coordinator is not None and options.num_processes is not None and options.process_id is not None:
+        meet(options.coordinator, options.process_id, options.num_processes, options.join_timeout)
+        if options.num_processes > 1:
+            jax.distributed.initialize(
+                options.coordinator, options.num_processes, options.process_id, initialization_timeout=_JOINING_SECONDS
+            )
+    elif any(option is not None for option in given):
+        raise InputError("--coordinator, --num-processes and --process-id belong together: give all three, or none")
+    else:
+        _join_detected(options.join_timeout)
     return jax.process_index()
+
+
+def _join_detected(timeout: float) -> None:
+    """Join what JAX finds by itself: a TPU slice, SLURM, Open MPI, Kubernetes; nothing where there is none."""
+    try:
+        jax.distributed.initialize(initialization_timeout=math.ceil(timeout))
+    except ValueError as error:  # no address, since there is no cluster
+        if os.environ.get("JAX_COORDINATOR_ADDRESS"):
+            raise InputError(f"JAX_COORDINATOR_ADDRESS is set, and JAX cannot join: {error}") from error
+    except RuntimeError as error:
+        if "must be called before" not in str(error):  # a process that has computed already stays alone
+            raise
 
 
 def choose(options: TrainingConfig) -> Parallel:
     """The way to spread that ``options`` ask for, or the plainest that uses every device.
 
     Raises:
-        InputError: the device is not there, or cannot be spread over as asked.
+        InputError: the devices are not there, or cannot be spread over as asked.
     """
-    devices = find_devices(options.device)
-    kind = options.parallel
+    devices = find_devices(options.device, options.num_devices)
+    kind, num_hosts = options.parallel, jax.process_count()
     if kind == "auto":
-        kind = "mesh" if jax.process_count() > 1 else "pmap" if len(devices) > 1 else "jit"
-    if jax.process_count() > 1 and kind != "mesh":
-        raise InputError(f"--parallel {kind} works on one host, and there are {jax.process_count()}; use mesh")
+        kind = "mesh" if num_hosts > 1 else "pmap" if len(devices) > 1 else "jit"
+    if num_hosts > 1:
+        if kind != "mesh":
+            raise InputError(f"--parallel {kind} works on one host, and there are {num_hosts}; use mesh")
+        counts = Counter(device.process_index for device in devices)
+        if len(counts) < num_hosts or len(set(counts.values())) > 1:
+            found = ", ".join(str(counts[host]) for host in range(num_hosts))
+            raise InputError(f"the hosts have {found} devices; each needs the same number")
     if kind == "jit":
         return Jit(devices[0])
     return Pmap(devices) if kind == "pmap" else GlobalMesh(devices)
 
 
-def find_devices(device: str) -> list[jax.Device]:
-    """The devices of a kind, or of the best kind there is for "auto".
+def find_devices(device: str, number: int | None = None) -> list[jax.Device]:
+    """The devices of a kind, or of the best kind there is for "auto", host by host; only the first ``number``.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or there are not as many.
     """
     if device == "mps":
         raise InputError("--device mps is PyTorch's; with Flax use cpu, cuda or tpu")
     try:
-        return jax.devices(None if device == "auto" else device)
+        devices = jax.devices(None if device == "auto" else device)
     except RuntimeError as error:
         kinds = sorted({d.platform for d in jax.devices()})
         raise InputError(f"no device {device!r} here; JAX sees {', '.join(kinds)}") from error
+    devices = sorted(devices, key=lambda d: (d.process_index, d.id))
+    if number is None:
+        return devices
+    if jax.process_count() > 1:
+        raise InputError("--num-devices works on one host; with several, each uses all the devices that it sees")
+    if number > len(devices):
+        raise InputError(f"--num-devices {number}: JAX sees {len(devices)} {devices[0].platform} devices here")
+    return devices[:number]

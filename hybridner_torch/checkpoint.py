@@ -1,7 +1,8 @@
 """Training states of a run on disk: a folder for each step, with safetensors and JSON in it.
 
 ``checkpoints/STEP/state.safetensors`` holds ``weights.NAME``, ``exp_avg.NAME`` and ``exp_avg_sq.NAME`` for each
-canonical name; ``progress.json`` the step and what the training loop needs to go on.
+canonical name, and ``average.NAME`` if an average is kept; ``progress.json`` the step and what the training loop
+needs to go on.
 """
 
 import json
@@ -15,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 from hybridner.errors import InputError
 from hybridner.learner import TrainingState
 
-_KINDS = ("weights", "exp_avg", "exp_avg_sq")
+_KINDS = ("weights", "exp_avg", "exp_avg_sq", "average")
 
 
 class Checkpoints:
@@ -33,7 +34,7 @@ class Checkpoints:
         partial = self._folder / f"{state.step}.partial"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
-        tensors = {f"{kind}.{name}": value for kind in _KINDS for name, value in getattr(state, kind).items()}
+        tensors = {f"{kind}.{name}": value for kind in _KINDS for name, value in (getattr(state, kind) or {}).items()}
         save_file(tensors, partial / "state.safetensors")
         (partial / "progress.json").write_text(json.dumps({"step": state.step, **progress}), encoding="utf-8")
         final = self._folder / str(state.step)
@@ -68,7 +69,8 @@ class Checkpoints:
             if kind not in kinds:
                 raise InputError(f"{folder}/state.safetensors: tensor {key!r} does not belong to a training state")
             kinds[kind][name] = value
-        return TrainingState(**kinds, step=step_saved), progress
+        average = kinds.pop("average") or None
+        return TrainingState(**kinds, step=step_saved, average=average), progress
 
     def close(self) -> None:
         """Wait until all is on disk; here it is."""

@@ -1,7 +1,8 @@
 """Loss, gradients, AdamW and prediction in PyTorch."""
 
 import os
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +17,9 @@ from hybridner.data.encoding import IGNORED
 from hybridner.dropout import step_key
 from hybridner.errors import InputError
 from hybridner.learner import ADAM_BETAS, ADAM_EPS, TrainingState
+from hybridner.rendezvous import meet
 from hybridner.weights import Weights
+from hybridner_torch.bfloat16 import check_on_cpu
 from hybridner_torch.canonical import from_canonical, load_weights, to_canonical
 from hybridner_torch.dropout import DropoutStream
 from hybridner_torch.model import HybridNER
@@ -45,13 +48,22 @@ class Learner:
         """Join the other processes, if there are any, and return this one's rank."""
         if options.coordinator is not None:
             raise InputError("--coordinator is for Flax; start several PyTorch processes with torchrun")
-        return _processes()[0]
+        if options.parallel in ("pmap", "mesh"):
+            raise InputError(f"--parallel {options.parallel} is Flax's; start several PyTorch processes with torchrun")
+        if options.num_devices is not None:
+            raise InputError(
+                "--num-devices is Flax's; with PyTorch the number of processes decides: torchrun --nproc-per-node N"
+            )
+        return _processes(options)[0]
 
     def __init__(self, config: ModelConfig, options: TrainingConfig) -> None:
         self.config, self.options = config, options
         self._device = find_device(options.device)
-        self.rank, self.world_size = _processes()
-        self.row_multiple = self.world_size
+        if options.dtype == "bfloat16" and self._device.type == "cpu":
+            check_on_cpu()
+        self.rank, self.world_size = _processes(options)
+        self.row_multiple = self.world_size * options.accumulate
+        self.spread = "DistributedDataParallel" if self.world_size > 1 else "one process"
         count = f"{self.world_size} × " if self.world_size > 1 else ""
         self.device = count + (torch.cuda.get_device_name() if self._device.type == "cuda" else self._device.type)
         dtype = getattr(torch, options.dtype)
@@ -63,12 +75,14 @@ class Learner:
             self._forward = nn.parallel.DistributedDataParallel(self.model)
         self._optimizer = self._new_optimizer()
         self._steps_done = 0
+        self._average: dict[str, Tensor] | None = None
 
     def init(self, weights: Weights) -> None:
         """Start from canonical ``weights`` with an optimizer that has done no step."""
         load_weights(self.model, weights)
         self._optimizer = self._new_optimizer()
         self._steps_done = 0
+        self._average = None if self.options.average is None else from_canonical(weights, self._parameters)
 
     def step(self, batch: Batch, learning_rate: float) -> StepMetrics:
         """One AdamW step on a global batch; does not wait for the device."""
@@ -79,6 +93,10 @@ class Learner:
             group["lr"] = learning_rate
         self._optimizer.step()
         self._steps_done += 1
+        if self._average is not None and self.options.average is not None:
+            decay = min(self.options.average, (1 + self._steps_done) / (10 + self._steps_done))
+            for name, average in self._average.items():
+                average.lerp_(self._parameters[name].detach(), 1 - decay)
         return metrics
 
     def gradients(self, batch: Batch) -> tuple[float, Weights]:
@@ -92,30 +110,43 @@ class Learner:
         input_ids, attention_mask, labels = self._arrays(batch)
         num_rows = labels.shape[0]
         rows = np.arange(num_rows) + self.rank * num_rows
-        stream = DropoutStream(step_key(self.options.seed, self._steps_done), rows)
+        key = step_key(self.options.seed, self._steps_done)
         num_labels = (labels != IGNORED).sum()
         self._all_reduce(num_labels)
         self._optimizer.zero_grad(set_to_none=True)
-        with self._precision():
-            logits = self._forward(input_ids, attention_mask, stream)
-        # Divided by the number of the whole batch; DDP takes the mean over processes, so times their number.
-        loss = token_loss_sum(logits, labels) / num_labels.clamp(min=1)
-        (loss * self.world_size).backward()
-        loss_sum = loss.detach() * num_labels
+        losses = []
+        for part in np.split(np.arange(num_rows), self.options.accumulate):
+            here = slice(part[0], part[-1] + 1)
+            with self._summed_later(is_last=here.stop == num_rows):
+                with self._precision():
+                    stream = DropoutStream(key, rows[here])
+                    logits = self._forward(input_ids[here], attention_mask[here], stream)
+                # Divided by the number of the whole batch; DDP takes the mean over processes, so times their number.
+                loss = token_loss_sum(logits, labels[here]) / num_labels.clamp(min=1)
+                (loss * self.world_size).backward()
+            losses.append(loss.detach())
+        loss_sum = torch.stack(losses).sum() * num_labels
         self._all_reduce(loss_sum)
         return StepMetrics(loss_sum, num_labels)
+
+    def _summed_later(self, is_last: bool) -> AbstractContextManager[Any]:
+        """Leave the sum of the gradients over processes to the last part of a step."""
+        if is_last or self.world_size == 1:
+            return nullcontext()
+        assert isinstance(self._forward, nn.parallel.DistributedDataParallel)
+        return self._forward.no_sync()
 
     def activations(self, batch: Batch) -> dict[str, np.ndarray]:
         """What comes out of each part of the model, ``[rows, length, …]``, in order, without dropout."""
         input_ids, attention_mask, _ = self._arrays(batch)
-        with torch.inference_mode(), self._precision():
+        with self._judged(), torch.inference_mode(), self._precision():
             found = self.model.activations(input_ids, attention_mask)
         return {name: self.gather(value.float() if value.dtype == torch.bfloat16 else value) for name, value in found}
 
     def predict(self, batch: Batch) -> Tensor:
         """Logits ``[rows, length, num_labels]`` on the device; does not wait for it."""
         input_ids, attention_mask, _ = self._arrays(batch)
-        with torch.inference_mode(), self._precision():
+        with self._judged(), torch.inference_mode(), self._precision():
             logits = self.model(input_ids, attention_mask)
         return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
@@ -132,9 +163,33 @@ class Learner:
         if self.world_size > 1:
             torch.distributed.barrier()
 
+    def agree(self, number: int) -> int:
+        """The largest ``number`` of any process."""
+        if self.world_size == 1:
+            return number
+        largest = torch.tensor(number, device=self._device)
+        torch.distributed.all_reduce(largest, torch.distributed.ReduceOp.MAX)
+        return int(largest)
+
+    def peak_memory(self) -> int | None:
+        """Most bytes of the device's memory in use at any time, None where that is not counted."""
+        return torch.cuda.max_memory_allocated() if self._device.type == "cuda" else None
+
     def weights(self) -> Weights:
-        """The parameters as canonical weights."""
-        return to_canonical(self._parameters)
+        """What the model is judged by, as canonical weights: the average of the parameters, or they themselves."""
+        return to_canonical(self._parameters if self._average is None else self._average)
+
+    @contextmanager
+    def _judged(self) -> Iterator[None]:
+        """Let the model compute with the average of its parameters, if one is kept, while the block runs."""
+        own = {name: parameter.data for name, parameter in self._parameters.items()}
+        try:
+            for name, average in (self._average or {}).items():
+                self._parameters[name].data = average
+            yield
+        finally:
+            for name, data in own.items():
+                self._parameters[name].data = data
 
     def snapshot(self) -> TrainingState:
         """The training state under canonical names, as numpy arrays."""
@@ -144,12 +199,16 @@ class Learner:
             zero = torch.zeros_like
             return to_canonical({n: state[p][kind] if p in state else zero(p) for n, p in self._parameters.items()})
 
-        return TrainingState(self.weights(), moment("exp_avg"), moment("exp_avg_sq"), self._steps_done)
+        moments = moment("exp_avg"), moment("exp_avg_sq")
+        average = None if self._average is None else to_canonical(self._average)
+        return TrainingState(to_canonical(self._parameters), *moments, self._steps_done, average)
 
     def restore(self, state: TrainingState) -> None:
         """Go on from ``state``."""
         self.init(state.weights)
         self._steps_done = state.step
+        if self._average is not None and state.average is not None:
+            self._average = from_canonical(state.average, self._parameters)
         if state.step == 0:
             return
         exp_avg, exp_avg_sq = (from_canonical(w, self._parameters) for w in (state.exp_avg, state.exp_avg_sq))
@@ -171,9 +230,9 @@ class Learner:
         )
 
     def _arrays(self, batch: Batch) -> list[Tensor]:
+        batch = batch.take_part(self.rank, self.world_size)
         arrays = (batch.input_ids, batch.attention_mask, batch.labels.astype(np.int64))
-        local = (np.split(array, self.world_size)[self.rank] for array in arrays)
-        return [torch.from_numpy(array).to(self._device, non_blocking=True) for array in local]
+        return [torch.from_numpy(array).to(self._device, non_blocking=True) for array in arrays]
 
     def _all_reduce(self, tensor: Tensor) -> None:
         if self.world_size > 1:
@@ -205,10 +264,19 @@ def find_device(device: str) -> torch.device:
     return torch.device(device)
 
 
-def _processes() -> tuple[int, int]:
-    """Rank and number of processes; torchrun says them in the environment."""
-    if "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", 1)) == 1:
+def _processes(options: TrainingConfig) -> tuple[int, int]:
+    """Rank and number of processes; torchrun says them in the environment.
+
+    Raises:
+        InputError: another process did not come.
+    """
+    env = os.environ
+    if "RANK" not in env or int(env.get("WORLD_SIZE", 1)) == 1:
         return 0, 1
     if not torch.distributed.is_initialized():
-        torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        if "TORCHELASTIC_RUN_ID" not in env:  # torchrun has seen to it that all are there
+            address = f"{env.get('MASTER_ADDR', '')}:{env.get('MASTER_PORT', '')}"
+            meet(address, int(env["RANK"]), int(env["WORLD_SIZE"]), options.join_timeout)
+        on_gpu = find_device(options.device).type == "cuda"
+        torch.distributed.init_process_group("nccl" if on_gpu else "gloo")
     return torch.distributed.get_rank(), torch.distributed.get_world_size()

@@ -13,7 +13,7 @@ from hybridner.parity.samples import random_weights
 from hybridner_flax.learner import Learner as FlaxLearner
 from hybridner_torch.learner import Learner as TorchLearner
 from parity_tests.bugs import BUGS
-from parity_tests.on_devices import EMBEDDING_MEAN
+from parity_tests.on_devices import EMBEDDING_MEAN, RUNS
 
 REPOSITORY = Path(__file__).parents[1]
 RUN_OPTIONS = {
@@ -72,18 +72,21 @@ def flax_run(corpus, tmp_path_factory):
 def torch_processes(tmp_path_factory):
     """What the PyTorch twin gives in two processes (DDP over gloo), as it is and with each bug of devices."""
     folder = tmp_path_factory.mktemp("processes")
-    variants = ["dropout on", "dropout off", "float32", *[name for name, bug in BUGS.items() if bug.rung == "devices"]]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    env = {"WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    variants = [
+        "dropout on",
+        "dropout off",
+        "float32",
+        *RUNS,
+        *[name for name, bug in BUGS.items() if bug.rung == "devices"],
+    ]
+    env = {"WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
     run_python(
         *(
             (["-m", "parity_tests.on_devices", "torch", "auto", "2", str(folder), *variants], {"RANK": rank, **env})
             for rank in range(2)
         )
     )
-    return {variant: dict(np.load(folder / f"{variant}.npz")) for variant in variants}
+    return {variant: dict(np.load(folder / f"auto {variant}.npz")) for variant in variants}
 
 
 def run_script(script, corpus, output):
@@ -91,6 +94,12 @@ def run_script(script, corpus, output):
     args = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     run_python(([script, *args], {}))
     return read_run(output)
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 def run_python(*processes):

@@ -1,10 +1,13 @@
-"""What a twin makes of the standard batches on the devices or processes of its surroundings, in a process of its own.
+"""What a twin makes of the same batches on the devices or processes of its surroundings, in a process of its own.
 
-``python -m parity_tests.on_devices BACKEND PARALLEL NUM_DEVICES FOLDER VARIANT …`` writes ``FOLDER/VARIANT.npz`` for
-each variant: "dropout on", "dropout off", "float32" (dropout on), or the name of a bug that is put in with dropout on.
-All but "float32" are computed in float64.
+``python -m parity_tests.on_devices BACKEND PARALLEL[,…] NUM_DEVICES FOLDER VARIANT …`` writes
+``FOLDER/PARALLEL VARIANT.npz`` for each way to spread and each variant. A variant is "dropout on", "dropout off",
+"float32" (dropout on), the name of a bug that is put in with dropout on, or "run, dropout on" and "run, dropout off":
+the first 50 steps of a run instead of the standard batches. All but "float32" are computed in float64. Processes that
+are to meet find COORDINATOR, NUM_PROCESSES and PROCESS_ID (Flax) or what torchrun sets in the environment.
 """
 
+import os
 import sys
 from dataclasses import replace
 
@@ -12,10 +15,16 @@ import numpy as np
 import pytest
 
 from hybridner.config import Dtype, ModelConfig, TrainingConfig
+from hybridner.data.encoding import Encoded, encode
+from hybridner.data.labels import labels_of
+from hybridner.data.packing import ShapePlan
+from hybridner.data.sample import sample_sentences
+from hybridner.data.tokenizer import train_tokenizer
 from hybridner.learner import Learner
-from hybridner.parity.devices import Trace, trace
+from hybridner.parity.devices import Trace, run_trace, trace
 from hybridner.parity.samples import random_weights, standard_batches
 from hybridner.twins import learner_class
+from hybridner.weights import initial_weights
 from parity_tests.bugs import BUGS
 
 SMALL = ModelConfig(
@@ -23,26 +32,80 @@ SMALL = ModelConfig(
 )
 # Far from zero a LayerNorm that takes the variance as E[x²] − E[x]² shows; float32 has no room for it.
 EMBEDDING_MEAN = {"float64": 500.0, "float32": 0.0}
+# Four batches of 20 sentences and one of 10 an epoch.
+RUNS = ("run, dropout on", "run, dropout off")
+SENTENCES, BATCH_SIZE, STEPS, MOST_DEVICES = 90, 20, 50, 8
+
+
+def options_for(parallel: str, dtype: Dtype) -> TrainingConfig:
+    env = os.environ
+    several = (
+        {"num_processes": int(env["NUM_PROCESSES"]), "process_id": int(env["PROCESS_ID"])}
+        if "COORDINATOR" in env
+        else {}
+    )
+    return TrainingConfig(
+        dtype=dtype,
+        parallel=parallel,
+        device="cpu",
+        clip_norm=0.1,
+        weight_decay=0.05,
+        coordinator=env.get("COORDINATOR"),
+        **several,
+    )
 
 
 def traced(backend: str, parallel: str, variant: str) -> tuple[Learner, Trace]:
     """A learner, and what it gives."""
+    if variant.startswith("run, "):
+        return traced_run(backend, parallel, variant)
     config = replace(SMALL, dropout=0.0) if variant == "dropout off" else SMALL
     dtype: Dtype = "float32" if variant == "float32" else "float64"
-    options = TrainingConfig(dtype=dtype, parallel=parallel, device="cpu", clip_norm=0.1, weight_decay=0.05)
+    options = options_for(parallel, dtype)
     with pytest.MonkeyPatch.context() as patch:
         if variant in BUGS:
             BUGS[variant].inject(patch)
+        learner_class(backend).join(options)
         learner = learner_class(backend)(config, options)
         learner.init(random_weights(config, 3, EMBEDDING_MEAN[dtype]))
         found = trace(learner, standard_batches(config, row_multiple=8), [1e-3, 5e-4, 2e-3])
     return learner, found
 
 
+def traced_run(backend: str, parallel: str, variant: str) -> tuple[Learner, Trace]:
+    """A learner, and the first steps of a run with it."""
+    encoded, config = run_data()
+    config = replace(config, dropout=0.25 if variant == "run, dropout on" else 0.0)
+    options = options_for(parallel, "float64")
+    learner_class(backend).join(options)
+    learner = learner_class(backend)(config, options)
+    learner.init(initial_weights(config, 3))
+    plan = ShapePlan(encoded.lengths, BATCH_SIZE, MOST_DEVICES)
+    return learner, run_trace(learner, encoded, plan, BATCH_SIZE, [1e-3] * STEPS)
+
+
+def run_data() -> tuple[Encoded, ModelConfig]:
+    """Some sentences of the sample corpus, and a model for them."""
+    sentences = list(sample_sentences("train"))[:SENTENCES]
+    labels = labels_of(["PER", "ORG", "LOC", "MISC"])
+    tokenizer = train_tokenizer(sentences, 300)
+    config = ModelConfig(
+        vocab_size=tokenizer.vocab_size,
+        num_labels=len(labels),
+        hidden_size=16,
+        num_heads=2,
+        num_encoder_layers=1,
+        max_length=64,
+        pad_token_id=tokenizer.pad_id,
+    )
+    return encode(sentences, tokenizer, labels, config.max_length), config
+
+
 if __name__ == "__main__":
-    backend, parallel, num_devices, folder, *variants = sys.argv[1:]
-    for variant in variants:
-        learner, found = traced(backend, parallel, variant)
-        assert learner.row_multiple == int(num_devices), learner.device
-        if learner.rank == 0:
-            np.savez(f"{folder}/{variant}.npz", **found)
+    backend, ways, num_devices, folder, *variants = sys.argv[1:]
+    for parallel in ways.split(","):
+        for variant in variants:
+            learner, found = traced(backend, parallel, variant)
+            assert parallel == "jit" or learner.row_multiple == int(num_devices), learner.device
+            if learner.rank == 0:
+                np.savez(f"{folder}/{parallel} {variant}.npz", **found)

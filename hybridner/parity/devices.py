@@ -1,11 +1,15 @@
 """The rung of devices: what a learner makes of the same batches on one device, on several, or in several processes."""
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from hybridner.data.batches import Batch
+from hybridner.data.batches import Batch, training_batches
+from hybridner.data.encoding import Encoded
+from hybridner.data.packing import ShapePlan
+from hybridner.inference import predict_words
 from hybridner.learner import Learner
 from hybridner.parity.bars import Bars, Finding
 from hybridner.parity.errors import tensor_errors, worst
@@ -38,6 +42,38 @@ def trace(learner: Learner, batches: Sequence[Batch], learning_rates: Sequence[f
     for kind in ("weights", "exp_avg", "exp_avg_sq"):
         found |= {f"{kind}/{name}": value for name, value in getattr(state, kind).items()}
     return found
+
+
+def run_trace(
+    learner: Learner, encoded: Encoded, plan: ShapePlan, batch_size: int, learning_rates: Sequence[float]
+) -> Trace:
+    """What the beginning of a run over ``encoded`` gives, each process building its own rows.
+
+    Args:
+        learner: holds the weights; every process of it calls this.
+        encoded: a split; where ``batch_size`` does not divide it, the last batch of an epoch is smaller.
+        plan: shapes of the batches, in rows that all the learners to compare can share evenly: another plan would put
+            the sentences into other rows, which drop other units.
+        batch_size: sentences in a batch.
+        learning_rates: of the steps.
+
+    Returns:
+        Arrays named by kind: ``step/0``, …, ``weights/NAME``, ``words`` (the logits of every word).
+    """
+    part, pad = (learner.rank, learner.world_size), learner.config.pad_token_id
+    epochs = (
+        training_batches(
+            encoded, plan, batch_size=batch_size, seed=learner.options.seed, epoch=epoch, pad_token_id=pad, part=part
+        )
+        for epoch in itertools.count()
+    )
+    found: Trace = {}
+    batches = itertools.chain.from_iterable(epochs)
+    for i, (batch, learning_rate) in enumerate(zip(batches, learning_rates, strict=False)):
+        metrics = learner.step(batch, learning_rate)
+        found[f"step/{i}"] = np.asarray(float(metrics.loss_sum) / int(metrics.num_labels))
+    found |= {f"weights/{name}": value for name, value in learner.weights().items()}
+    return {**found, "words": np.concatenate(predict_words(learner, encoded, pad))}
 
 
 def compare_traces(a: Trace, b: Trace, bars: Bars) -> Finding:

@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import Float
 
 from hybridner.data.encoding import encode
-from hybridner.data.read import read_corpus
 from hybridner.data.tokenizer import load_tokenizer
 from hybridner.errors import InputError
 from hybridner.inference import predict_words
@@ -18,6 +17,7 @@ from hybridner.parity.bars import Bars, Finding
 from hybridner.parity.errors import relative_error, worst
 from hybridner.parity.ladder import relative_loss
 from hybridner.run_dir import RunDir
+from hybridner.training import read_data
 from hybridner.twins import choose_backend, learner_class, newest_state
 
 FIRST_STEPS = 500
@@ -89,7 +89,7 @@ def _final_logits(run: RunDir) -> Float[np.ndarray, "words labels"]:
     newest = newest_state(backend, run.checkpoints)
     if newest is None:
         raise InputError(f"{run.checkpoints}: no checkpoint")
-    corpus = read_corpus(options.data)
+    corpus = read_data(options)
     tokenizer = load_tokenizer(str(run.tokenizer))
     config = options.model(tokenizer.vocab_size, len(corpus.labels), tokenizer.pad_id)
     learner = learner_class(backend)(config, options)

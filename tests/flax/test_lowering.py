@@ -21,7 +21,7 @@ def test_train_and_predict_steps_lower_for(platform, dtype):
     model = HybridNER(CONFIG, dtype=jnp.dtype(dtype))
     graphdef, params = nnx.split(model, nnx.Param)
     zeros = jax.tree.map(jnp.zeros_like, params)
-    state = State(params, optax.ScaleByAdamState(jnp.zeros((), jnp.int32), zeros, zeros))
+    state = State(params, optax.ScaleByAdamState(jnp.zeros((), jnp.int32), zeros, zeros), None)
     arrays = BatchArrays(*[jnp.ones((4, 16), jnp.int32)] * 3)
     key, learning_rate = np.ones(2, np.uint32), np.float32(1e-3)
 

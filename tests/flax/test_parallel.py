@@ -1,81 +1,115 @@
-"""One result on any number of devices: simulated ones, in a process of their own."""
+"""How devices are chosen; that the number of them changes nothing is held by ``parity_tests/test_devices.py``."""
 
 import json
 import os
 import subprocess
 import sys
 
+import jax
+import numpy as np
 import pytest
 
-RUN = """
-import dataclasses, json, sys
-import numpy as np
 from hybridner.config import ModelConfig, TrainingConfig
-from hybridner.parity.ladder import standard_batches
+from hybridner.errors import InputError
+from hybridner.parity.errors import tensor_errors, worst
+from hybridner.parity.samples import standard_batches
 from hybridner.weights import initial_weights
+from hybridner_flax import parallel
 from hybridner_flax.learner import Learner
 
-parallel, dtype, out = sys.argv[1:4]
-config = ModelConfig(vocab_size=60, num_labels=5, hidden_size=32, num_encoder_layers=2, max_length=64, dropout=0.25)
-learner = Learner(config, TrainingConfig(dtype=dtype, parallel=parallel, dropout=0.25, clip_norm=1.0))
-learner.init(initial_weights(config, 3))
-batches = standard_batches(config, row_multiple=8)
-losses = []
-for step in range(3):
-    metrics = learner.step(batches[step], 1e-3)
-    losses.append(float(metrics.loss_sum) / float(metrics.num_labels))
-logits = learner.gather(learner.predict(batches[0]))
-loss, grads = learner.gradients(batches[2])
-state = learner.snapshot()
-np.savez(out, logits=logits, losses=losses, loss=loss, devices=learner.row_multiple,
-         **{f"weights.{k}": v for k, v in state.weights.items()},
-         **{f"exp_avg_sq.{k}": v for k, v in state.exp_avg_sq.items()},
-         **{f"grads.{k}": v for k, v in grads.items()})
-"""
-
-
-def run(tmp_path, parallel, devices, dtype="float64"):
-    import numpy as np
-
-    out = tmp_path / f"{parallel}-{devices}.npz"
-    env = {**os.environ, "JAX_NUM_CPU_DEVICES": str(devices), "JAX_PLATFORMS": "cpu"}
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", RUN, parallel, dtype, str(out)], env=env, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    return dict(np.load(out))
-
-
-@pytest.fixture(scope="module")
-def on_one_device(tmp_path_factory):
-    return run(tmp_path_factory.mktemp("one"), "jit", 1)
-
-
-@pytest.mark.parametrize(("parallel", "devices"), [("pmap", 8), ("mesh", 8), ("pmap", 2)])
-def test_training_and_prediction_do_not_depend_on_the_devices(on_one_device, tmp_path, parallel, devices):
-    from hybridner.parity.errors import tensor_errors, worst
-
-    spread = run(tmp_path, parallel, devices)
-    assert spread.pop("devices") == devices
-    one = {name: value for name, value in on_one_device.items() if name != "devices"}
-    for tensors in (one, spread):
-        for name in [name for name in tensors if name.endswith("k_proj.bias")]:
-            del tensors[name]
-    for kind in ("weights", "exp_avg_sq", "grads"):
-        a, b = ({k: v for k, v in tensors.items() if k.startswith(kind)} for tensors in (spread, one))
-        assert worst(tensor_errors(a, b))[1] <= 1e-11
-    rest = {k: v for k, v in one.items() if k in ("logits", "losses", "loss")}
-    assert worst(tensor_errors({k: spread[k] for k in rest}, rest))[1] <= 1e-11
-
-
-def test_auto_takes_pmap_where_one_host_has_several_devices():
-    code = """
+CHOICES = """
 import json
 from hybridner.config import TrainingConfig
+from hybridner.errors import InputError
 from hybridner_flax import parallel
-print(json.dumps(type(parallel.choose(TrainingConfig())).__name__))
+
+def choice(**options):
+    try:
+        chosen = parallel.choose(TrainingConfig(**options))
+    except InputError as error:
+        return str(error)
+    return [type(chosen).__name__, chosen.num_devices]
+
+wanted = [{}, {"parallel": "jit"}, {"parallel": "mesh"}, {"num_devices": 2}, {"num_devices": 1}, {"num_devices": 5}]
+print(json.dumps([choice(**options) for options in wanted]))
 """
-    for devices, kind in (("1", "Jit"), ("4", "Pmap")):
-        env = {**os.environ, "JAX_NUM_CPU_DEVICES": devices, "JAX_PLATFORMS": "cpu"}
-        done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
-        assert json.loads(done.stdout) == kind
+
+
+def test_every_device_is_used_or_the_first_few_that_were_asked_for():
+    env = {**os.environ, "JAX_NUM_CPU_DEVICES": "4", "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-W", "error", "-c", CHOICES]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == [
+        ["Pmap", 4],
+        ["Jit", 1],
+        ["GlobalMesh", 4],
+        ["Pmap", 2],
+        ["Jit", 1],
+        "--num-devices 5: JAX sees 4 cpu devices here",
+    ]
+
+
+def test_one_device_is_used_through_jit():
+    assert len(jax.devices()) == 1
+    assert isinstance(parallel.choose(TrainingConfig()), parallel.Jit)
+
+
+def test_all_ways_work_on_one_device_and_give_the_same():
+    config = ModelConfig(vocab_size=60, num_labels=5, hidden_size=16, num_heads=2, num_encoder_layers=1, max_length=32)
+    batch = standard_batches(config)[2]
+    found = []
+    for way in ("jit", "pmap", "mesh"):
+        learner = Learner(config, TrainingConfig(dtype="float64", parallel=way))
+        assert learner.row_multiple == 1
+        learner.init(initial_weights(config, 3))
+        metrics = learner.step(batch, 1e-3)
+        results = {"loss": np.asarray(float(metrics.loss_sum)), "logits": learner.gather(learner.predict(batch))}
+        weights = {name: value for name, value in learner.weights().items() if not name.endswith("k_proj.bias")}
+        found.append({**results, **weights})
+    for other in found[1:]:
+        assert worst(tensor_errors(other, found[0]))[1] <= 1e-11
+
+
+def test_a_device_that_is_not_there_is_named_with_those_that_are():
+    with pytest.raises(InputError, match="no device 'tpu' here; JAX sees cpu"):
+        parallel.choose(TrainingConfig(device="tpu"))
+
+
+def test_rows_stand_in_the_order_of_the_processes(monkeypatch):
+    devices = [
+        type("Device", (), {"id": i, "process_index": p, "platform": "tpu"})() for i, p in enumerate((0, 1, 0, 1))
+    ]
+    monkeypatch.setattr(jax, "devices", lambda kind: devices)
+    assert [(d.process_index, d.id) for d in parallel.find_devices("tpu")] == [(0, 0), (0, 2), (1, 1), (1, 3)]
+
+
+@pytest.mark.parametrize(
+    ("processes", "options", "message"),
+    [
+        ((0, 0, 1), {}, "the hosts have 2, 1 devices; each needs the same number"),
+        ((0, 0), {}, "the hosts have 2, 0 devices"),
+        ((0, 1), {"parallel": "pmap"}, "--parallel pmap works on one host, and there are 2; use mesh"),
+        ((0, 1), {"num_devices": 1}, "--num-devices works on one host"),
+    ],
+)
+def test_what_several_hosts_cannot_do_is_said(monkeypatch, processes, options, message):
+    devices = [type("Device", (), {"id": i, "process_index": p, "platform": "tpu"})() for i, p in enumerate(processes)]
+    monkeypatch.setattr(jax, "devices", lambda kind: devices)
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    with pytest.raises(InputError, match=message):
+        parallel.choose(TrainingConfig(**options))
+
+
+@pytest.mark.parametrize(
+    "given", [{"coordinator": "host:1"}, {"num_processes": 2}, {"process_id": 0, "num_processes": 2}]
+)
+def test_the_three_options_of_several_hosts_belong_together(given):
+    with pytest.raises(InputError, match="belong together"):
+        parallel.join(TrainingConfig(**given))
+
+
+def test_a_cluster_that_jax_finds_is_joined_with_the_timeout_that_was_asked_for(monkeypatch):
+    joined = {}
+    monkeypatch.setattr(jax.distributed, "initialize", lambda *args, **options: joined.update(options))
+    assert parallel.join(TrainingConfig(join_timeout=7.5)) == 0
+    assert joined == {"initialization_timeout": 8}

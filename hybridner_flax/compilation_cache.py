@@ -1,0 +1,18 @@
+"""Compiled programs kept on disk, so that the same step is compiled once and not in each process."""
+
+import os
+from pathlib import Path
+
+import jax
+
+
+def keep_compiled_programs() -> None:
+    """Keep what JAX compiles in ``~/.cache/hybridner/xla`` (below ``$XDG_CACHE_HOME``, if that is set).
+
+    A folder that was chosen already stays, through ``JAX_COMPILATION_CACHE_DIR`` or by code that uses JAX;
+    ``JAX_ENABLE_COMPILATION_CACHE=false`` turns the cache off. JAX keys a program by its text, its options, the
+    device and the version, and goes on without the cache where the folder cannot be used.
+    """
+    if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        jax.config.update("jax_compilation_cache_dir", str(base / "hybridner" / "xla"))
