@@ -1,0 +1,219 @@
+"""What is measured, each in a process of its own: a process answers commands until it is told to stop.
+
+A contender trains on the same sentences in every round: ``steps`` batches of 64 drawn at random from the train split.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hybridner.config import ModelConfig, TrainingConfig, training_config
+from hybridner.data.batches import Batch, epoch_order, training_batches
+from hybridner.data.corpus import Corpus
+from hybridner.data.encoding import Encoded, encode
+from hybridner.data.packing import ShapePlan
+from hybridner.data.read import read_corpus
+from hybridner.data.tokenizer import load_tokenizer, train_tokenizer
+
+BATCH_SIZE, SEED, LEARNING_RATE = 64, 12, 3e-4
+
+
+class Data:
+    """The corpus as every contender sees it."""
+
+    def __init__(self, data: str, tokenizer: str, steps: int) -> None:
+        self.corpus: Corpus = read_corpus(data)
+        words = (
+            train_tokenizer(self.corpus.splits["train"], 30522) if tokenizer == "train" else load_tokenizer(tokenizer)
+        )
+        self.training: TrainingConfig = training_config("original", learning_rate=LEARNING_RATE, seed=SEED)
+        self.config: ModelConfig = self.training.model(words.vocab_size, len(self.corpus.labels), words.pad_id)
+        self.encoded = {
+            name: encode(self.corpus.splits[name], words, self.corpus.labels, self.config.max_length)
+            for name in ("train", "test")
+        }
+        self.order = epoch_order(len(self.encoded["train"]), SEED, 0)[: steps * BATCH_SIZE]
+        self.steps = steps
+
+    def pieces(self) -> int:
+        """Real pieces of the batches that are trained on."""
+        return int(self.encoded["train"].lengths[self.order].sum())
+
+    def words(self) -> int:
+        """Words of the test split."""
+        return sum(len(sentence.words) for sentence in self.corpus.splits["test"])
+
+
+def padded(encoded: Encoded, examples: np.ndarray, pad_token_id: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """``input_ids``, ``attention_mask`` and ``labels`` of a batch padded to its longest sentence."""
+    from benchmarks.loop import padded as as_tensors
+
+    input_ids, mask, labels = as_tensors(encoded, examples, pad_token_id)
+    return input_ids.numpy(), mask.numpy(), labels.numpy()
+
+
+class Loop:
+    """The original's way: 64 random sentences padded to the longest, a Python loop over the steps."""
+
+    def __init__(self, data: Data) -> None:
+        import torch
+
+        from benchmarks.loop import LoopTagger
+
+        torch.manual_seed(0)
+        self.data = data
+        self.model = LoopTagger(data.config)
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=LEARNING_RATE, weight_decay=0.01)
+
+    def warm_up(self) -> dict[str, float]:
+        """Compile all that will be measured; seconds by name."""
+        self.train()
+        return {}
+
+    def train(self) -> None:
+        """Train on the batches, and wait until it is done."""
+        from benchmarks.loop import padded as as_tensors
+        from benchmarks.loop import train_step
+
+        self.model.train()
+        encoded = self.data.encoded["train"]
+        for first in range(0, len(self.data.order), BATCH_SIZE):
+            examples = self.data.order[first : first + BATCH_SIZE]
+            train_step(self.model, self.optimizer, *as_tensors(encoded, examples, self.data.config.pad_token_id))
+
+    def evaluate(self) -> None:
+        """Tag the test split."""
+        import torch
+
+        from benchmarks.loop import padded as as_tensors
+
+        self.model.eval()
+        encoded = self.data.encoded["test"]
+        with torch.no_grad():
+            for first in range(0, len(encoded), BATCH_SIZE):
+                examples = np.arange(first, min(first + BATCH_SIZE, len(encoded)))
+                input_ids, mask, _ = as_tensors(encoded, examples, self.data.config.pad_token_id)
+                self.model(input_ids, mask).argmax(-1).tolist()
+
+
+class Stock:
+    """The Flax model from stock parts, padded as the loop is."""
+
+    def __init__(self, data: Data) -> None:
+        from benchmarks.stock import StockTraining
+
+        self.data, self.training = data, StockTraining(data.config)
+
+    def warm_up(self) -> dict[str, float]:
+        """Compile all that will be measured; seconds by name."""
+        begun = time.perf_counter()
+        self.train()
+        return {"train": time.perf_counter() - begun}
+
+    def train(self) -> None:
+        """Train on the batches, and wait until it is done."""
+        encoded, loss = self.data.encoded["train"], None
+        for first in range(0, len(self.data.order), BATCH_SIZE):
+            examples = self.data.order[first : first + BATCH_SIZE]
+            loss = self.training.step(*padded(encoded, examples, self.data.config.pad_token_id))
+        float(loss)  # type: ignore[arg-type]
+
+
+class Twin:
+    """A twin as its command trains it: sentences packed into rows of few shapes."""
+
+    def __init__(self, data: Data, backend: str) -> None:
+        from hybridner.allocator import keep_freed_memory
+
+        keep_freed_memory()  # as the commands do
+        from hybridner.twins import learner_class
+        from hybridner.weights import initial_weights
+
+        self.data = data
+        self.learner = learner_class(backend)(data.config, data.training)  # type: ignore[arg-type]
+        self.learner.init(initial_weights(data.config, SEED))
+        self.plan = ShapePlan(data.encoded["train"].lengths, BATCH_SIZE, self.learner.row_multiple)
+        self.ready = list(self._batches(0, data.steps))
+
+    def _batches(self, epoch: int, number: int) -> Any:
+        stream = training_batches(
+            self.data.encoded["train"],
+            self.plan,
+            batch_size=BATCH_SIZE,
+            seed=SEED,
+            epoch=epoch,
+            pad_token_id=self.data.config.pad_token_id,
+        )
+        yield from (batch for _, batch in zip(range(number), stream, strict=False))
+
+    def warm_up(self) -> dict[str, float]:
+        """Compile all that will be measured; seconds by name."""
+        begun = time.perf_counter()
+        seen = set()
+        for epoch in range(4):
+            for batch in self._batches(epoch, 10**9):
+                if batch.input_ids.shape not in seen:
+                    seen.add(batch.input_ids.shape)
+                    float(self.learner.step(batch, LEARNING_RATE).loss_sum)
+            if len(seen) >= len(self.plan.shapes):
+                break
+        trained = time.perf_counter()
+        self.evaluate()
+        return {"train": trained - begun, "evaluate": time.perf_counter() - trained}
+
+    def _run(self, batches: Any) -> None:
+        metrics = None
+        for batch in batches:
+            metrics = self.learner.step(batch, LEARNING_RATE)
+        float(metrics.loss_sum)  # type: ignore[union-attr]
+
+    def train(self) -> None:
+        """Train on the batches, and wait until it is done."""
+        self._run(self._batches(0, self.data.steps))
+
+    def steps_alone(self) -> None:
+        """Train on batches that lie ready, and wait until it is done."""
+        self._run(self.ready)
+
+    def evaluate(self) -> None:
+        """Tag the test split."""
+        from hybridner.inference import predict_tags
+
+        predict_tags(self.learner, self.data.encoded["test"], self.data.config.pad_token_id, self.data.corpus.labels)
+
+    def shapes(self) -> list[tuple[int, int]]:
+        """The shapes that are compiled."""
+        return [tuple(shape) for shape in self.plan.shapes]
+
+    def real_share(self) -> float:
+        """Real pieces among the computed positions of a whole epoch."""
+        batches: list[Batch] = list(self._batches(0, 10**9))
+        return sum(b.num_pieces for b in batches) / sum(b.input_ids.size for b in batches)
+
+
+CONTENDERS: dict[str, Callable[[Data], Any]] = {
+    "loop": Loop,
+    "stock": Stock,
+    "torch": lambda data: Twin(data, "torch"),
+    "flax": lambda data: Twin(data, "flax"),
+}
+
+
+def serve(name: str, data: str, tokenizer: str, steps: int, cache: Path | None, connection: Connection) -> None:
+    """Make contender ``name`` and answer commands: each is the name of a method, the answer seconds and its result."""
+    if cache is not None:
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(cache)
+    else:
+        os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+    prepared = Data(data, tokenizer, steps)
+    contender = CONTENDERS[name](prepared)
+    connection.send({"pieces": prepared.pieces(), "words": prepared.words()})
+    while (command := connection.recv()) != "stop":
+        begun = time.perf_counter()
+        result = getattr(contender, command)()
+        connection.send((time.perf_counter() - begun, result))
