@@ -16,6 +16,7 @@ Device = Literal["auto", "cpu", "cuda", "tpu", "mps"]
 Parallel = Literal["auto", "jit", "pmap", "mesh"]
 Schedule = Literal["constant", "linear", "cosine"]
 PresetName = Literal["tiny", "original"]
+Misaligned = Literal["error", "drop"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,16 @@ class TrainingConfig:
     """Lower-case the text; by default only if the vocabulary has no upper-case piece."""
     vocab_size: int = 30522
     """Most pieces of a tokenizer that is trained."""
+    word_column: int = 1
+    """Column of the word in files of columns, counted from 1; -1 is the last."""
+    tag_column: int = -1
+    """Column of the tag, counted likewise."""
+    comment: str = ""
+    """What rows begin with that are left out, such as '#' in CoNLL-U."""
+    misaligned: Misaligned = "error"
+    """What becomes of spans of a text that do not fall on word boundaries: an error, or left out and counted."""
+    data_license: str | None = None
+    """What the data come under, such as CC-BY-4.0: stated in the saved model's card."""
 
     hidden_size: int = 256
     """Width of embeddings, encoder and LSTM."""
@@ -99,6 +110,8 @@ class TrainingConfig:
     """Stop after this many steps, in the middle of an epoch if need be."""
     batch_size: int = 64
     """Sentences a step averages over, on all devices together."""
+    accumulate: int = 1
+    """Parts in which a step computes its sentences, one after the other, to save memory."""
     learning_rate: float = 3e-4
     """Peak learning rate of AdamW."""
     weight_decay: float = 0.01
@@ -109,6 +122,8 @@ class TrainingConfig:
     """Steps in which the learning rate grows linearly from 0 to its peak."""
     clip_norm: float | None = None
     """Largest global norm of the gradient; a larger one is scaled down."""
+    average: float | None = None
+    """Score and save an exponential moving average of the weights with this decay, such as 0.999."""
     patience: int | None = None
     """Stop after this many epochs without a better dev F1."""
     target_f1: float | None = None
@@ -118,6 +133,8 @@ class TrainingConfig:
 
     log_every: int = 50
     """Steps between two lines of training loss in metrics.jsonl."""
+    checkpoint_every: int | None = None
+    """Steps between two checkpoints within an epoch; there is one at the end of each epoch anyway."""
     output: Path | None = None
     """Folder of the run; runs/{data}-{preset}-{backend} by default, numbered if taken."""
     resume: bool = False
@@ -131,24 +148,35 @@ class TrainingConfig:
     """Where to compute."""
     parallel: Parallel = "auto"
     """How Flax spreads over devices: jit (one), pmap (one host), mesh (any number of hosts)."""
+    num_devices: int | None = None
+    """Use only the first N devices."""
     coordinator: str | None = None
     """HOST:PORT of process 0, where several hosts do not find each other by themselves."""
     num_processes: int | None = None
     """Number of processes, with --coordinator."""
     process_id: int | None = None
     """Number of this process, with --coordinator."""
+    join_timeout: float = 300.0
+    """Seconds to wait for the other processes."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "vocab_size", "log_every"):
+        for name in ("epochs", "batch_size", "accumulate", "vocab_size", "log_every"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("max_steps", "patience"):
+        for name in ("max_steps", "patience", "checkpoint_every", "num_devices"):
             value = getattr(self, name)
             require(value is None or value >= 1, f"{name} must be at least 1, not {value}")
         for name in ("weight_decay", "warmup_steps", "seed"):
             require(getattr(self, name) >= 0, f"{name} must not be negative, not {getattr(self, name)}")
-        for name in ("learning_rate", "clip_norm"):
+        for name in ("learning_rate", "clip_norm", "join_timeout"):
             value = getattr(self, name)
             require(value is None or 0 < value < math.inf, f"{name} must be above 0 and finite, not {value}")
+        require(
+            self.accumulate <= self.batch_size,
+            f"accumulate {self.accumulate} is more parts than batch_size {self.batch_size} has sentences",
+        )
+        require(
+            self.average is None or 0 < self.average < 1, f"average must be above 0 and below 1, not {self.average}"
+        )
         require(math.isfinite(self.weight_decay), f"weight_decay must be finite, not {self.weight_decay}")
         require(not (self.resume and self.overwrite), "resume and overwrite exclude each other")
         self.model(vocab_size=max(self.vocab_size, 2), num_labels=1, pad_token_id=0)

@@ -1,10 +1,22 @@
 """What a person sees while a command works: lines on stdout, a live bar where there is a terminal."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from textwrap import wrap
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+_WIDE = 80
 
 
 class TrainingBar:
@@ -25,19 +37,40 @@ class Reporter:
     def __init__(self, speaks: bool = True) -> None:
         self._console = Console(highlight=False, soft_wrap=True, quiet=not speaks)
 
+    @property
+    def width(self) -> int:
+        """Columns of the terminal."""
+        return self._console.width
+
     def line(self, text: str) -> None:
-        """Print a line, above the bar if there is one."""
+        """Print a line as it is, above the bar if there is one; a long one is the terminal's to break."""
         self._console.print(text, markup=False)
+
+    def sentence(self, text: str) -> None:
+        """Print a text; in a terminal it is wrapped between words."""
+        self.rows([("", text)])
+
+    def rows(self, rows: Sequence[tuple[str, str]]) -> None:
+        """Print a name and a text a row; in a terminal the texts are wrapped into a column of their own."""
+        longest = max(len(name) for name, _ in rows)
+        indent = longest + 2 if longest else 0
+        for name, text in rows:
+            room = self._console.width - indent if self._console.is_terminal else len(text)
+            # A path is left whole, so that it can be copied.
+            lines = wrap(text, max(room, 1), break_long_words=False, break_on_hyphens=False) or [""]
+            self.line("\n".join(f"{'' if number else name:{indent}}{line}" for number, line in enumerate(lines)))
 
     @contextmanager
     def training_bar(self, step: int, total_steps: int) -> Iterator[TrainingBar]:
         """A live bar from ``step`` to ``total_steps`` while the block runs; none where output is a file."""
-        columns = (
-            TextColumn("epoch {task.fields[epoch]}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]}  {task.fields[rate]}"),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=self._console, disable=not self._console.is_terminal, transient=True) as bar:
+        with Progress(
+            *self._columns(), console=self._console, disable=not self._console.is_terminal, transient=True
+        ) as bar:
             yield TrainingBar(bar, bar.add_task("", total=total_steps, completed=step, epoch="-", loss="-", rate="-"))
+
+    def _columns(self) -> list[ProgressColumn]:
+        epoch, loss = TextColumn("epoch {task.fields[epoch]}"), TextColumn("loss {task.fields[loss]}")
+        if self._console.width < _WIDE:
+            return [epoch, TaskProgressColumn(), loss, TimeRemainingColumn(compact=True)]
+        rate = TextColumn("{task.fields[rate]}")
+        return [epoch, BarColumn(bar_width=None), MofNCompleteColumn(), loss, rate, TimeRemainingColumn()]

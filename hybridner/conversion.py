@@ -82,6 +82,9 @@ def _convert_run(run: RunDir, destination: Path, backend: Backend) -> list[str]:
     if options.device == _OTHERS_DEVICE[backend]:
         notes.append(f"device {options.device} is not one of {backend}'s and became auto")
         options = dataclasses.replace(options, device="auto")
+    if backend == "torch" and options.parallel in ("pmap", "mesh"):
+        notes.append(f"parallel {options.parallel} is Flax's and became auto")
+        options = dataclasses.replace(options, parallel="auto")
     with written_whole(destination) as partial:
         new = RunDir(partial)
         new.create(options, backend)
@@ -123,6 +126,8 @@ def _newest_state(run: RunDir, backend: Backend) -> tuple[TrainingState, dict[st
     config = model_config(progress.get("model"), where)
     for kind in ("weights", "exp_avg", "exp_avg_sq"):
         check_weights(config, getattr(state, kind), f"{where}: {kind}", ("float32", "float64"))
+    if state.average is not None:
+        check_weights(config, state.average, f"{where}: average", ("float32", "float64"))
     size = progress.get("progress", {}).get("metrics_bytes")
     if run.metrics.exists() and not (isinstance(size, int) and size <= run.metrics.stat().st_size):
         raise InputError(f"{run.metrics}: shorter than the {size} bytes it had at step {state.step}; lines were lost")

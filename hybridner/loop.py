@@ -3,66 +3,33 @@
 import dataclasses
 import math
 import os
+import signal
 import time
 from collections import deque
 from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from hybridner.config import ModelConfig, TrainingConfig
 from hybridner.console import Reporter, TrainingBar
-from hybridner.data.batches import training_batches
+from hybridner.data.batches import Batch, training_batches
 from hybridner.data.corpus import Corpus
 from hybridner.data.encoding import Encoded
 from hybridner.data.packing import ShapePlan
 from hybridner.data.tokenizer import WordTokenizer
 from hybridner.errors import InputError
-from hybridner.inference import predict_tags
 from hybridner.learner import Checkpoints, Learner, StepMetrics
-from hybridner.model_dir import SavedModel, open_model, save_model
-from hybridner.plots import plot_curves
+from hybridner.memory import IN_TRAINING, MemoryWatch
+from hybridner.pace import Pace, duration
+from hybridner.progress import Progress, Records, TrainingResult
 from hybridner.run_dir import RunDir
-from hybridner.scoring import Scores, score
-from hybridner.twins import Backend, open_checkpoints, versions
+from hybridner.selection import Selection
+from hybridner.signals import Interrupted, Stopped, StopSignals
+from hybridner.summary import Workload
+from hybridner.twins import Backend, open_checkpoints
 from hybridner.weights import initial_weights
 
 _STEPS_IN_FLIGHT = 2
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingResult:
-    """What a run came to.
-
-    Attributes:
-        folder: the run; its ``best`` is the model folder.
-        epoch: the epoch with the best dev F1, from 1.
-        step: optimizer steps done in all.
-        valid: dev scores of the best model, as in ``metrics.jsonl``.
-        test: its test scores, or None without a test split.
-    """
-
-    folder: Path
-    epoch: int
-    step: int
-    valid: dict[str, Any]
-    test: dict[str, Any] | None
-
-
-@dataclass(slots=True)
-class Progress:
-    """Where the loop stands; saved with each checkpoint, so that a run goes on as if it had not stopped."""
-
-    epoch: int = 0
-    batch: int = 0
-    epoch_loss: float = 0.0
-    epoch_labels: int = 0
-    log_loss: float = 0.0
-    log_labels: int = 0
-    best: dict[str, Any] | None = None
-    epochs_without_better: int = 0
-    stopped: str = ""
-    metrics_bytes: int = 0
+_STEPS_BETWEEN_AGREEMENTS = 5
 
 
 class TrainingLoop:
@@ -85,84 +52,93 @@ class TrainingLoop:
         self.config, self.learner = config, learner
         self.is_first = learner.rank == 0
         self.plan = ShapePlan(encoded["train"].lengths, options.batch_size, learner.row_multiple)
-        self.batches_per_epoch = math.ceil(len(encoded["train"]) / options.batch_size)
-        limit = options.epochs * self.batches_per_epoch
-        self.total_steps = min(limit, options.max_steps or limit)
+        self.work = Workload(options, config, encoded, self.plan)
         self.progress = Progress()
-        self.gold = {
-            name: [sentence.tags or () for sentence in split]
-            for name, split in corpus.splits.items()
-            if name != "train"
-        }
+        self.records = Records(run, writes=self.is_first)
+        self.signals = StopSignals()
+        self.pace, self.told_time_left = Pace(), False
+        self.memory = MemoryWatch(IN_TRAINING)
+        self.checkpoints: Checkpoints
+        self.selection = Selection(backend, options, run, corpus, encoded, tokenizer, config, learner, self.signals)
 
     def run(self) -> TrainingResult:
-        """Train from the start or from the newest checkpoint to the end, then score the best model."""
+        """Train from the start or from the newest checkpoint to the end, then score the best model.
+
+        Raises:
+            Stopped: Ctrl-C or SIGTERM came; where the run stands is saved.
+        """
+        try:
+            return self._run()
+        except Stopped as stop:
+            self.reporter.line(str(stop))
+            raise
+
+    def _run(self) -> TrainingResult:
         resumed = self.options.resume and self.run_dir.holds_run()
         if not resumed and self.is_first:
             self.run_dir.create(self.options, self.backend)
             self.tokenizer.save(self.run_dir.tokenizer)
         self.learner.barrier()
-        checkpoints = open_checkpoints(self.backend, self.run_dir.checkpoints)
+        self.checkpoints = open_checkpoints(self.backend, self.run_dir.checkpoints)
         try:
-            if resumed and checkpoints.latest_step() is not None:
-                state, progress = checkpoints.restore()
-                self._check_same_run(progress)
-                self.progress = Progress(**progress["progress"])
-                self.learner.restore(state)
-                if self._finished(state.step):
-                    done = self._final_record()
-                    if done is not None:
-                        self.reporter.line(f"{self.run_dir.folder}: this run has finished; nothing to do")
-                        return self._result(done, state.step)
-                elif self.is_first:
-                    self._truncate_metrics()
-                    self.run_dir.write_options(self.options, self.backend)
-                self.reporter.line(f"resumed at step {state.step}, epoch {self.progress.epoch + 1}")
+            if resumed and self.checkpoints.latest_step() is not None:
+                done = self._restore()
+                if done is not None:
+                    self.reporter.line(f"{self.run_dir.folder}: this run has finished; nothing to do")
+                    return self._result(done)
             else:
                 if resumed:
                     self.reporter.line(f"{self.run_dir.folder}: no checkpoint yet, starting anew")
                     if self.is_first:
                         self.run_dir.metrics.unlink(missing_ok=True)
                 self.learner.init(initial_weights(self.config, self.options.seed))
-            step = self._train(checkpoints)
+            self._train()
         finally:
-            checkpoints.close()
-        return self._test(step)
+            self.checkpoints.close()
+        return self._test()
 
-    def _finished(self, step: int) -> bool:
-        return bool(self.progress.stopped) or step >= self.total_steps
+    @property
+    def step(self) -> int:
+        """Optimizer steps done."""
+        return self.progress.epoch * self.work.batches_per_epoch + self.progress.batch
 
-    def _train(self, checkpoints: Checkpoints) -> int:
-        step = self.progress.epoch * self.batches_per_epoch + self.progress.batch
+    def _restore(self) -> dict[str, Any] | None:
+        """Go on from the newest checkpoint; the final record if the run has finished."""
+        state, saved = self.checkpoints.restore()
+        self._check_same_run(saved)
+        # Version 0.1.0 saved no other states than evaluated ones, and did not say so.
+        self.progress = Progress(**{"evaluated_at": state.step, **saved["progress"]})
+        self.learner.restore(state)
+        if self._finished():
+            done = self.records.final()
+            if done is not None:
+                return done
+        elif self.is_first:
+            if self.run_dir.metrics.exists():  # the lines after the checkpoint will be written again
+                os.truncate(self.run_dir.metrics, self.progress.metrics_bytes)
+            self.run_dir.write_options(self.options, self.backend)
+        self.reporter.sentence(f"resumed at step {state.step:,}, epoch {self.progress.epoch + 1}")
+        return None
+
+    def _finished(self) -> bool:
+        ended = self.step >= self.work.total_steps and self.progress.evaluated_at == self.step
+        return bool(self.progress.stopped) or ended
+
+    def _train(self) -> None:
         with ExitStack() as stack:
-            bar = stack.enter_context(self.reporter.training_bar(step, self.total_steps))
-            board = None
-            if self.is_first:
-                from tensorboardX import SummaryWriter
+            stack.enter_context(self.signals)
+            bar = stack.enter_context(self.reporter.training_bar(self.step, self.work.total_steps))
+            stack.enter_context(self.records.opened(self.step))
+            while not self._finished():
+                with self.memory:
+                    stopped_by = self._epoch(self.step, bar)
+                stopped_by = stopped_by or self._end_epoch()
+                self._save()
+                if stopped_by := stopped_by or self._asked_to_stop():
+                    raise self._stopped(stopped_by)
 
-                board = stack.enter_context(SummaryWriter(str(self.run_dir.tensorboard), purge_step=step + 1))
-            while not self._finished(step):
-                pieces, seconds = self._epoch(step, bar)
-                step = self.progress.epoch * self.batches_per_epoch + self.progress.batch
-                whole = self.progress.batch == self.batches_per_epoch
-                record = self._end_epoch(step, whole, pieces, seconds)
-                if board is not None:
-                    board.add_scalar("train/loss", record["train_loss"], step)
-                    board.add_scalar("train/learning_rate", record["learning_rate"], step)
-                    board.add_scalar("train/pieces_per_second", record["pieces_per_second"], step)
-                    for name in ("f1", "precision", "recall"):
-                        board.add_scalar(f"valid/{name}", record["valid"][name], step)
-                if checkpoints.saves_on_every_process or self.is_first:
-                    progress = {
-                        "progress": dataclasses.asdict(self.progress),
-                        "model": dataclasses.asdict(self.config),
-                        "labels": list(self.corpus.labels),
-                    }
-                    checkpoints.save(self.learner.snapshot(), progress)
-        return step
-
-    def _epoch(self, step: int, bar: TrainingBar) -> tuple[int, float]:
-        """Train to the end of the epoch or of the run; pieces and seconds it took."""
+    def _epoch(self, step: int, bar: TrainingBar) -> int:
+        """Train to the end of the epoch or of the run, or until a signal comes; the signal's number, or 0."""
         progress, options = self.progress, self.options
         batches = training_batches(
             self.encoded["train"],
@@ -172,29 +148,42 @@ class TrainingLoop:
             epoch=progress.epoch,
             pad_token_id=self.config.pad_token_id,
             start=progress.batch,
+            part=(self.learner.rank, self.learner.world_size),
         )
         # The losses of the last steps stay on the device, so that reading them never makes it wait for the host.
-        pending: deque[tuple[int, StepMetrics]] = deque()
-        begun, pieces = time.perf_counter(), 0
+        pending: deque[tuple[int, Batch, StepMetrics]] = deque()
+        begun = time.perf_counter() - progress.epoch_seconds
+        stopped_by = 0
+        self.pace.rest()
         for batch in batches:
-            if step == self.total_steps:
+            if step == self.work.total_steps or (stopped_by := self._asked_to_stop(step)):
                 break
-            metrics = self.learner.step(batch, options.learning_rate_at(step, self.total_steps))
+            self.pace.begin(batch.shape)
+            self.memory.note(batch.shape)
+            metrics = self.learner.step(batch, options.learning_rate_at(step, self.work.total_steps))
             step += 1
             progress.batch += 1
-            pieces += batch.num_pieces
-            pending.append((step, metrics))
-            if len(pending) > _STEPS_IN_FLIGHT:
+            pending.append((step, batch, metrics))
+            saves = self._saves_at(step)
+            while len(pending) > (0 if saves else _STEPS_IN_FLIGHT):
                 self._account(*pending.popleft())
-                rate = pieces / (time.perf_counter() - begun)
-                bar.update(step, progress.epoch + 1, progress.epoch_loss / max(progress.epoch_labels, 1), rate)
+            progress.epoch_seconds = time.perf_counter() - begun
+            bar.update(step, progress.epoch + 1, progress.epoch_mean_loss, progress.pieces_per_second)
+            self._tell_time_left(step)
+            if saves:
+                self._save()
+                self.pace.rest()
         for entry in pending:
             self._account(*entry)
-        return pieces, time.perf_counter() - begun
+        progress.epoch_seconds = time.perf_counter() - begun
+        bar.update(step, progress.epoch + 1, progress.epoch_mean_loss, progress.pieces_per_second)
+        return stopped_by
 
-    def _account(self, step: int, metrics: StepMetrics) -> None:
+    def _account(self, step: int, batch: Batch, metrics: StepMetrics) -> None:
+        """Wait for the oldest step in flight and take over its loss."""
         progress = self.progress
         loss_sum, num_labels = float(metrics.loss_sum), int(metrics.num_labels)
+        self.pace.end(batch.num_pieces)
         if not math.isfinite(loss_sum):
             raise InputError(
                 f"step {step}: the loss is {loss_sum}; lower --learning-rate, warm up (--warmup-steps) or clip "
@@ -202,59 +191,87 @@ class TrainingLoop:
             )
         progress.epoch_loss += loss_sum
         progress.epoch_labels += num_labels
+        progress.epoch_pieces += batch.num_pieces
         progress.log_loss += loss_sum
         progress.log_labels += num_labels
         if step % self.options.log_every == 0:
-            self._record({"event": "step", "step": step, "loss": progress.log_loss / max(progress.log_labels, 1)})
+            self.records.add({"event": "step", "step": step, "loss": progress.log_loss / max(progress.log_labels, 1)})
             progress.log_loss, progress.log_labels = 0.0, 0
 
-    def _end_epoch(self, step: int, whole: bool, pieces: int, seconds: float) -> dict[str, Any]:
-        """Score the dev split, keep the model if it is the best, and write down what happened."""
-        progress = self.progress
-        pieces_per_second = pieces / max(seconds, 1e-9)
+    def _tell_time_left(self, step: int) -> None:
+        if self.pace.is_known and not self.told_time_left:
+            self.told_time_left = True
+            rate = self.pace.pieces_per_second
+            left = duration(self.work.seconds_left(step, rate))
+            self.reporter.sentence(f"at {rate:,.0f} pieces/s about {left} to go, evaluation included")
+
+    def _saves_at(self, step: int) -> bool:
+        """Whether a checkpoint is due in the middle of the epoch; at its end there is one anyway."""
+        every = self.options.checkpoint_every
+        at_end = step == self.work.total_steps or self.progress.batch == self.work.batches_per_epoch
+        return every is not None and step % every == 0 and not at_end
+
+    def _save(self) -> None:
+        """Save a checkpoint of what the steps that have ended came to."""
+        self.progress.metrics_bytes = self.records.size()
+        if self.checkpoints.saves_on_every_process or self.is_first:
+            progress = {
+                "progress": dataclasses.asdict(self.progress),
+                "model": dataclasses.asdict(self.config),
+                "labels": list(self.corpus.labels),
+            }
+            self.checkpoints.save(self.learner.snapshot(), progress)
+
+    def _end_epoch(self) -> int:
+        """Score the dev split, keep the model if it is the best, and write down what happened.
+
+        Returns:
+            The number of the signal that came while the split was scored, or 0; then the epoch has not ended.
+        """
+        progress, step = self.progress, self.step
+        try:
+            scores, valid = self.selection.score("valid")
+        except Interrupted:
+            return self.signals.received
+        whole = progress.batch == self.work.batches_per_epoch
         epoch = progress.epoch + 1
-        scores = self._score("valid")
-        train_loss = progress.epoch_loss / max(progress.epoch_labels, 1)
-        valid = scores.to_dict()
         better = progress.best is None or scores.f1 > progress.best["valid"]["f1"]
         if better:
             progress.best = {"epoch": epoch, "step": step, "valid": valid}
-            if self.is_first:
-                save_model(self.run_dir.best, self._model())
+            self.selection.keep(progress.best)
         if whole:
             progress.epochs_without_better = 0 if better else progress.epochs_without_better + 1
-        record = {
-            "event": "epoch",
-            "epoch": epoch,
-            "step": step,
-            "whole_epoch": whole,
-            "train_loss": train_loss,
-            "learning_rate": self.options.learning_rate_at(step - 1, self.total_steps),
-            "valid": valid,
-            "pieces_per_second": round(pieces_per_second, 1),
-            "seconds": round(seconds, 3),
-        }
-        self._record(record)
-        self.reporter.line(
-            f"epoch {epoch}: loss {train_loss:.4f}, dev F1 {scores.f1:.4f} (P {scores.precision:.4f}, "
-            f"R {scores.recall:.4f}), {pieces_per_second:,.0f} pieces/s{', best so far' if better else ''}"
+        self.records.add(
+            {
+                "event": "epoch",
+                "epoch": epoch,
+                "step": step,
+                "whole_epoch": whole,
+                "train_loss": progress.epoch_mean_loss,
+                "learning_rate": self.options.learning_rate_at(step - 1, self.work.total_steps),
+                "valid": valid,
+                "pieces_per_second": round(progress.pieces_per_second, 1),
+                "seconds": round(progress.epoch_seconds, 3),
+            }
         )
-        if self.is_first:
-            plot_curves(list(self.run_dir.records()), self.run_dir.curves)
+        self.reporter.sentence(
+            f"epoch {epoch}: loss {progress.epoch_mean_loss:.4f}, dev F1 {scores.f1:.4f} (P {scores.precision:.4f}, "
+            f"R {scores.recall:.4f}), {progress.pieces_per_second:,.0f} pieces/s{', best so far' if better else ''}"
+        )
+        self.records.draw()
         if whole:
-            progress.epoch, progress.batch = epoch, 0
-            progress.epoch_loss, progress.epoch_labels = 0.0, 0
+            progress.begin_epoch(epoch)
+        progress.evaluated_at = step
         if self.options.target_f1 is not None and scores.f1 >= self.options.target_f1:
             progress.stopped = f"dev F1 reached {self.options.target_f1}"
         elif self.options.patience is not None and progress.epochs_without_better >= self.options.patience:
             progress.stopped = f"no better dev F1 for {self.options.patience} epochs"
         if progress.stopped:
-            self.reporter.line(f"stopped: {progress.stopped}")
-        progress.metrics_bytes = self.run_dir.metrics.stat().st_size if self.is_first else 0
-        return record
+            self.reporter.sentence(f"stopped: {progress.stopped}")
+        return 0
 
-    def _test(self, step: int) -> TrainingResult:
-        """Load the best model from its folder again and score it on the test split."""
+    def _test(self) -> TrainingResult:
+        """Score the best model on the test split, and end the run."""
         best = self.progress.best
         assert best is not None, "a finished run has ended an epoch"
         record: dict[str, Any] = {
@@ -266,33 +283,19 @@ class TrainingLoop:
         record["test"] = None
         self.learner.barrier()
         if "test" in self.corpus.splits:
-            self.learner.init(open_model(self.run_dir.folder).weights)
-            scores = self._score("test")
-            record["test"] = scores.to_dict()
-            self.reporter.line(f"\ntest split, with the model of epoch {best['epoch']}:\n{scores.table()}")
-        self._record(record)
-        if self.is_first:
-            plot_curves(list(self.run_dir.records()), self.run_dir.curves)
-        self.reporter.line(f"\nmodel: {self.run_dir.best}")
-        return self._result(record, step)
-
-    def _score(self, split: str) -> Scores:
-        predicted = predict_tags(self.learner, self.encoded[split], self.config.pad_token_id, self.corpus.labels)
-        return score(self.gold[split], predicted)
-
-    def _model(self) -> SavedModel:
-        best = self.progress.best or {}
-        provenance = {
-            "data": self.corpus.name,
-            "preset": self.options.preset,
-            "backend": self.backend,
-            "seed": self.options.seed,
-            "dtype": self.options.dtype,
-            "device": self.learner.device,
-            **versions(self.backend),
-            **best,
-        }
-        return SavedModel(self.config, self.corpus.labels, self.tokenizer, self.learner.weights(), provenance)
+            try:
+                with self.signals:
+                    scores, record["test"] = self.selection.test()
+            except Interrupted:
+                raise self._stopped(self.signals.received, "before the test split was scored") from None
+            self.reporter.line(f"\ntest split, with the model of epoch {best['epoch']}:")
+            self.reporter.line(scores.as_table().text(self.reporter.width))
+            self.reporter.sentence(scores.summary())
+        self.records.add(record)
+        self.records.draw()
+        self.reporter.line("")
+        self.reporter.rows(self.run_dir.contents())
+        return self._result(record)
 
     def _check_same_run(self, saved: dict[str, Any]) -> None:
         """A checkpoint goes on only with the model and labels it was made with."""
@@ -302,17 +305,16 @@ class TrainingLoop:
         if saved["labels"] != list(self.corpus.labels):
             raise InputError(f"{where}: made for labels {saved['labels']}, the data has {list(self.corpus.labels)}")
 
-    def _truncate_metrics(self) -> None:
-        """Take back the lines written after the checkpoint: they will be written again."""
-        if self.run_dir.metrics.exists():
-            os.truncate(self.run_dir.metrics, self.progress.metrics_bytes)
+    def _asked_to_stop(self, step: int = 0) -> int:
+        """Number of the signal that any process got, or 0; processes ask each other every few steps."""
+        if self.learner.world_size == 1:
+            return self.signals.received
+        return self.learner.agree(self.signals.received) if step % _STEPS_BETWEEN_AGREEMENTS == 0 else 0
 
-    def _record(self, record: dict[str, Any]) -> None:
-        if self.is_first:
-            self.run_dir.append(record)
+    def _stopped(self, number: int, where: str = "") -> Stopped:
+        how = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+        where = where or f"at step {self.step:,} of {self.work.total_steps:,}, which is saved"
+        return Stopped(f"stopped by {how} {where}; go on with: {self.run_dir.resume_command(self.backend)}", number)
 
-    def _final_record(self) -> dict[str, Any] | None:
-        return next((record for record in self.run_dir.records() if record["event"] == "test"), None)
-
-    def _result(self, record: dict[str, Any], step: int) -> TrainingResult:
-        return TrainingResult(self.run_dir.folder, record["epoch"], step, record["valid"], record["test"])
+    def _result(self, record: dict[str, Any]) -> TrainingResult:
+        return TrainingResult(self.run_dir.folder, record["epoch"], self.step, record["valid"], record["test"])

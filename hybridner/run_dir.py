@@ -2,20 +2,22 @@
 
 import dataclasses
 import json
+import shlex
 import shutil
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from hybridner.config import TrainingConfig, training_config
+from hybridner.config_file import options_as_dict, read_config
 from hybridner.errors import InputError
 from hybridner.twins import Backend
 
 # What may differ when a run goes on: it decides how long or where the run goes, not what comes out.
-_FREE_TO_CHANGE = {"resume", "overwrite", "output", "coordinator", "num_processes", "process_id"}
+_FREE_TO_CHANGE = {"resume", "overwrite", "output", "coordinator", "num_processes", "process_id", "join_timeout"}
 _MAY_GROW = ("epochs", "max_steps")
-_WHERE_IT_RUNS = {"device", "parallel"}
+_MAY_CHANGE = {"checkpoint_every", "data_license"}
+_WHERE_IT_RUNS = {"device", "parallel", "num_devices", "accumulate"}
 
 
 class RunDir:
@@ -65,11 +67,21 @@ class RunDir:
         Raises:
             InputError: it cannot be read.
         """
-        try:
-            values = tomllib.loads(self.config.read_text(encoding="utf-8"))
-            return options_from_dict(values), values["backend"]
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise InputError(f"{self.config}: cannot be read ({error})") from error
+        values = read_config(self.config)
+        backend = values.pop("backend", None)
+        if backend is None:
+            raise InputError(f"{self.config}: does not say with which backend the run was begun")
+        return training_config(**values), backend
+
+    def contents(self) -> list[tuple[str, str]]:
+        """What a finished run holds, and where."""
+        named = [("model", self.best), ("metrics", self.metrics), ("curves", self.curves), ("options", self.config)]
+        folders = [("TensorBoard", self.tensorboard), ("checkpoints", self.checkpoints)]
+        return [(name, str(path)) for name, path in (*named, *folders)]
+
+    def resume_command(self, backend: Backend) -> str:
+        """What to type to go on with the run."""
+        return f"python train_{backend}.py --output {shlex.quote(str(self.folder))} --resume"
 
     def append(self, record: dict[str, Any]) -> None:
         """Add a line to ``metrics.jsonl``."""
@@ -81,20 +93,6 @@ class RunDir:
         if self.metrics.exists():
             with self.metrics.open(encoding="utf-8") as file:
                 yield from map(json.loads, file)
-
-
-def options_as_dict(options: TrainingConfig) -> dict[str, Any]:
-    """Options as plain values that a file or a checkpoint can hold; what is None is left out."""
-    values = {name: value for name, value in dataclasses.asdict(options).items() if value is not None}
-    for name in ("resume", "overwrite", "output"):
-        values.pop(name, None)
-    return values
-
-
-def options_from_dict(values: dict[str, Any]) -> TrainingConfig:
-    """The inverse of :func:`options_as_dict`."""
-    values = {name: value for name, value in values.items() if name != "backend"}
-    return training_config(values.pop("preset", None), **values)
 
 
 def choose_folder(options: TrainingConfig, backend: Backend) -> RunDir:
@@ -143,7 +141,7 @@ def merge_resumed(run: RunDir, given: TrainingConfig, explicit: set[str]) -> tup
         if new == old:
             continue
         grown = name in _MAY_GROW and (new is None or (old is not None and new > old))
-        if not grown and name not in _WHERE_IT_RUNS:
+        if not grown and name not in _MAY_CHANGE | _WHERE_IT_RUNS:
             raise InputError(
                 f"{run.folder}: --{name.replace('_', '-')} was {old} in this run and cannot become {new} on --resume; "
                 "leave it out, or start a new run"

@@ -1,39 +1,51 @@
 """Training from options: data, tokenizer and learner are made here and handed to the loop."""
 
+import zlib
 from pathlib import Path
 from typing import Any
 
-from hybridner.config import ModelConfig, TrainingConfig, training_config
+from hybridner.config import TrainingConfig, training_config
+from hybridner.config_file import checked_types, read_config
 from hybridner.console import Reporter
 from hybridner.data.corpus import Corpus
-from hybridner.data.encoding import Encoded, encode
+from hybridner.data.encoding import encode
+from hybridner.data.formats import ColumnFormat
 from hybridner.data.read import check_types, read_corpus
 from hybridner.data.tokenizer import WordTokenizer, load_tokenizer, train_tokenizer
 from hybridner.errors import InputError
 from hybridner.learner import Learner
-from hybridner.loop import TrainingLoop, TrainingResult
+from hybridner.loop import TrainingLoop
+from hybridner.progress import TrainingResult
 from hybridner.run_dir import RunDir, choose_folder, merge_resumed
+from hybridner.summary import summary
 from hybridner.twins import Backend, choose_backend, learner_class
-from hybridner.weights import num_parameters
 
 
-def train(backend: Backend | None = None, **options: Any) -> TrainingResult:
+def train(backend: Backend | None = None, *, config: str | Path | None = None, **options: Any) -> TrainingResult:
     """Train a tagger; the same as ``hybridner train``.
 
     Args:
-        backend: "flax" or "torch"; by default the one that is installed, Flax first.
+        backend: "flax" or "torch"; by default what the file says, else the one that is installed, Flax first.
+        config: a TOML or YAML file with options; those given here come before it.
         **options: fields of :class:`hybridner.config.TrainingConfig`.
 
     Raises:
         InputError: an option, the data or the output folder is not usable.
+        Stopped: Ctrl-C or SIGTERM came, and the run was saved; a ``KeyboardInterrupt``.
     """
-    if isinstance(options.get("output"), str):
-        options["output"] = Path(options["output"])
-    return run_training(choose_backend(backend), training_config(**options), set(options))
+    values = {**(read_config(Path(config)) if config is not None else {}), **checked_types(options)}
+    chosen = choose_backend(backend or values.get("backend"))
+    values.pop("backend", None)
+    return run_training(chosen, training_config(**values), set(values))
 
 
 def run_training(backend: Backend, options: TrainingConfig, explicit: set[str]) -> TrainingResult:
     """Train with ``options``, of which the user named ``explicit``."""
+    return prepare(backend, options, explicit).run()
+
+
+def prepare(backend: Backend, options: TrainingConfig, explicit: set[str]) -> TrainingLoop:
+    """All that comes before training: read the data, make the model, and say what will be done; nothing is written."""
     learner_type = learner_class(backend)
     reporter = Reporter(speaks=learner_type.join(options) == 0)
     run = choose_folder(options, backend)
@@ -46,11 +58,11 @@ def run_training(backend: Backend, options: TrainingConfig, explicit: set[str]) 
             )
         options, notes = merge_resumed(run, options, explicit)
         for note in notes:
-            reporter.line(note)
+            reporter.sentence(note)
     elif options.resume:
         reporter.line(f"{run.folder}: nothing to resume, starting anew")
 
-    corpus = read_corpus(options.data)
+    corpus = read_data(options)
     check_types(corpus)
     tokenizer = make_tokenizer(options, corpus)
     config = options.model(tokenizer.vocab_size, len(corpus.labels), tokenizer.pad_id)
@@ -58,9 +70,37 @@ def run_training(backend: Backend, options: TrainingConfig, explicit: set[str]) 
         name: encode(split, tokenizer, corpus.labels, config.max_length) for name, split in corpus.splits.items()
     }
     learner = learner_type(config, options)
-    _describe(reporter, run, corpus, encoded, config, learner)
+    _agree_on_folder(learner, run)
+    if options.dtype == "bfloat16" and learner.device.endswith("cpu"):
+        reporter.sentence(
+            "bfloat16 is made for GPUs and TPUs: on a CPU it may be slower than float32, and it is less exact"
+        )
     loop = TrainingLoop(backend, options, run, reporter, corpus, encoded, tokenizer, config, learner)
-    return loop.run()
+    for note in corpus.notes:
+        reporter.sentence(note)
+    if learner.rank == 0:
+        reporter.rows(summary(options, corpus, encoded, config, learner, loop.work, run.folder))
+    return loop
+
+
+def _agree_on_folder(learner: Learner, run: RunDir) -> None:
+    """Let no process go on to write the run before all have chosen its folder, and see that they chose the same.
+
+    Raises:
+        InputError: another process chose another folder.
+    """
+    chosen = zlib.crc32(str(run.folder).encode()) >> 1
+    if learner.agree(chosen) != chosen or learner.agree(-chosen) != -chosen:
+        raise InputError(
+            f"{run.folder}: another process of this run has chosen another folder; give all the same --output, on a "
+            "file system that they share"
+        )
+
+
+def read_data(options: TrainingConfig) -> Corpus:
+    """The corpus that ``options`` name, read as they say."""
+    columns = ColumnFormat(options.word_column, options.tag_column, options.comment)
+    return read_corpus(options.data, columns=columns, misaligned=options.misaligned)
 
 
 def make_tokenizer(options: TrainingConfig, corpus: Corpus) -> WordTokenizer:
@@ -68,23 +108,3 @@ def make_tokenizer(options: TrainingConfig, corpus: Corpus) -> WordTokenizer:
     if options.tokenizer == "train":
         return train_tokenizer(corpus.splits["train"], options.vocab_size, bool(options.lower_case))
     return load_tokenizer(options.tokenizer, options.lower_case)
-
-
-def _describe(
-    reporter: Reporter,
-    run: RunDir,
-    corpus: Corpus,
-    encoded: dict[str, Encoded],
-    config: ModelConfig,
-    learner: Learner,
-) -> None:
-    for note in corpus.notes:
-        reporter.line(note)
-    for name, report in corpus.reports.items():
-        windowed = encoded[name].num_windowed
-        cut = f", {windowed:,} cut into windows of at most {config.max_length} pieces" if windowed else ""
-        reporter.line(f"{name}: {report.sentences:,} sentences, {report.words:,} words{cut}")
-    types = dict.fromkeys(label[2:] for label in corpus.labels[1:])
-    reporter.line(f"{len(corpus.labels)} labels: O, and B- and I- of {', '.join(types)}")
-    reporter.line(f"model: {num_parameters(config):,} parameters, {config.vocab_size:,} pieces, on {learner.device}")
-    reporter.line(f"run: {run.folder}")

@@ -3,12 +3,14 @@
 import json
 
 import pytest
+from tensorboardX.proto.event_pb2 import Event
 
 import hybridner
 from hybridner.errors import InputError
 from hybridner.parity.errors import bitwise_difference
 from hybridner.run_dir import RunDir
 from hybridner.twins import newest_state
+from tests.compiling import shared_compilations
 
 ROWS = (
     "the O\nmayor O\n{} B-PER\n{} I-PER\nsleeps O\n\n"
@@ -23,6 +25,12 @@ SMALL = {
     "max_length": 64,
     "preset": "tiny",
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compile_once(tmp_path_factory):
+    with shared_compilations(tmp_path_factory.mktemp("xla")):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -147,3 +155,55 @@ def test_a_default_folder_that_is_taken_is_numbered(corpus, tmp_path, monkeypatc
     folders = [hybridner.train("torch", data=corpus, max_steps=1, **SMALL).folder for _ in range(2)]
     assert [f.name for f in folders] == [folders[0].name, f"{folders[0].name}-2"]
     assert all(f.parent.name == "runs" for f in folders)
+
+
+def test_the_run_stops_after_epochs_without_a_better_score(corpus, tmp_path):
+    result = train("torch", corpus, tmp_path / "run", epochs=9, patience=2, learning_rate=1e-9)
+    ended = [record["epoch"] for record in records(result.folder) if record["event"] == "epoch"]
+    assert result.epoch == 1
+    assert ended == [1, 2, 3]
+
+
+@pytest.mark.parametrize("way", ["pmap", "mesh"])
+def test_pytorch_says_how_it_is_spread_over_devices_instead(way, corpus, tmp_path):
+    with pytest.raises(InputError, match=f"--parallel {way} is Flax's; start several PyTorch processes with torchrun"):
+        train("torch", corpus, tmp_path / "run", parallel=way)
+    assert not (tmp_path / "run").exists()
+
+
+def test_tensorboard_holds_the_numbers_of_each_epoch(corpus, tmp_path):
+    folder = train("torch", corpus, tmp_path / "run").folder
+    written = dict(scalars(folder / "tensorboard"))
+    for record in records(folder):
+        if record["event"] == "epoch":
+            step = record["step"]
+            assert written["train/loss", step] == pytest.approx(record["train_loss"])
+            assert written["train/learning_rate", step] == pytest.approx(record["learning_rate"])
+            assert written["train/pieces_per_second", step] == pytest.approx(record["pieces_per_second"])
+            for name in ("f1", "precision", "recall"):
+                assert written[f"valid/{name}", step] == pytest.approx(record["valid"][name])
+    assert len(written) == 6 * 2
+
+
+def scalars(folder):
+    """Names, steps and values in TensorBoard's files: records of a length, its checksum, an event, and its checksum."""
+    for path in folder.iterdir():
+        content = path.read_bytes()
+        while content:
+            size = int.from_bytes(content[:8], "little")
+            event = Event.FromString(content[12 : 12 + size])
+            for value in event.summary.value:
+                yield (value.tag, event.step), value.simple_value
+            content = content[16 + size :]
+
+
+def test_a_checkpoint_that_does_not_say_when_it_was_scored_was_scored(corpus, tmp_path, capsys):
+    folder = train("torch", corpus, tmp_path / "run", max_steps=2).folder
+    path = folder / "checkpoints/2/progress.json"
+    saved = json.loads(path.read_text())
+    for name in ("evaluated_at", "epoch_pieces", "epoch_seconds"):
+        del saved["progress"][name]
+    path.write_text(json.dumps(saved))
+    hybridner.train("torch", output=folder, resume=True)
+    assert "has finished" in capsys.readouterr().out
+    assert hybridner.train("torch", output=folder, resume=True, max_steps=3).step == 3

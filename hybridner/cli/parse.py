@@ -8,10 +8,11 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-import tyro
-
+from hybridner.allocator import keep_freed_memory
+from hybridner.cli.examples import examples
 from hybridner.config import nearest
 from hybridner.errors import InputError
+from hybridner.signals import Stopped
 
 Options = TypeVar("Options")
 
@@ -34,6 +35,8 @@ def parse(kind: Callable[..., Options], args: Sequence[str], prog: str, default:
         InputError: an option that does not exist (the message names the nearest) or a value that does not fit.
         SystemExit: 0, after printing the help that was asked for.
     """
+    import tyro
+
     fields = dataclasses.fields(kind)  # type: ignore[arg-type]
     args = _spell_out_flags(args, [f.name for f in fields if f.type == (bool | None)])
     more: dict[str, Any] = {} if default is None else {"default": default}
@@ -43,6 +46,7 @@ def parse(kind: Callable[..., Options], args: Sequence[str], prog: str, default:
             try:
                 return tyro.cli(kind, prog=prog, args=args, **more)
             finally:
+                print("\n".join(["", "examples:", *(f"  {line}" for line in examples(prog))]))
                 sys.stdout.flush()  # a closed pipe shows here, where guarded() sees it
         with contextlib.redirect_stderr(printed), contextlib.redirect_stdout(printed):
             options, unknown = tyro.cli(kind, prog=prog, args=args, return_unknown_args=True, **more)
@@ -67,10 +71,14 @@ def given_options(kind: type, args: Sequence[str]) -> set[str]:
 
 
 def guarded(command: Callable[[], Any]) -> int:
-    """Run a command; its exit code: 0, 2 for a user's mistake said in one line, 130 for Ctrl-C, 141 for a closed pipe.
+    """Run a command; its exit code.
+
+    0, 2 for a user's mistake said in one line, 130 for Ctrl-C, 143 for a SIGTERM that stopped training, 141 for a
+    closed pipe.
 
     Nothing of these prints a traceback. Output is UTF-8, whatever the locale says: a text may hold any character.
     """
+    keep_freed_memory()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
@@ -81,6 +89,8 @@ def guarded(command: Callable[[], Any]) -> int:
     except InputError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return USER_ERROR
+    except Stopped as stop:  # the run has said so
+        return stop.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED

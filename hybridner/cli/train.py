@@ -1,13 +1,31 @@
 """``hybridner train``, ``train_flax.py`` and ``train_torch.py``."""
 
 import sys
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hybridner.cli.parse import given_options, guarded, parse, take
 from hybridner.config import TrainingConfig, training_config
-from hybridner.twins import Backend, choose_backend
+from hybridner.errors import InputError
+
+if TYPE_CHECKING:
+    from hybridner.twins import Backend
 
 
-def main(backend: Backend) -> None:
+@dataclass(frozen=True)
+class TrainOptions(TrainingConfig):
+    """Train a named-entity tagger; without any option, one for the sample corpus in about a minute."""
+
+    config: Path | None = None
+    """A TOML or YAML file with any of these options; the command line comes before it."""
+    backend: str | None = None
+    """flax or torch; by default the one that is installed, Flax first."""
+    dry_run: bool = False
+    """Do all up to training, and some steps of each shape to say how long it would take; write nothing."""
+
+
+def main(backend: "Backend") -> None:
     """Run ``train_flax.py`` or ``train_torch.py`` and exit."""
     sys.exit(guarded(lambda: run(["--backend", backend, *sys.argv[1:]], prog=f"train_{backend}.py")))
 
@@ -19,11 +37,33 @@ def run(args: list[str], prog: str = "hybridner train") -> int:
         InputError: an option, the data or the output folder is not usable.
     """
     backend, args = take(args, "--backend")
-    data, preset = take(args, "--data")[0], take(args, "--preset")[0]
+    file, args = take(args, "--config")
     # These two decide the other options' defaults, which the command line then overrides.
-    defaults = training_config(preset, **({"data": data} if data else {}))
-    options = parse(TrainingConfig, args, prog, defaults)
+    chosen = {name: value for name in ("data", "preset") if (value := take(args, f"--{name}")[0])}
+    values = _from_file(file)
+    backend = backend or values.pop("backend", None)
+    values.pop("backend", None)
+    defaults = TrainOptions(**vars(training_config(**{**values, **chosen})))
+    typed = parse(TrainOptions, args, prog, defaults)
+    if typed.backend is not None:
+        raise InputError(f"--backend {typed.backend}: the backend is chosen already; leave it out")
+    explicit = given_options(TrainingConfig, args) | set(values)
+    options = TrainingConfig(**{field.name: getattr(typed, field.name) for field in fields(TrainingConfig)})
     from hybridner.training import run_training
+    from hybridner.twins import choose_backend
 
-    run_training(choose_backend(backend), options, given_options(TrainingConfig, args))
+    if typed.dry_run:
+        from hybridner.dry_run import rehearse
+
+        rehearse(choose_backend(backend), options, explicit)
+    else:
+        run_training(choose_backend(backend), options, explicit)
     return 0
+
+
+def _from_file(file: str | None) -> dict[str, Any]:
+    if file is None:
+        return {}
+    from hybridner.config_file import read_config
+
+    return read_config(Path(file))

@@ -1,0 +1,137 @@
+"""Training options from a TOML or YAML file, each checked against the type it has in ``TrainingConfig``."""
+
+import dataclasses
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hybridner.config import TrainingConfig, nearest, training_config
+from hybridner.errors import InputError
+
+YAML_SUFFIXES = (".yaml", ".yml")
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "a path"}
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The options that a file sets, by name, and "backend" if it stands there.
+
+    A name ending in ``.yaml`` or ``.yml`` is YAML, any other TOML. A run's own ``config.toml`` repeats the run.
+
+    Raises:
+        InputError: the file is not there or cannot be parsed, an option does not exist (the message names the
+            nearest), or a value is of another type or out of its range.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise InputError(f"{path}: cannot be read ({reason})") from error
+    values = _parse_yaml(path, text) if path.suffix.lower() in YAML_SUFFIXES else _parse_toml(path, text)
+    try:
+        values = checked_types(values)
+        training_config(**{name: value for name, value in values.items() if name != "backend"})
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    return values
+
+
+def checked_types(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of options, "backend" among them, as the types that the options have: a path may come as text.
+
+    Raises:
+        InputError: an option does not exist, or its value is of another type.
+    """
+    expected = {"backend": str, **typing.get_type_hints(TrainingConfig)}
+    checked: dict[str, Any] = {}
+    for name, value in values.items():
+        if name not in expected:
+            raise InputError(f"unknown option {name!r}{nearest(str(name), list(expected))}")
+        try:
+            checked[name] = _typed(value, expected[name])
+        except TypeError as error:
+            raise InputError(f"{name} must be {error}, not {_shown(value)}") from None
+    return checked
+
+
+def options_as_dict(options: TrainingConfig) -> dict[str, Any]:
+    """Options as plain values that a file or a checkpoint can hold; what is None is left out."""
+    values = {f.name: getattr(options, f.name) for f in dataclasses.fields(TrainingConfig)}
+    for name in ("resume", "overwrite", "output"):
+        del values[name]
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _parse_toml(path: Path, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path}: not TOML that can be read: {error}") from error
+
+
+def _parse_yaml(path: Path, text: str) -> dict[str, Any]:
+    import re
+
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """YAML 1.1 as PyYAML reads it, but 3e-4 is a number, and a key that stands twice an error."""
+
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            keys = [key.value for key, _ in node.value]
+            for number, key in enumerate(keys):
+                if key in keys[:number]:
+                    mark = node.value[number][0].start_mark
+                    raise yaml.MarkedYAMLError(problem=f"{key!r} stands here a second time", problem_mark=mark)
+            return super().construct_mapping(node, deep)
+
+    number = re.compile(r"[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+")
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+0123456789"))
+    try:
+        values = yaml.load(text, Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise InputError(f"{where}: not YAML that can be read: {getattr(error, 'problem', error)}") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: expected lines such as 'epochs: 10', found {_shown(values)}")
+    return values
+
+
+def _typed(value: Any, expected: Any) -> Any:
+    """``value`` as the type that a field has.
+
+    Raises:
+        TypeError: it has another; the message says which are expected.
+    """
+    members = typing.get_args(expected) if _is_union(expected) else (expected,)
+    for member in members:
+        if typing.get_origin(member) is typing.Literal:
+            if any(value == choice and type(value) is type(choice) for choice in typing.get_args(member)):
+                return value
+        elif member is Path and isinstance(value, str | Path):
+            return Path(value)
+        elif member is float and type(value) in (int, float):
+            return float(value)
+        elif type(value) is member:
+            return value
+    raise TypeError(" or ".join(_kind(member) for member in members if member is not types.NoneType))
+
+
+def _is_union(kind: Any) -> bool:
+    return typing.get_origin(kind) in (typing.Union, types.UnionType)
+
+
+def _kind(member: Any) -> str:
+    if typing.get_origin(member) is typing.Literal:
+        return " or ".join(str(choice) for choice in typing.get_args(member))
+    return _KINDS.get(member, str(member))
+
+
+def _shown(value: Any) -> str:
+    shown = str(value).lower() if isinstance(value, bool) else repr(value)
+    return shown if len(shown) <= 40 else f"{shown[:37]}…"

@@ -1,0 +1,98 @@
+"""What the splits that are not trained on are for: scores as training goes, the best model so far, and its test."""
+
+import dataclasses
+from contextlib import nullcontext
+from typing import Any
+
+from hybridner.bootstrap import entity_counts, interval_of_counts, resampling_units
+from hybridner.card import told_options
+from hybridner.config import ModelConfig, TrainingConfig
+from hybridner.data.corpus import Corpus
+from hybridner.data.encoding import Encoded
+from hybridner.data.tokenizer import WordTokenizer
+from hybridner.inference import predict_tags
+from hybridner.learner import Learner
+from hybridner.model_dir import SavedModel, open_model, save_model
+from hybridner.run_dir import RunDir
+from hybridner.scoring import Scores, score
+from hybridner.signals import StopSignals
+from hybridner.twins import Backend, versions
+
+
+class Selection:
+    """Scores the model in training, keeps the best one in the run's folder, and tests that one in the end."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        options: TrainingConfig,
+        run: RunDir,
+        corpus: Corpus,
+        encoded: dict[str, Encoded],
+        tokenizer: WordTokenizer,
+        config: ModelConfig,
+        learner: Learner,
+        signals: StopSignals,
+    ) -> None:
+        self._backend, self._options, self._run = backend, options, run
+        self._corpus, self._encoded, self._tokenizer = corpus, encoded, tokenizer
+        self._config, self._learner, self._signals = config, learner, signals
+        self._gold = {
+            name: [sentence.tags or () for sentence in split]
+            for name, split in corpus.splits.items()
+            if name != "train"
+        }
+        self._units = {
+            name: resampling_units(len(gold), [sentence.document for sentence in corpus.splits[name]])
+            for name, gold in self._gold.items()
+        }
+
+    def score(self, split: str) -> tuple[Scores, dict[str, Any]]:
+        """Score a split; the scores, and as plain values with how far F1 may lie off.
+
+        Raises:
+            Interrupted: a signal came, and there is but one process: several must leave together.
+        """
+        with self._signals.may_leave() if self._learner.world_size == 1 else nullcontext():
+            predicted = predict_tags(
+                self._learner, self._encoded[split], self._config.pad_token_id, self._corpus.labels
+            )
+            gold, units = self._gold[split], self._units[split]
+            scores = score(gold, predicted)
+            interval = interval_of_counts(entity_counts(gold, predicted, units))
+        return scores, {**scores.to_dict(), "f1_interval": list(interval), "bootstrap": units.to_dict()}
+
+    def keep(self, best: dict[str, Any]) -> None:
+        """Save the model as it is: ``best`` are its epoch, step and dev scores."""
+        if self._learner.rank == 0:
+            about = self._config, self._corpus.labels, self._tokenizer
+            save_model(self._run.best, SavedModel(*about, self._learner.weights(), {**self._provenance(), **best}))
+
+    def test(self) -> tuple[Scores, dict[str, Any]]:
+        """Load the best model from its folder again, score it on the test split, and write the scores into its folder.
+
+        Raises:
+            Interrupted: as for :meth:`score`.
+        """
+        model = open_model(self._run.folder)
+        self._learner.init(model.weights)
+        scores, values = self.score("test")
+        if self._learner.rank == 0:
+            provenance = {**model.provenance, "test": values}
+            save_model(self._run.best, dataclasses.replace(model, provenance=provenance))
+        return scores, values
+
+    def _provenance(self) -> dict[str, Any]:
+        options = self._options
+        return {
+            "data": self._corpus.name,
+            "sentences": {name: report.sentences for name, report in self._corpus.reports.items()},
+            **({"data_license": options.data_license} if options.data_license else {}),
+            "preset": options.preset,
+            "options": told_options(options),
+            "backend": self._backend,
+            "seed": options.seed,
+            "dtype": options.dtype,
+            "device": self._learner.device,
+            **versions(self._backend),
+        }
