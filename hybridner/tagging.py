@@ -1,8 +1,9 @@
 """Text in, entities out, with either twin."""
 
 import dataclasses
+import threading
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,16 +13,18 @@ from jaxtyping import Float, Int
 from hybridner.config import TrainingConfig
 from hybridner.data.batches import Batch
 from hybridner.data.corpus import Sentence
-from hybridner.data.encoding import encode
-from hybridner.decoding import Entity, decode, entities
+from hybridner.data.encoding import Encoded, encode
+from hybridner.decoding import Entity, argmax_tags, entities_of
+from hybridner.decoding_batch import decode_many, scored_spans_many
 from hybridner.errors import InputError
-from hybridner.inference import predict_words
+from hybridner.inference import one_ahead, predict_chunks, predict_words
 from hybridner.learner import Learner
 from hybridner.model_dir import SavedModel, open_model
-from hybridner.text import SentenceMode, Word, split_sentences, split_words
+from hybridner.text import SentenceMode, SplitText, Word, join_words, split_text
 from hybridner.twins import Backend, choose_backend, learner_class
 
-_TEXTS_AT_ONCE = 256
+_TEXTS_AT_ONCE, _FIRST_TEXTS = 1024, 64
+_CHARACTERS_AT_ONCE = 1 << 18
 
 
 def load(
@@ -34,8 +37,9 @@ def load(
     """Open a saved model for use.
 
     Args:
-        source: a run (meaning its best model) or a model folder, made by either twin, or a checkpoint of the original,
-            ``NAME.pth``, which has no tokenizer: ``logits`` works, and text can be tagged after ``hybridner convert``.
+        source: a run (meaning its best model) or a model folder, made by either twin; OWNER/NAME on the Hub;
+            or a checkpoint of the original, ``NAME.pth``, which has no tokenizer: ``logits`` works, and text can be
+            tagged after ``hybridner convert``.
         backend: the twin that computes: "flax" or "torch"; by default the one installed, Flax first.
         device: "auto", "cpu", "cuda", "tpu" or "mps".
         dtype: type of the computation.
@@ -53,7 +57,7 @@ class TaggedText:
     Attributes:
         text: the text.
         words: its words with their character offsets.
-        tags: one valid BIO tag a word.
+        tags: one BIO tag a word; a valid sequence, unless raw tags were asked for.
         entities: in the order of the text.
         sentence_ends: for each sentence, the number of words up to its end.
         num_windowed: sentences longer than the model's ``max_length``, cut into overlapping windows.
@@ -75,50 +79,56 @@ class Tagger:
         options = TrainingConfig(device=device, dtype=dtype, parallel="jit")  # type: ignore[arg-type]
         self.learner: Learner = learner_class(backend)(model.config, options)
         self.learner.init(model.weights)
+        self._one_encodes = threading.Lock()
 
-    def tag(self, text: str, sentences: SentenceMode = "auto") -> list[Entity]:
+    def tag(self, text: str, sentences: SentenceMode = "auto", *, raw: bool = False) -> list[Entity]:
         """The entities of ``text``; ``text[entity.start:entity.end] == entity.text``.
 
         Args:
             text: any text; an empty one has no entities.
             sentences: "auto" finds the sentences, "line" takes each line as one, "none" the whole text.
+            raw: take the most probable label of each word by itself, in the place of the most probable valid
+                sequence. An I- without an entity of its type before it starts one, as conlleval reads it. A score
+                means the same: the probability of exactly this entity, given that the tags are valid.
 
         Raises:
             InputError: the model has no tokenizer.
         """
-        return next(self.tag_texts([text], sentences)).entities
+        return next(self.tag_texts([text], sentences, raw=raw)).entities
 
-    def tag_texts(self, texts: Iterable[str], sentences: SentenceMode = "auto") -> Iterator[TaggedText]:
-        """Tag many texts, some hundreds at a time, in order."""
-        stream = iter(texts)
-        while chunk := list(islice(stream, _TEXTS_AT_ONCE)):
-            yield from self._tag_chunk(chunk, sentences)
+    def tag_texts(
+        self, texts: Iterable[str | SplitText], sentences: SentenceMode = "auto", *, raw: bool = False
+    ) -> Iterator[TaggedText]:
+        """Tag many texts in order, a chunk of at most 1,024 or about 262,144 characters at a time.
 
-    def _tag_chunk(self, texts: list[str], mode: SentenceMode) -> Iterator[TaggedText]:
-        words_of = [
-            [words for start, end in split_sentences(text, mode) if (words := split_words(text[start:end], start))]
-            for text in texts
-        ]
-        flat = [words for sentences in words_of for words in sentences]
-        logits, windowed = self.word_logits([[word.text for word in words] for words in flat])
-        results = iter(zip(logits, windowed, strict=True))
-        for text, sentences in zip(texts, words_of, strict=True):
-            tagged = TaggedText(text, [], [], [], [])
-            num_windowed = 0
-            for words in sentences:
-                sentence_logits, is_windowed = next(results)
-                num_windowed += is_windowed
-                ids = decode(sentence_logits, self.model.labels)
-                tagged.words.extend(words)
-                tagged.sentence_ends.append(len(tagged.words))
-                tagged.tags.extend(self.model.labels[i] for i in ids)
-                tagged.entities.extend(entities(ids, sentence_logits, self.model.labels, words, text))
-            yield dataclasses.replace(tagged, num_windowed=num_windowed)
+        While the device computes, the next chunk is split into words. If taking a text raises, what was found in
+        those before it comes out first.
 
-    def tag_words(self, words: Sequence[str]) -> list[str]:
-        """One valid BIO tag for each of a sentence's ``words``."""
-        (logits,), _ = self.word_logits([words])
-        return [self.model.labels[i] for i in decode(logits, self.model.labels)]
+        Args:
+            texts: texts, or texts whose words are known (such as :func:`hybridner.text.join_words` gives).
+            sentences: how texts are split whose words are not known, as for :meth:`tag`.
+            raw: as for :meth:`tag`.
+
+        Raises:
+            InputError: the model has no tokenizer.
+        """
+        failures: list[Exception] = []
+
+        def until_failure() -> Iterator[str | SplitText]:
+            try:
+                yield from texts
+            except Exception as error:
+                failures.append(error)
+
+        prepared = one_ahead(partial(self._prepare, mode=sentences), _chunks(until_failure()))
+        for (split, encoded), logits in predict_chunks(self.learner, prepared, self.model.config.pad_token_id):
+            yield from self._tagged(split, _is_windowed(encoded), logits, raw)
+        if failures:
+            raise failures[0]
+
+    def tag_words(self, words: Sequence[str], *, raw: bool = False) -> list[str]:
+        """One BIO tag for each of a sentence's ``words``; ``raw`` as for :meth:`tag`."""
+        return next(self.tag_texts([join_words(words)], raw=raw)).tags
 
     def word_logits(self, sentences: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[bool]]:
         """Logits of each word, ``[num_words, num_labels]`` a sentence, and which sentences needed windows.
@@ -126,22 +136,50 @@ class Tagger:
         Raises:
             InputError: the model has no tokenizer.
         """
-        tokenizer = self.model.tokenizer
-        if tokenizer is None:
-            raise InputError(f"{self.model.where}: has no tokenizer; convert the model again with --tokenizer FILE")
-        config = self.model.config
-        rows = [Sentence(tuple(words)) for words in sentences]
-        filled = [i for i, row in enumerate(rows) if row.words]
-        logits = [np.zeros((0, config.num_labels), np.float32) for _ in rows]
-        windowed = [False] * len(rows)
-        if filled:
-            encoded = encode((rows[i] for i in filled), tokenizer, self.model.labels, config.max_length)
-            for i, values in zip(filled, predict_words(self.learner, encoded, config.pad_token_id), strict=True):
-                logits[i] = values
-            windows = np.bincount(encoded.sentence, minlength=len(filled))
-            for i, count in zip(filled, windows, strict=True):
-                windowed[i] = bool(count > 1)
-        return logits, windowed
+        encoded = self._encode(words for words in sentences if len(words))
+        logits = iter(predict_words(self.learner, encoded, self.model.config.pad_token_id))
+        windowed = iter(_is_windowed(encoded))
+        none = np.zeros((0, self.model.config.num_labels), np.float32)
+        return (
+            [next(logits) if len(words) else none for words in sentences],
+            [next(windowed) if len(words) else False for words in sentences],
+        )
+
+    def _prepare(
+        self, texts: list[str | SplitText], mode: SentenceMode
+    ) -> tuple[tuple[list[SplitText], Encoded], Encoded]:
+        split = [split_text(text, mode) if isinstance(text, str) else text for text in texts]
+        encoded = self._encode([word.text for word in words] for text in split for words in text.sentences)
+        return (split, encoded), encoded
+
+    def _encode(self, sentences: Iterable[Sequence[str]]) -> Encoded:
+        model = self.model
+        if model.tokenizer is None:
+            raise InputError(f"{model.where}: has no tokenizer; convert the model again with --tokenizer FILE")
+        with self._one_encodes:
+            rows = (Sentence(tuple(words)) for words in sentences)
+            return encode(rows, model.tokenizer, model.labels, model.config.max_length)
+
+    def _tagged(
+        self, texts: list[SplitText], windowed: list[bool], logits: list[np.ndarray], raw: bool
+    ) -> Iterator[TaggedText]:
+        labels = self.model.labels
+        ids = [argmax_tags(one) for one in logits] if raw else decode_many(logits, labels)
+        found = zip(ids, scored_spans_many(ids, logits, labels), windowed, strict=True)
+        for text, sentences in texts:
+            words: list[Word] = []
+            tags: list[str] = []
+            entities: list[Entity] = []
+            sentence_ends: list[int] = []
+            num_windowed = 0
+            for sentence in sentences:
+                numbers, spans, is_windowed = next(found)
+                words += sentence
+                tags += [labels[i] for i in numbers.tolist()]
+                entities += entities_of(spans, sentence, text)
+                sentence_ends.append(len(words))
+                num_windowed += is_windowed
+            yield TaggedText(text, words, tags, entities, sentence_ends, num_windowed)
 
     def logits(
         self, input_ids: Int[np.ndarray, "batch length"], attention_mask: Int[np.ndarray, "batch length"]
@@ -174,3 +212,23 @@ class Tagger:
             none, none, none, none,
         )  # fmt: skip
         return self.learner.gather(self.learner.predict(batch))
+
+
+def _chunks(texts: Iterable[str | SplitText]) -> Iterator[list[str | SplitText]]:
+    """Chunks of texts; the first are small, so that the device has work soon."""
+    chunk: list[str | SplitText] = []
+    characters, most = 0, min(_FIRST_TEXTS, _TEXTS_AT_ONCE)
+    for text in texts:
+        chunk.append(text)
+        characters += len(text if isinstance(text, str) else text.text)
+        if len(chunk) >= most or characters >= _CHARACTERS_AT_ONCE:
+            yield chunk
+            chunk, characters, most = [], 0, min(4 * most, _TEXTS_AT_ONCE)
+    if chunk:
+        yield chunk
+
+
+def _is_windowed(encoded: Encoded) -> list[bool]:
+    """Of each sentence, whether it was cut into windows."""
+    windows: list[bool] = (np.bincount(encoded.sentence) > 1).tolist()
+    return windows

@@ -5,7 +5,7 @@ sentence; blank are white space, control characters, bidirectional controls, the
 order mark. Time grows in proportion to the text, whatever it holds.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple, get_args
 
 import regex
@@ -21,6 +21,13 @@ class Word(NamedTuple):
     text: str
     start: int
     end: int
+
+
+class SplitText(NamedTuple):
+    """A text and the words of each of its sentences, none of them without words."""
+
+    text: str
+    sentences: list[list[Word]]
 
 
 _BLANK = r"[\s\p{Cc}\p{Bidi_Control}\u200b\ufeff]"
@@ -56,7 +63,8 @@ _HOST = (
 )
 _WORDS = regex.compile(
     rf"""
-      \A\p{{Nd}}{{1,2}}\.(?={_BLANK}|\Z)                                  # "2." opens an item of a list
+      [A-Za-z0-9]++(?=[ ])                                              # most words; the rest would find them too
+    | \A\p{{Nd}}{{1,2}}\.(?={_BLANK}|\Z)                                  # "2." opens an item of a list
     | (?i:https?://|ftp://|www\.){_REST_OF_URL}
     | [\p{{L}}\p{{N}}._%+-]{{1,64}}+@{_HOST_LABEL}(?:\.{_HOST_LABEL}){{1,8}}
     | {_HOST}(?:[:/]{_REST_OF_URL})?
@@ -106,7 +114,7 @@ def split_words(text: str, offset: int = 0) -> list[Word]:
     for match in _WORDS.finditer(text):
         start, end = match.span()
         cuts = [end]
-        if match["word"]:
+        if match["word"] and ("'" in match["word"] or "’" in match["word"]):
             while clitic := _CLITIC.search(text, max(start + 1, cuts[-1] - _LONGEST_CLITIC), cuts[-1]):
                 cuts.append(clitic.start())
         for cut in reversed(cuts):
@@ -140,6 +148,26 @@ def split_sentences(text: str, mode: SentenceMode = "auto") -> list[tuple[int, i
         raise InputError(f"unknown sentence mode {mode!r}; there are {', '.join(get_args(SentenceMode))}")
     trimmed = (_TRIMMED.search(text, start, end) for start, end in spans)
     return [match.span() for match in trimmed if match]
+
+
+def split_text(text: str, mode: SentenceMode = "auto") -> SplitText:
+    """Cut a text into sentences and words; blank text has none.
+
+    Raises:
+        InputError: a mode that does not exist.
+    """
+    sentences = (split_words(text[start:end], start) for start, end in split_sentences(text, mode))
+    return SplitText(text, [words for words in sentences if words])
+
+
+def join_words(words: Sequence[str]) -> SplitText:
+    """One sentence whose words are known: its text is the words with a space between them."""
+    joined: list[Word] = []
+    start = 0
+    for word in words:
+        joined.append(Word(word, start, start + len(word)))
+        start += len(word) + 1
+    return SplitText(" ".join(words), [joined] if joined else [])
 
 
 def _between(separator: "regex.Pattern[str]", text: str) -> Iterator[tuple[int, int]]:

@@ -1,16 +1,18 @@
 import dataclasses
 import itertools
+import threading
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import hybridner
-from hybridner.data.schemes import invalid_transitions
+from hybridner.data.schemes import entity_spans, invalid_transitions
 from hybridner.errors import InputError
+from hybridner.inference import one_ahead, predict_chunks, predict_words
 from hybridner.model_dir import save_model
-from hybridner.text import split_words
+from hybridner.text import join_words, split_words
 from hybridner.twins import BACKENDS
 
 TEXT = "The river Velmora is long. Anna Tarkin met the mayor of Dorst on Monday, they say; who knows?"
@@ -195,3 +197,134 @@ def test_float64_is_computed_in_float64(saved_model, taggers):
         assert wide.dtype == np.float64
         narrow = taggers[backend].logits([[2, 7, 3]], [[1, 1, 1]])
         assert 0 < np.linalg.norm(wide - narrow) <= 2e-6 * np.linalg.norm(wide)
+
+
+ODD = st.text(
+    st.sampled_from(
+        "abIZ s'.,-:/@<&\u0301\u0300\u200d\u200c\u200b\ufeff\u200f\u202e\r\n\t\x00\x85\u2028א日ไ👩🏽🇩🇪️\ud83d\udc00"
+    ),
+    max_size=12,
+)
+ANY = st.text(st.characters(categories=None), max_size=8)
+
+
+@settings(deadline=None, max_examples=125, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(st.one_of(ODD, ANY), min_size=80, max_size=80), st.sampled_from(["auto", "line", "none"]), st.booleans()
+)
+def test_the_offsets_of_10_000_texts_are_their_entities(torch_tagger, texts, mode, raw):
+    for text, tagged in zip(texts, torch_tagger.tag_texts(texts, mode, raw=raw), strict=True):
+        assert tagged.text == text
+        assert all(text[entity.start : entity.end] == entity.text for entity in tagged.entities)
+        assert all(text[word.start : word.end] == word.text for word in tagged.words)
+        assert len(tagged.tags) == len(tagged.words)
+
+
+def test_a_document_of_100_000_words_is_tagged_as_its_sentences_alone(saved_model):
+    tagger = hybridner.load(saved_model, "torch", device="cpu", dtype="float64")
+    names = ("Anna Tarkin", "the mayor of Dorst", "Velmora", "who knows", "they say")
+    sentences = [f"On Monday {a} met {b}." for a in names for b in names]
+    document = " ".join(sentences * 500)
+    (tagged,) = tagger.tag_texts([document])
+    assert len(tagged.tags) == len(tagged.words) > 100_000
+    assert len(tagged.sentence_ends) == 500 * len(sentences)
+    alone = {text: one.tags for text, one in zip(sentences, tagger.tag_texts(sentences), strict=True)}
+    starts = [0, *tagged.sentence_ends]
+    for number, (start, end) in enumerate(itertools.pairwise(starts)):
+        assert tagged.tags[start:end] == alone[sentences[number % len(sentences)]]
+
+
+def test_raw_tags_are_the_argmax_and_others_are_valid(tagger):
+    words = (TEXT * 3).split()
+    (logits,), _ = tagger.word_logits([words])
+    raw = tagger.tag_words(words, raw=True)
+    assert raw == [tagger.model.labels[i] for i in logits.argmax(-1)]
+    assert invalid_transitions(raw) > 0
+    assert invalid_transitions(tagger.tag_words(words)) == 0
+    (tagged,) = tagger.tag_texts([join_words(words)], raw=True)
+    assert [(e.label, *e.words) for e in tagged.entities] == entity_spans(raw)
+    assert all(0 < e.score <= 1 for e in tagged.entities)
+    assert next(tagger.tag_texts([join_words(words)])).entities != tagged.entities
+    assert tagger.tag(TEXT, raw=True) == next(tagger.tag_texts([TEXT], raw=True)).entities
+
+
+def test_words_that_are_given_are_not_cut(torch_tagger):
+    words = ["New York", "don't", "U.S", ".", "", "a\tb"]
+    (tagged,) = torch_tagger.tag_texts([join_words(words)])
+    assert [word.text for word in tagged.words] == words
+    assert tagged.text == "New York don't U.S .  a\tb"
+    assert_whole(tagged)
+
+
+def test_what_was_taken_before_a_failure_is_tagged_first(torch_tagger, monkeypatch):
+    monkeypatch.setattr("hybridner.tagging._TEXTS_AT_ONCE", 4)
+
+    def texts():
+        for n in range(11):
+            yield f"Anna {n}."
+        raise InputError("line 12")
+
+    found = []
+    with pytest.raises(InputError, match="line 12"):
+        found.extend(tagged.text for tagged in torch_tagger.tag_texts(texts()))
+    found = []
+    stream = torch_tagger.tag_texts(texts())
+    for _ in range(11):
+        found.append(next(stream).text)
+    assert found == [f"Anna {n}." for n in range(11)]
+
+
+def test_long_texts_make_small_chunks(torch_tagger, monkeypatch):
+    monkeypatch.setattr("hybridner.tagging._CHARACTERS_AT_ONCE", 100)
+    taken = []
+    stream = torch_tagger.tag_texts(taken.append(n) or "x" * 90 for n in range(99))
+    next(stream)
+    assert len(taken) < 20
+
+
+def test_batches_have_few_shapes_whatever_the_texts(torch_tagger, monkeypatch):
+    shapes = set()
+    predict = torch_tagger.learner.predict
+    monkeypatch.setattr(
+        torch_tagger.learner, "predict", lambda batch: (shapes.add(batch.input_ids.shape), predict(batch))[1]
+    )
+    rng = np.random.default_rng(0)
+    for _ in range(12):
+        texts = ["who knows " * int(n) for n in rng.integers(0, 12, int(rng.integers(1, 300)))]
+        assert len(list(torch_tagger.tag_texts(texts))) == len(texts)
+    assert len(shapes) == 3
+    shapes.clear()
+    torch_tagger.tag("Anna met the mayor of Dorst.")
+    assert shapes == {(2, 64)}
+
+
+@pytest.mark.parametrize("text", ["x" * 10_000, "\x01\x1b\x7f" * 50, "\ud800" * 40, "\u0301" * 300, "a\u0301" * 5_000])
+def test_odd_texts_are_tagged_whole(tagger, text):
+    (tagged,) = tagger.tag_texts([text])
+    assert_whole(tagged)
+    assert tagged.text == text
+
+
+def test_the_next_item_is_prepared_while_the_last_is_in_use():
+    begun = [threading.Event() for _ in range(3)]
+    results = one_ahead(lambda n: begun[n].set() or -n, range(3))
+    for number, result in enumerate(results):
+        assert result == -number
+        if number < 2:
+            assert begun[number + 1].wait(10)
+
+
+def test_a_failure_in_preparing_is_the_callers():
+    with pytest.raises(ZeroDivisionError):
+        list(one_ahead(lambda n: 1 // n, [1, 0, 2]))
+
+
+def test_chunks_are_predicted_as_by_themselves(torch_tagger):
+    encode = torch_tagger._encode
+    chunks = [(n, encode([TEXT.split()[: n + k] for k in range(n)])) for n in (3, 1, 0, 5)]
+    pad = torch_tagger.model.config.pad_token_id
+    found = list(predict_chunks(torch_tagger.learner, chunks, pad))
+    assert [n for n, _ in found] == [3, 1, 0, 5]
+    for (_, logits), (_, encoded) in zip(found, chunks, strict=True):
+        expected = predict_words(torch_tagger.learner, encoded, pad)
+        assert [one.tolist() for one in logits] == [one.tolist() for one in expected]

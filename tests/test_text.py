@@ -1,4 +1,6 @@
+import itertools
 import os
+import re
 import time
 from pathlib import Path
 
@@ -8,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hybridner.errors import InputError
-from hybridner.text import split_sentences, split_words
+from hybridner.text import join_words, split_sentences, split_text, split_words
 
 BLANK = regex.compile(r"[\s\p{Cc}\p{Bidi_Control}\u200b\ufeff]")
 ODD = st.text(
@@ -159,10 +161,66 @@ def test_200_000_characters_take_seconds_at_most(unit):
     assert time.perf_counter() - start < 20
 
 
-def test_words_of_conll_2003_are_words_here():
+def test_a_text_is_split_into_the_words_of_its_sentences():
+    text = "Mr. Fox met J. Day.\n\n \u200b\n\nOk?"
+    found = split_text(text)
+    assert found.text == text
+    assert [[word.text for word in words] for words in found.sentences] == [
+        ["Mr.", "Fox", "met", "J.", "Day", "."],
+        ["Ok", "?"],
+    ]
+    assert all(text[word.start : word.end] == word.text for words in found.sentences for word in words)
+    assert split_text("\ufeff") == ("\ufeff", [])
+
+
+@given(st.lists(st.text(max_size=5), max_size=5))
+def test_words_that_are_joined_stand_where_they_say(words):
+    text, sentences = join_words(words)
+    assert [word.text for sentence in sentences for word in sentence] == words
+    assert all(text[word.start : word.end] == word.text for sentence in sentences for word in sentence)
+
+
+def shared(*parts):
     if "HYBRIDNER_SHARED_DATA" not in os.environ:
         pytest.skip("HYBRIDNER_SHARED_DATA, the folder of the corpora, is not set")
-    lines = (Path(os.environ["HYBRIDNER_SHARED_DATA"]) / "conll2003" / "train.txt").read_text("utf-8").split("\n")
+    return Path(os.environ["HYBRIDNER_SHARED_DATA"]).joinpath(*parts).read_text("utf-8")
+
+
+def as_text(words):
+    """Words as a text prints them: no space before what closes, nor after what opens."""
+    text, glued, quoted = "", True, False
+    for word in words:
+        closes = re.fullmatch(r"[.,;:!?%)\]}]|\.\.\.|'(?:s|re|ve|ll|d|m)?|n't", word, re.IGNORECASE)
+        text += word if glued or closes or (word == '"' and quoted) else f" {word}"
+        quoted ^= word == '"'
+        glued = word in ("(", "[", "{", "$", "`", "``") or (word == '"' and quoted)
+    return text
+
+
+def ends(words):
+    """Where words end, counted in what is not blank."""
+    return set(itertools.accumulate(len(word.replace(" ", "")) for word in words))
+
+
+@pytest.mark.parametrize(
+    ("parts", "separator", "least"),
+    [(("conll2003", "train.txt"), " ", 0.999), (("wikigold", "all.txt"), "\t", 0.995)],
+)
+def test_the_words_of_a_corpus_are_found_again_in_its_text(parts, separator, least):
+    words = found = 0
+    for block in re.sub(r"-DOCSTART-.*", "", shared(*parts)).split("\n\n"):
+        sentence = [line.split(separator)[0] for line in block.split("\n") if line]
+        whole = itertools.pairwise([0, *sorted(ends(sentence))])
+        cut = set(itertools.pairwise([0, *sorted(ends(texts(as_text(sentence))))]))
+        spans = list(whole)
+        words += len(spans)
+        found += sum(span in cut for span in spans)
+    assert words > 39_000
+    assert found / words > least
+
+
+def test_words_of_conll_2003_are_words_here():
+    lines = shared("conll2003", "train.txt").split("\n")
     words = [line.split(" ")[0] for line in lines if line and not line.startswith("-DOCSTART-")]
     assert len(words) == 203_621
     assert sum(len(split_words(word)) == 1 for word in words) / len(words) > 0.997
