@@ -7,7 +7,7 @@ valid ones. It is a linear chain whose transitions are allowed or not; its most 
 Viterbi's algorithm and its marginals from the forward and backward recursions (Rabiner 1989).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from hybridner.data.schemes import Span, entity_spans
 from hybridner.errors import InputError
 from hybridner.text import Word
 
@@ -31,7 +32,8 @@ class Entity:
         score: probability in (0, 1] that an entity of exactly this type and these words stands here, given
             the model's distributions and that the tags are valid: what all valid sequences that hold it have
             of the probability of all valid sequences. Entities that share a word exclude each other, so their
-            scores add up to at most 1. One below the smallest normal float64 is given as that.
+            scores add up to at most 1. One below the smallest normal float64 is given as that. It is the model's
+            own belief: ``hybridner evaluate`` measures how often such beliefs are right.
         words: its first word and the word after its last, counted in the sentence.
     """
 
@@ -98,32 +100,61 @@ def entities(
         ValueError: logits that are not finite, arguments of different lengths, or tags that are not valid.
         InputError: labels that are not BIO.
     """
+    if len(tags) != len(words):
+        raise ValueError(f"{len(tags)} tags and {len(logits)} rows of logits for {len(words)} words")
+    return entities_of(scored_spans(tags, logits, labels), words, text)
+
+
+def entities_of(scored: Iterable[tuple[Span, float]], words: Sequence[Word], text: str) -> list[Entity]:
+    """Spans of the words of one sentence with their scores as entities of the text that the words were cut from."""
+    return [
+        Entity(
+            text=text[words[first].start : words[stop - 1].end],
+            label=label,
+            start=words[first].start,
+            end=words[stop - 1].end,
+            score=score,
+            words=(first, stop),
+        )
+        for (label, first, stop), score in scored
+    ]
+
+
+def scored_spans(
+    tags: Int[np.ndarray, "num_words"], logits: Float[np.ndarray, "num_words num_labels"], labels: Sequence[str]
+) -> list[tuple[Span, float]]:
+    """The entities of one sentence as spans of words, each with its score (``Entity.score`` says what that is).
+
+    Args:
+        tags: a valid sequence of numbers of labels, such as :func:`decode` gives.
+        logits: what the scores are computed from.
+        labels: "O", "B-X" and "I-X" in any order, the names of the logits' columns.
+
+    Returns:
+        Pairs of ``(type, first word, word after the last)`` and score, in the order of the sentence.
+
+    Raises:
+        ValueError: logits that are not finite, not as many tags as rows of them, or tags that are not valid.
+        InputError: labels that are not BIO.
+    """
     lattice = _lattice(tuple(labels))
     emissions = _shifted(logits, len(labels))
-    if not len(tags) == len(emissions) == len(words):
-        raise ValueError(f"{len(tags)} tags and {len(emissions)} rows of logits for {len(words)} words")
+    if len(tags) != len(emissions):
+        raise ValueError(f"{len(tags)} tags and {len(emissions)} rows of logits")
+    names = [labels[tag] for tag in tags]
     if not lattice.is_valid(tags):
-        raise ValueError(f"{[labels[tag] for tag in tags]} is not a valid BIO sequence")
-    spans = list(_spans([labels[tag] for tag in tags]))
+        raise ValueError(f"{names} is not a valid BIO sequence")
+    spans = entity_spans(names)
     if not spans:
         return []
     forward, after = _forward(emissions, lattice), _after(emissions, lattice)
     total = np.logaddexp.reduce(forward[-1])
-    found = []
-    for first, stop in spans:
+    scored = []
+    for label, first, stop in spans:
         inside = emissions[np.arange(first + 1, stop), tags[first + 1 : stop]].sum()
         log_score = forward[first, tags[first]] + inside + after[stop] - total
-        found.append(
-            Entity(
-                text=text[words[first].start : words[stop - 1].end],
-                label=labels[tags[first]].removeprefix("B-"),
-                start=words[first].start,
-                end=words[stop - 1].end,
-                score=float(np.clip(np.exp(log_score), np.finfo(np.float64).tiny, 1.0)),
-                words=(first, stop),
-            )
-        )
-    return found
+        scored.append(((label, first, stop), float(np.clip(np.exp(log_score), np.finfo(np.float64).tiny, 1.0))))
+    return scored
 
 
 class _Lattice(NamedTuple):
@@ -225,14 +256,3 @@ def _after(
         going_on = np.full_like(going_on, sums[word])
         going_on[begin] = going_on[inside] = np.logaddexp(sums[word], here[inside])
     return sums
-
-
-def _spans(tags: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """First word and the word after the last of each entity of a valid sequence."""
-    first = None
-    for word, tag in enumerate([*tags, "O"]):
-        if first is not None and not tag.startswith("I-"):
-            yield first, word
-            first = None
-        if tag.startswith("B-"):
-            first = word

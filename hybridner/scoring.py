@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hybridner.data.schemes import entity_spans, invalid_transitions
+from hybridner.tables import Table
 
 SCORER = "micro average as conlleval counts (seqeval, default mode)"
 STRICT_SCORER = "micro average of valid BIO entities only (seqeval, strict mode, IOB2)"
@@ -58,21 +59,33 @@ class Scores:
         """Plain values, with the scorer named."""
         return {"scorer": SCORER, "strict_scorer": STRICT_SCORER, **asdict(self)}
 
-    def table(self) -> str:
-        """A table for people."""
-        width = max(10, *map(len, self.by_type)) if self.by_type else 10
-        lines = [f"{'':{width}} {'precision':>9} {'recall':>7} {'F1':>7} {'correct':>8} {'predicted':>9} {'gold':>7}"]
+    def as_table(self) -> Table:
+        """Scores of each type and their micro average."""
         micro = TypeScores(self.precision, self.recall, self.f1, self.correct, self.predicted, self.gold)
-        for name, one in [*self.by_type.items(), ("micro", micro)]:
-            lines.append(
-                f"{name:{width}} {one.precision:9.4f} {one.recall:7.4f} {one.f1:7.4f} "
-                f"{one.correct:8,} {one.predicted:9,} {one.gold:7,}"
-            )
-        lines.append(
+        return Table(
+            ("", "precision", "recall", "F1", "correct", "predicted", "gold"),
+            [
+                (
+                    name,
+                    *(f"{share:.4f}" for share in (s.precision, s.recall, s.f1)),
+                    *(f"{count:,}" for count in (s.correct, s.predicted, s.gold)),
+                )
+                for name, s in [*self.by_type.items(), ("micro", micro)]
+            ],
+            widths=(10, 9, 7, 7, 8, 9, 7),
+            optional=(4, 5),
+        )
+
+    def summary(self) -> str:
+        """What the table does not hold, in one line."""
+        return (
             f"strict F1 {self.strict_f1:.4f}, token accuracy {self.token_accuracy:.4f}, "
             f"{self.invalid_transitions:,} invalid transitions, {self.words:,} words in {self.sentences:,} sentences"
         )
-        return "\n".join(lines)
+
+    def table(self) -> str:
+        """Table and summary for people."""
+        return f"{self.as_table().text()}\n{self.summary()}"
 
 
 def score(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> Scores:
@@ -81,13 +94,17 @@ def score(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> 
     Counts are conlleval's (Tjong Kim Sang and De Meulder 2003), precision, recall and F1 seqeval's.
 
     Raises:
-        ValueError: different numbers of sentences, or of tags in one of them.
+        ValueError: different numbers of sentences, or of tags in one of them, or a tag that is not BIO, of which
+            seqeval would make an entity of its own.
     """
     if len(gold) != len(predicted):
         raise ValueError(f"{len(gold)} sentences of gold tags and {len(predicted)} predicted")
     for number, (one, other) in enumerate(zip(gold, predicted, strict=True)):
         if len(one) != len(other):
             raise ValueError(f"sentence {number}: {len(one)} gold tags and {len(other)} predicted")
+    for tag in {tag for tags in (*gold, *predicted) for tag in tags}:
+        if tag != "O" and not (tag[:2] in ("B-", "I-") and tag[2:]):
+            raise ValueError(f"tag {str(tag)!r}; expected O, B-TYPE or I-TYPE")
     from seqeval.metrics.sequence_labeling import precision_recall_fscore_support
     from seqeval.metrics.v1 import precision_recall_fscore_support as strict_scores
     from seqeval.scheme import IOB2
