@@ -8,6 +8,7 @@ writes the same bytes.
 import dataclasses
 import json
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -17,11 +18,13 @@ from typing import Any, Literal, get_type_hints
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from hybridner.card import card
 from hybridner.config import ModelConfig
 from hybridner.data.labels import check_labels
 from hybridner.data.tokenizer import WordTokenizer, load_tokenizer
 from hybridner.errors import InputError
-from hybridner.weights import Weights, check_weights, num_parameters
+from hybridner.hub import fetch_model, is_repository
+from hybridner.weights import Weights, check_weights
 
 FORMAT_VERSION = 1
 ORIGINAL_SUFFIX = ".pth"
@@ -79,7 +82,7 @@ def save_model(folder: Path, model: SavedModel, form: Form = "torch") -> None:
             "provenance": model.provenance,
         }
         (partial / "config.json").write_text(json.dumps(header, indent=2) + "\n", encoding="utf-8")
-        (partial / "README.md").write_text(_card(model), encoding="utf-8")
+        (partial / "README.md").write_text(card(model), encoding="utf-8")
 
 
 @contextmanager
@@ -114,8 +117,8 @@ def _remove(path: Path) -> None:
 
 def replace_folder(partial: Path, folder: Path) -> None:
     """Put ``partial`` in the place of ``folder``; a reader sees one or the other."""
-    if not folder.exists():
-        partial.rename(folder)  # a NAME.old that is here is not ours
+    if not folder.is_dir():
+        partial.replace(folder)  # a NAME.old that is here is not ours
         return
     old = folder.with_name(f"{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
@@ -127,10 +130,16 @@ def replace_folder(partial: Path, folder: Path) -> None:
 def find_model(source: str | Path) -> Path:
     """The model folder that ``source``, a run or a model folder, means; the original's ``.pth`` means itself.
 
+    What is not here and reads as OWNER/NAME is fetched from the Hugging Face Hub, and that is said; but not if there is
+    a folder OWNER, for then it is a slip of the pen.
+
     Raises:
         InputError: there is none.
     """
     path = Path(source)
+    if not path.exists() and not path.parent.exists() and is_repository(str(source)):
+        print(f"{source}: not here; asking the Hugging Face Hub", file=sys.stderr)
+        return fetch_model(str(source))
     if not path.exists():
         raise InputError(f"{path}: no such file or folder; give a run, a model folder or a .pth file")
     if path.is_file():
@@ -240,29 +249,3 @@ def model_config(values: Any, where: Path) -> ModelConfig:
         return ModelConfig(**values)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
-
-
-def _card(model: SavedModel) -> str:
-    about = model.provenance
-    lines = [
-        "# A HybridNER model",
-        "",
-        f"A Transformer encoder{' with an LSTM' if model.config.use_lstm else ''}, "
-        f"{num_parameters(model.config):,} parameters, that tags named entities: "
-        f"{', '.join(dict.fromkeys(label[2:] for label in model.labels if label != 'O')) or 'none'}.",
-        "",
-        "```python",
-        "import hybridner",
-        "tagger = hybridner.load('PATH/OF/THIS/FOLDER')  # backend='flax' or 'torch'",
-        "tagger.tag('Angela Merkel visited Tallinn.')",
-        "```",
-        "",
-    ]
-    lines += [f"- {name}: {value}" for name, value in about.items() if not isinstance(value, dict)]
-    if isinstance(about.get("valid"), dict):
-        scores = about["valid"]
-        lines.append(
-            f"- F1 on valid: {scores['f1']:.4f} ({scores['correct']} of {scores['predicted']} predicted and "
-            f"{scores['gold']} gold entities are correct; micro average as conlleval counts)"
-        )
-    return "\n".join(lines) + "\n"

@@ -193,7 +193,7 @@ def test_a_save_that_is_stopped_leaves_the_old_model_as_it_was(model, folder, mo
         elif step == "config":
             patch.setattr(model_dir.json, "dumps", stop)
         elif step == "card":
-            patch.setattr(model_dir, "_card", stop)
+            patch.setattr(model_dir, "card", stop)
         else:
             patch.setattr(model_dir, "replace_folder", stop)
         with pytest.raises(KeyboardInterrupt):
@@ -219,17 +219,3 @@ def test_a_run_stopped_between_two_renames_still_has_a_model(model, saved_model,
         with pytest.raises(KeyboardInterrupt):
             save_model(tmp_path / "best", another(model))
     assert bitwise_difference(open_model(tmp_path).weights, model.weights) is None
-
-
-def test_the_card_says_what_the_model_is_and_how_it_was_made(model, tmp_path):
-    valid = {"f1": 0.5, "correct": 3, "predicted": 5, "gold": 7}
-    save_model(tmp_path / "saved", dataclasses.replace(model, provenance={"data": "sample", "seed": 4, "valid": valid}))
-    card = (tmp_path / "saved" / "README.md").read_text()
-    size = sum(value.size for value in model.weights.values())
-    assert f"A Transformer encoder with an LSTM, {size:,} parameters" in card
-    assert "tags named entities: PER, ORG, LOC, MISC." in card
-    assert "- data: sample\n- seed: 4\n" in card
-    assert "F1 on valid: 0.5000 (3 of 5 predicted and 7 gold entities are correct; micro average as conlleval" in card
-    config = dataclasses.replace(model.config, use_lstm=False)
-    save_model(tmp_path / "plain", dataclasses.replace(model, config=config, weights=initial_weights(config, 1)))
-    assert "A Transformer encoder, " in (tmp_path / "plain" / "README.md").read_text()

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import tyro
 
+from hybridner.cli.output import check_writable, for_people, write_json
 from hybridner.cli.parse import parse
 
 
@@ -27,6 +28,8 @@ class ConvertOptions:
     """For a .pth file: its vocab.txt, a tokenizer.json, or a Hub id."""
     lstm: bool = True
     """For a .pth file: whether the model uses its LSTM."""
+    json: Path | None = None
+    """Also write what was done, and what there is to know about it, to this file; - prints it instead."""
 
 
 def run(args: list[str]) -> int:
@@ -36,9 +39,15 @@ def run(args: list[str]) -> int:
         InputError: the source is not usable, or the destination is taken.
     """
     options = parse(ConvertOptions, args, "hybridner convert")
+    check_writable(options.json)
     from hybridner.conversion import convert
     from hybridner.original import OriginalOptions
 
     missing = OriginalOptions(options.num_heads, options.labels, options.tokenizer, options.lstm)
-    print("\n".join(convert(options.source, options.destination, options.to, missing)))
+    done, *notes = convert(options.source, options.destination, options.to, missing)
+    with for_people(options.json):
+        print(done, *notes, sep="\n")
+    if options.json is not None:
+        facts = {"source": options.source, "destination": str(options.destination), "to": options.to}
+        write_json(options.json, {**facts, "done": done, "notes": notes})
     return 0

@@ -1,10 +1,14 @@
-"""Files that commands write beside what they print."""
+"""What commands write for machines beside what they print for people."""
 
 import json
+import sys
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 from hybridner.errors import InputError
+
+STANDARD_OUTPUT = Path("-")
 
 
 def check_writable(path: Path | None) -> None:
@@ -13,19 +17,38 @@ def check_writable(path: Path | None) -> None:
     Raises:
         InputError: its folder is not there, or a folder stands in its place.
     """
-    if path is not None and path.is_dir():
+    if path is None or path == STANDARD_OUTPUT:
+        return
+    if path.is_dir():
         raise InputError(f"{path}: a folder; expected the name of a file to write")
-    if path is not None and not path.parent.is_dir():
+    if not path.parent.is_dir():
         raise InputError(f"{path}: cannot be written, there is no folder {path.parent}")
 
 
+def for_people(path: Path | None) -> AbstractContextManager[Any]:
+    """Where what is printed goes: to the standard error if the JSON for ``path`` takes the standard output."""
+    return redirect_stdout(sys.stderr) if path == STANDARD_OUTPUT else nullcontext()
+
+
 def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as indented JSON.
+    """Write ``value`` as indented JSON; the path ``-`` is the standard output.
 
     Raises:
         InputError: the file cannot be written.
     """
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` as UTF-8; the path ``-`` is the standard output.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    if path == STANDARD_OUTPUT:
+        sys.stdout.write(text)
+        return
     try:
-        path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from error

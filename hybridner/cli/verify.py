@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from hybridner.cli.output import check_writable, write_json
+from hybridner.cli.output import check_writable, for_people, write_json
 from hybridner.cli.parse import parse
 from hybridner.config import Device
 
@@ -37,7 +37,7 @@ class VerifyOptions:
     steps: int = 1
     """AdamW steps to compare."""
     json: Path | None = None
-    """Also write the report to this file, with the error of every tensor."""
+    """Also write the report to this file, with the error of every tensor; - prints it instead."""
     plot: Path | None = None
     """Also draw the error of every part and tensor to this PNG file."""
 
@@ -66,23 +66,24 @@ def run(args: list[str]) -> int:
         print(table_row(finding) if told else f"{table_header()}\n{table_row(finding)}", flush=True)
         told.append(finding)
 
-    found = verify(
-        options.a,
-        options.b,
-        data=options.data,
-        split=options.split,
-        dtype=dtype,
-        device=options.device,
-        steps=options.steps,
-        tell=tell,
-    )
-    print(f"\nA: {found.a}\nB: {found.b}\n{found.computed}", *found.notes, sep="\n")
-    first = next((finding for finding in told if not finding.held), None)
-    print(f"NOT the same: {first.rung}, {first.where}" if first else "the same: every rung held")
+    with for_people(options.json):
+        found = verify(
+            options.a,
+            options.b,
+            data=options.data,
+            split=options.split,
+            dtype=dtype,
+            device=options.device,
+            steps=options.steps,
+            tell=tell,
+        )
+        print(f"\nA: {found.a}\nB: {found.b}\n{found.computed}", *found.notes, sep="\n")
+        first = next((finding for finding in told if not finding.held), None)
+        print(f"NOT the same: {first.rung}, {first.where}" if first else "the same: every rung held")
+        if options.plot is not None and can_be_drawn(told):
+            draw_errors(told, f"A: {found.a}   B: {found.b}   {found.dtype}", options.plot)
+        elif options.plot is not None:
+            print(f"{options.plot}: not written, as there is nothing to draw")
     if options.json is not None:
         write_json(options.json, found.to_dict())
-    if options.plot is not None and can_be_drawn(told):
-        draw_errors(told, f"A: {found.a}   B: {found.b}   {found.dtype}", options.plot)
-    elif options.plot is not None:
-        print(f"{options.plot}: not written, as there is nothing to draw")
     return HELD if found.held else DIFFERS
