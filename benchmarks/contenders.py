@@ -6,6 +6,7 @@ A contender trains on the same sentences in every round: ``steps`` batches of 64
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -111,9 +112,7 @@ class Stock:
 
     def warm_up(self) -> dict[str, float]:
         """Compile all that will be measured; seconds by name."""
-        begun = time.perf_counter()
-        self.train()
-        return {"train": time.perf_counter() - begun}
+        return {"train": seconds(self.train) - seconds(self.train)}
 
     def train(self) -> None:
         """Train on the batches, and wait until it is done."""
@@ -153,18 +152,17 @@ class Twin:
 
     def warm_up(self) -> dict[str, float]:
         """Compile all that will be measured; seconds by name."""
-        begun = time.perf_counter()
         seen = set()
+        training = 0.0
         for epoch in range(4):
             for batch in self._batches(epoch, 10**9):
                 if batch.input_ids.shape not in seen:
                     seen.add(batch.input_ids.shape)
-                    float(self.learner.step(batch, LEARNING_RATE).loss_sum)
+                    step = partial(self._run, [batch])
+                    training += seconds(step) - seconds(step)
             if len(seen) >= len(self.plan.shapes):
                 break
-        trained = time.perf_counter()
-        self.evaluate()
-        return {"train": trained - begun, "evaluate": time.perf_counter() - trained}
+        return {"train": training, "evaluate": seconds(self.evaluate) - seconds(self.evaluate)}
 
     def _run(self, batches: Any) -> None:
         metrics = None
@@ -194,6 +192,13 @@ class Twin:
         """Real pieces among the computed positions of a whole epoch."""
         batches: list[Batch] = list(self._batches(0, 10**9))
         return sum(b.num_pieces for b in batches) / sum(b.input_ids.size for b in batches)
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long ``work`` takes; what its first time takes longer than its second is compiling."""
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
 
 
 CONTENDERS: dict[str, Callable[[Data], Any]] = {

@@ -16,3 +16,6 @@ def keep_compiled_programs() -> None:
     if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         jax.config.update("jax_compilation_cache_dir", str(base / "hybridner" / "xla"))
+    if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
+        # The default leaves out what compiles in less than a second, which the programs for prediction do.
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)

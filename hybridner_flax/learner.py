@@ -133,12 +133,19 @@ def make_step(
         if options.clip_norm is not None:
             scale = jnp.minimum(1, options.clip_norm / (optax.tree.norm(grads) + CLIP_EPS))
             grads = jax.tree.map(lambda g: g * scale, grads)
-        updates, adam_state = adam.update(grads, state.adam, state.params)
 
-        def moved(p: Array, u: Array) -> Array:
-            return (p - learning_rate.astype(p.dtype) * (u + options.weight_decay * p)).astype(p.dtype)
+        # Compiled within jit, this is traced once for each shape of parameters, not once for each parameter.
+        @jax.jit
+        def moved(p: Array, grad: Array, mu: Array, nu: Array) -> tuple[Array, Array, Array]:
+            update, (_, mu, nu) = adam.update(grad, optax.ScaleByAdamState(state.adam.count, mu, nu))
+            p = (p - learning_rate.astype(p.dtype) * (update + options.weight_decay * p)).astype(p.dtype)
+            return p, mu, nu
 
-        params = jax.tree.map(moved, state.params, updates)
+        leaves, structure = jax.tree.flatten(state.params)
+        others = (jax.tree.leaves(tree) for tree in (grads, state.adam.mu, state.adam.nu))
+        parts = zip(*map(moved, leaves, *others), strict=True)
+        params, mu, nu = (jax.tree.unflatten(structure, part) for part in parts)
+        adam_state = optax.ScaleByAdamState(optax.safe_increment(state.adam.count), mu, nu)
         if options.average is None:
             return State(params, adam_state, None), metrics
         largest = options.average

@@ -15,7 +15,7 @@ _COSTS_TWICE = 1024
 _LENGTH_MULTIPLE = 8
 _FINE_STEPS = 8
 _DEVIATIONS = 6
-_EIGHT_DEVICES, _MANY_ROWS = 8, 64
+_MULTIPLES, _WORTH_EVEN_ROWS = (8, 4, 2), 1.05
 
 
 class Shape(NamedTuple):
@@ -82,9 +82,9 @@ class ShapePlan:
 
     They are planned once, from batches drawn with a fixed seed, and are a function of the arguments alone: the same
     in each epoch, in each process and in both twins. Where a sequence stands does not depend on ``row_multiple``:
-    dropout masks are keyed by the row, and a run on eight devices is to drop what it drops on one. So plans for batches
-    of 64 and more have rows in multiples of 8, which 2, 4 and 8 devices divide without waste; for other numbers of
-    devices, rows of padding follow at the end.
+    dropout masks are keyed by the row, and a run on eight devices is to drop what it drops on one. So rows are planned
+    in multiples of 8, which 2, 4 and 8 devices divide without waste, or of 4 or 2 or 1, where that costs one device
+    much less; where the number of devices does not divide them, rows of padding follow at the end.
 
     Attributes:
         shapes: at most ``max_shapes`` of them, cheapest first. All are expected in a run's first epoch, so that
@@ -101,16 +101,30 @@ class ShapePlan:
     ) -> None:
         """Plan for sequences of ``lengths`` pieces; rows are a multiple of ``row_multiple`` (devices)."""
         self._row_multiple = row_multiple
-        self._planned_multiple = _EIGHT_DEVICES if batch_size >= _MANY_ROWS else 1
+        self._planned_multiple = 1
+        self._planned, least = self._plan(lengths, batch_size, 1, max_shapes)
+        for multiple in _MULTIPLES:
+            planned, cost = self._plan(lengths, batch_size, multiple, max_shapes)
+            if cost <= _WORTH_EVEN_ROWS * least:
+                self._planned_multiple, self._planned = multiple, planned
+                break
+        self.shapes = tuple(self._padded(shape) for shape in self._planned)
+
+    def _plan(
+        self, lengths: Int[np.ndarray, "num_sequences"], batch_size: int, multiple: int, max_shapes: int
+    ) -> tuple[tuple[Shape, ...], int]:
+        """Shapes with rows in a multiple of ``multiple``, and what an epoch costs in them."""
         rng = np.random.Generator(np.random.Philox(0))
         size = min(batch_size, len(lengths))
         num_full, rest = divmod(len(lengths), size)
         full, last = _draw(lengths, size, rng), _draw(lengths, rest, rng) if rest else []
         choices = _candidate_lengths(full + last, int(lengths.max()))
-        needs = np.array([[self._rows(batch, length) for length in choices] for batch in full + last])
+        needs = np.array([[_rows(batch, length, multiple) for length in choices] for batch in full + last])
         heavy = _heavy_batch(lengths, size, rng)
-        most = _round_up(size, self._planned_multiple)
-        holding = [Shape(min(self._rows(heavy, length), most), length) for length in choices if length >= lengths.max()]
+        most = _round_up(size, multiple)
+        holding = [
+            Shape(min(_rows(heavy, length, multiple), most), length) for length in choices if length >= lengths.max()
+        ]
         top = min(holding, key=lambda shape: shape.cost)
         needed = {
             Shape(int(rows), length)
@@ -125,9 +139,8 @@ class ShapePlan:
         costs[:, 0] = top.cost
         as_long = np.array([shape.length >= lengths.max() for shape in candidates])
         simulation = Simulation(costs[: len(full)], costs[len(full) :], num_full, 0, as_long)
-        _, *others = simulation.choose(max_shapes)
-        self._planned = (*sorted((candidates[i] for i in others), key=lambda shape: shape.cost), top)
-        self.shapes = tuple(self._padded(shape) for shape in self._planned)
+        chosen, cost = simulation.choose(max_shapes)
+        return (*sorted((candidates[i] for i in chosen[1:]), key=lambda shape: shape.cost), top), cost
 
     def fit(self, lengths: Int[np.ndarray, "num_sequences"]) -> tuple[Shape, Packing]:
         """The cheapest planned shape that holds the sequences, and where they go.
@@ -143,16 +156,17 @@ class ShapePlan:
                 if packings[shape.length].num_rows <= shape.rows:
                     return self._padded(shape), packings[shape.length]
         length = max(self._planned[-1].length, _round_up(longest, _LENGTH_MULTIPLE))
-        return self._padded(Shape(self._rows(lengths, length), length)), pack(lengths, length)
+        return self._padded(Shape(_rows(lengths, length, self._planned_multiple), length)), pack(lengths, length)
 
     def _padded(self, shape: Shape) -> Shape:
         return Shape(_round_up(shape.rows, self._row_multiple), shape.length)
 
-    def _rows(self, lengths: Int[np.ndarray, "num_sequences"], row_length: int) -> int:
-        """Rows of ``row_length`` that hold the sequences; no number is enough where one is longer."""
-        if lengths.max() > row_length:
-            return NEVER
-        return _round_up(pack(lengths, row_length).num_rows, self._planned_multiple)
+
+def _rows(lengths: Int[np.ndarray, "num_sequences"], row_length: int, multiple: int) -> int:
+    """Rows of ``row_length`` that hold the sequences, rounded up; no number is enough where one is longer."""
+    if lengths.max() > row_length:
+        return NEVER
+    return _round_up(pack(lengths, row_length).num_rows, multiple)
 
 
 def _round_up(number: int, multiple: int) -> int:

@@ -28,8 +28,8 @@ class Simulation:
     top: int
     as_long: Bool[np.ndarray, "shapes"]
 
-    def choose(self, max_shapes: int) -> list[int]:
-        """At most ``max_shapes`` candidates, ``top`` first.
+    def choose(self, max_shapes: int) -> tuple[list[int], int]:
+        """At most ``max_shapes`` candidates, ``top`` first, and what an epoch costs in them.
 
         They are added one by one, each time the one that saves most, and exchanged one for one while that saves (Teitz
         and Bart 1968). Each shape costs a compilation, so the fewest are taken that cost nearly the least; and it
@@ -41,7 +41,7 @@ class Simulation:
             chosen = self._sure_ones(self._exchanged([*chosen, self._best_addition(chosen)]))
             choices.append(chosen)
         costs = [self._cost(choice) for choice in choices]
-        return next(c for cost, c in zip(costs, choices, strict=True) if cost <= _WORTH_A_COMPILATION * min(costs))
+        return next((c, n) for n, c in zip(costs, choices, strict=True) if n <= _WORTH_A_COMPILATION * min(costs))
 
     def _cost(self, chosen: list[int]) -> int:
         return int(self._epoch(*(part[:, chosen].min(1) for part in (self.full, self.last))))
