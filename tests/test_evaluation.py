@@ -280,3 +280,19 @@ def test_a_file_that_cannot_be_written_is_said_before_any_model_is_opened(comman
 def test_a_comparison_takes_two_models(folder):
     with pytest.raises(InputError):
         compare_command.run(["MODEL", "--data", str(folder)])
+
+
+def test_a_pipe_that_is_closed_early_leaves_the_files_whole(saved_model, folder, tmp_path, monkeypatch):
+    def closed(*_):
+        raise BrokenPipeError
+
+    files = {option: tmp_path / f"report.{option}" for option in ("json", "html")}
+    options = [word for option, path in files.items() for word in (f"--{option}", str(path))]
+    monkeypatch.setattr("builtins.print", closed)
+    with pytest.raises(BrokenPipeError):
+        evaluate_command.run(
+            [str(saved_model), "--data", str(folder), "--backend", "torch", "--device", "cpu", *options]
+        )
+    monkeypatch.undo()
+    assert json.loads(files["json"].read_text())["argmax"]["gold"] == 40
+    assert files["html"].read_text().rstrip().endswith("</html>")

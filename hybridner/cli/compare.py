@@ -55,7 +55,8 @@ def run(args: list[str]) -> int:
     from hybridner.comparison_report import comparison_page, comparison_text
     from hybridner.tagging import load
 
-    with for_people(STANDARD_OUTPUT if STANDARD_OUTPUT in (options.json, options.html) else None):
+    taken = STANDARD_OUTPUT if STANDARD_OUTPUT in (options.json, options.html) else None
+    with for_people(taken):
         a, b = (
             load(model, backend, device=options.device, dtype=options.dtype)  # type: ignore[arg-type]
             for model, backend in ((options.a, options.backend_a), (options.b, options.backend_b))
@@ -63,9 +64,11 @@ def run(args: list[str]) -> int:
         comparison = compare(
             a, b, options.data, options.split, columns=options.columns(), misaligned=options.misaligned
         )
-        print(comparison_text(comparison, get_terminal_size().columns))
     if options.html is not None:
         write_text(options.html, comparison_page(comparison))
     if options.json is not None:
         write_json(options.json, comparison.to_dict())
+    # Printed last: a reader of the text may close the pipe (``| head``), and the files are to be whole then.
+    with for_people(taken):
+        print(comparison_text(comparison, get_terminal_size().columns))
     return 0

@@ -50,7 +50,8 @@ def run(args: list[str]) -> int:
     from hybridner.evaluation_report import evaluation_page, evaluation_text
     from hybridner.tagging import load
 
-    with for_people(STANDARD_OUTPUT if STANDARD_OUTPUT in (options.json, options.html) else None):
+    taken = STANDARD_OUTPUT if STANDARD_OUTPUT in (options.json, options.html) else None
+    with for_people(taken):
         tagger = load(options.model, options.backend, device=options.device, dtype=options.dtype)  # type: ignore[arg-type]
         evaluation = evaluate(
             tagger,
@@ -60,9 +61,11 @@ def run(args: list[str]) -> int:
             columns=options.columns(),
             misaligned=options.misaligned,
         )
-        print(evaluation_text(evaluation, get_terminal_size().columns))
     if options.html is not None:
         write_text(options.html, evaluation_page(evaluation))
     if options.json is not None:
         write_json(options.json, evaluation.to_dict())
+    # Printed last: a reader of the text may close the pipe (``| head``), and the files are to be whole then.
+    with for_people(taken):
+        print(evaluation_text(evaluation, get_terminal_size().columns))
     return 0
