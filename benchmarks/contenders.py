@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from hybridner.allocator import keep_freed_memory
 from hybridner.config import ModelConfig, TrainingConfig, training_config
 from hybridner.data.batches import Batch, epoch_order, training_batches
 from hybridner.data.corpus import Corpus
@@ -127,9 +128,6 @@ class Twin:
     """A twin as its command trains it: sentences packed into rows of few shapes."""
 
     def __init__(self, data: Data, backend: str) -> None:
-        from hybridner.allocator import keep_freed_memory
-
-        keep_freed_memory()  # as the commands do
         from hybridner.twins import learner_class
         from hybridner.weights import initial_weights
 
@@ -215,6 +213,8 @@ def serve(name: str, data: str, tokenizer: str, steps: int, cache: Path | None, 
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(cache)
     else:
         os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+    if name in ("flax", "torch"):
+        keep_freed_memory()  # as the commands do, and as early: memory that threads already have is not kept
     prepared = Data(data, tokenizer, steps)
     contender = CONTENDERS[name](prepared)
     connection.send({"pieces": prepared.pieces(), "words": prepared.words()})
