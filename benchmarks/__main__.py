@@ -4,7 +4,6 @@ import multiprocessing
 import platform
 import statistics
 import tempfile
-import time
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -13,10 +12,8 @@ from typing import Any
 import tyro
 
 from benchmarks.contenders import Data, serve
+from benchmarks.floor import flops_per_piece, matmul_rate
 from hybridner.cli.output import write_json
-from hybridner.weights import num_parameters
-
-FLOPS_PER_WEIGHT = 6  # multiply and add, forward once and backward twice
 
 
 @dataclass(frozen=True)
@@ -58,25 +55,10 @@ class Process:
         self._process.join()
 
 
-def matmul_rate() -> float:
-    """Measured fp32 FLOP/s of a matmul of the model's size."""
-    import torch
-
-    a, b = torch.randn(1280, 256), torch.randn(256, 1024)
-    times = []
-    for _ in range(20):
-        begun = time.perf_counter()
-        for _ in range(5):
-            a @ b
-        times.append((time.perf_counter() - begun) / 5)
-    return 2 * 1280 * 256 * 1024 / statistics.median(times)
-
-
 def main(options: Options) -> None:
     """Measure, print the table and write the JSON."""
     data = Data(options.data, options.tokenizer, options.steps)
-    config = data.config
-    flops = FLOPS_PER_WEIGHT * (num_parameters(config) - config.vocab_size * config.hidden_size)
+    flops = flops_per_piece(data.config)
     with tempfile.TemporaryDirectory() as cache:
         first = Process("flax", options, Path(cache))
         cold = first.ask("warm_up")[1]

@@ -17,10 +17,9 @@ from hybridner.allocator import keep_freed_memory
 from hybridner.config import ModelConfig, TrainingConfig, training_config
 from hybridner.data.batches import Batch, epoch_order, training_batches
 from hybridner.data.corpus import Corpus
-from hybridner.data.encoding import Encoded, encode
+from hybridner.data.encoding import encode
 from hybridner.data.packing import ShapePlan
-from hybridner.data.read import read_corpus
-from hybridner.data.tokenizer import load_tokenizer, train_tokenizer
+from hybridner.training import make_tokenizer, read_data
 
 BATCH_SIZE, SEED, LEARNING_RATE = 64, 12, 3e-4
 
@@ -29,11 +28,10 @@ class Data:
     """The corpus as every contender sees it."""
 
     def __init__(self, data: str, tokenizer: str, steps: int) -> None:
-        self.corpus: Corpus = read_corpus(data)
-        words = (
-            train_tokenizer(self.corpus.splits["train"], 30522) if tokenizer == "train" else load_tokenizer(tokenizer)
-        )
-        self.training: TrainingConfig = training_config("original", learning_rate=LEARNING_RATE, seed=SEED)
+        options = {"data": data, "tokenizer": tokenizer, "learning_rate": LEARNING_RATE, "seed": SEED}
+        self.training: TrainingConfig = training_config("original", **options)
+        self.corpus: Corpus = read_data(self.training)
+        words = make_tokenizer(self.training, self.corpus)
         self.config: ModelConfig = self.training.model(words.vocab_size, len(self.corpus.labels), words.pad_id)
         self.encoded = {
             name: encode(self.corpus.splits[name], words, self.corpus.labels, self.config.max_length)
@@ -49,14 +47,6 @@ class Data:
     def words(self) -> int:
         """Words of the test split."""
         return sum(len(sentence.words) for sentence in self.corpus.splits["test"])
-
-
-def padded(encoded: Encoded, examples: np.ndarray, pad_token_id: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """``input_ids``, ``attention_mask`` and ``labels`` of a batch padded to its longest sentence."""
-    from benchmarks.loop import padded as as_tensors
-
-    input_ids, mask, labels = as_tensors(encoded, examples, pad_token_id)
-    return input_ids.numpy(), mask.numpy(), labels.numpy()
 
 
 class Loop:
@@ -79,27 +69,26 @@ class Loop:
 
     def train(self) -> None:
         """Train on the batches, and wait until it is done."""
-        from benchmarks.loop import padded as as_tensors
-        from benchmarks.loop import train_step
+        from benchmarks.loop import padded, train_step
 
         self.model.train()
         encoded = self.data.encoded["train"]
         for first in range(0, len(self.data.order), BATCH_SIZE):
             examples = self.data.order[first : first + BATCH_SIZE]
-            train_step(self.model, self.optimizer, *as_tensors(encoded, examples, self.data.config.pad_token_id))
+            train_step(self.model, self.optimizer, *padded(encoded, examples, self.data.config.pad_token_id))
 
     def evaluate(self) -> None:
         """Tag the test split."""
         import torch
 
-        from benchmarks.loop import padded as as_tensors
+        from benchmarks.loop import padded
 
         self.model.eval()
         encoded = self.data.encoded["test"]
         with torch.no_grad():
             for first in range(0, len(encoded), BATCH_SIZE):
                 examples = np.arange(first, min(first + BATCH_SIZE, len(encoded)))
-                input_ids, mask, _ = as_tensors(encoded, examples, self.data.config.pad_token_id)
+                input_ids, mask, _ = padded(encoded, examples, self.data.config.pad_token_id)
                 self.model(input_ids, mask).argmax(-1).tolist()
 
 
@@ -117,10 +106,13 @@ class Stock:
 
     def train(self) -> None:
         """Train on the batches, and wait until it is done."""
+        from benchmarks.loop import padded
+
         encoded, loss = self.data.encoded["train"], None
         for first in range(0, len(self.data.order), BATCH_SIZE):
             examples = self.data.order[first : first + BATCH_SIZE]
-            loss = self.training.step(*padded(encoded, examples, self.data.config.pad_token_id))
+            batch = padded(encoded, examples, self.data.config.pad_token_id)
+            loss = self.training.step(*(tensor.numpy() for tensor in batch))
         float(loss)  # type: ignore[arg-type]
 
 

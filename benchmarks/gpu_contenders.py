@@ -14,6 +14,7 @@ from functools import wraps
 from typing import Any, Literal
 from unittest import mock
 
+from benchmarks.floor import flops_per_piece
 from benchmarks.matmul_rate import measure_matmul
 from hybridner.allocator import keep_freed_memory
 from hybridner.config import Device, Dtype, ModelConfig, PresetName, TrainingConfig, training_config
@@ -25,9 +26,8 @@ from hybridner.data.tokenizer import load_tokenizer
 from hybridner.errors import InputError
 from hybridner.learner import Learner
 from hybridner.twins import Backend, learner_class
-from hybridner.weights import initial_weights, num_parameters
+from hybridner.weights import initial_weights
 
-FLOPS_PER_WEIGHT = 6  # multiply and add, forward once and backward twice
 UNROLLS = (1, 2, 4, 8)
 CONTENDERS = (
     "loop",
@@ -82,11 +82,6 @@ class Contender:
 def framework(contender: str) -> Backend:
     """The framework that a contender computes with."""
     return "flax" if "flax" in contender else "torch"
-
-
-def flops_per_piece(config: ModelConfig) -> int:
-    """FLOP of training that a piece takes in matmuls with weights."""
-    return FLOPS_PER_WEIGHT * (num_parameters(config) - config.vocab_size * config.hidden_size)
 
 
 def measure(job: Job) -> dict[str, Any]:

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 import tyro
 
+from benchmarks.floor import MATMUL, matmul_rate
 from benchmarks.on_gpu import versions
 from hybridner.cli.output import check_writable, write_json
 from hybridner.cli.parse import guarded
@@ -33,7 +34,6 @@ FORWARD_AND_BACKWARD = 3  # a matmul's two gradients are a matmul of its size ea
 _SENTENCE = 20
 _NUM_LABELS = 9
 _LEARNING_RATE = 3e-4
-_MATMUL = (1280, 256, 1024)
 _SWEEPS = {"length": "length of the rows", "rows": "rows of the batch", "hidden_size": "width of the model"}
 
 
@@ -110,19 +110,6 @@ def attention_flops(config: ModelConfig, shape: Shape) -> int:
     """FLOP of a step's matmuls of queries with keys and of probabilities with values, over whole rows."""
     products = 2 * config.num_encoder_layers
     return FORWARD_AND_BACKWARD * products * 2 * shape.rows * shape.length**2 * config.hidden_size
-
-
-def matmul_rate() -> float:
-    """PyTorch's rate in FLOP/s of a float32 matmul of the preset's size."""
-    rows, inner, columns = _MATMUL
-    a, b = torch.randn(rows, inner), torch.randn(inner, columns)
-    times = []
-    for _ in range(20):
-        begun = time.perf_counter()
-        for _ in range(3):
-            a @ b
-        times.append((time.perf_counter() - begun) / 3)
-    return 2 * math.prod(_MATMUL) / statistics.median(times)
 
 
 def step_seconds(learner: Learner, batch: Batch) -> float:
@@ -237,7 +224,7 @@ def main(options: Options) -> None:
             "what": "one training step, preset original, dropout on, float32, made rows without padding, median",
             "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, Python {platform.python_version()}",
             "versions": versions(),
-            "matmul": list(_MATMUL),
+            "matmul": list(MATMUL),
             "options": {name: getattr(options, name) for name in ("rounds", "num_encoder_layers", "vocab_size")},
             "by": courses,
         }

@@ -9,15 +9,15 @@ Viterbi's algorithm and its marginals from the forward and backward recursions (
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from hybridner.data.schemes import Span, entity_spans
-from hybridner.errors import InputError
+from hybridner.lattice import Lattice, Steps, after_sums, forward_sums, lattice_of, shifted, viterbi
 from hybridner.text import Word
+
+ScoredSpans = list[tuple[Span, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def argmax_tags(logits: Float[np.ndarray, "num_words num_labels"]) -> Int[np.nda
     Raises:
         ValueError: logits that are not finite.
     """
-    return _shifted(logits).argmax(axis=1)
+    return shifted(logits).argmax(axis=1)
 
 
 def decode(logits: Float[np.ndarray, "num_words num_labels"], labels: Sequence[str]) -> Int[np.ndarray, "num_words"]:
@@ -71,10 +71,35 @@ def decode(logits: Float[np.ndarray, "num_words num_labels"], labels: Sequence[s
         ValueError: logits that are not finite, or not as wide as there are labels.
         InputError: labels that are not BIO.
     """
-    lattice = _lattice(tuple(labels))
-    emissions = _shifted(logits, len(labels))
-    best = emissions.argmax(axis=1)
-    return best if lattice.is_valid(best) else _viterbi(emissions, lattice)
+    return decode_many([logits], labels)[0]
+
+
+def decode_many(
+    logits: Sequence[Float[np.ndarray, "num_words num_labels"]], labels: Sequence[str]
+) -> list[Int[np.ndarray, "num_words"]]:
+    """The most probable valid sequence of tags of each sentence, as :func:`decode` finds it.
+
+    Args:
+        logits: of the words of each sentence, any float dtype.
+        labels: "O", "B-X" and "I-X" in any order, the names of the logits' columns.
+
+    Returns:
+        int64 numbers of labels, an array a sentence.
+
+    Raises:
+        ValueError: logits that are not finite, or not as wide as there are labels.
+        InputError: labels that are not BIO.
+    """
+    lattice = lattice_of(tuple(labels))
+    lengths = np.array([len(one) for one in logits], np.int64)
+    emissions = _flat(logits, len(labels))
+    tags = emissions.argmax(axis=1)
+    broken = np.unique(_sentence_of_words(lengths)[~_may_follow(tags, lengths, lattice)])
+    if len(broken):
+        words = np.isin(_sentence_of_words(lengths), broken)
+        steps = Steps(lengths[broken])
+        tags[words] = steps.by_sentence(viterbi(steps.by_step(emissions[words]), steps, lattice))
+    return _split(tags, lengths)
 
 
 def entities(
@@ -122,7 +147,7 @@ def entities_of(scored: Iterable[tuple[Span, float]], words: Sequence[Word], tex
 
 def scored_spans(
     tags: Int[np.ndarray, "num_words"], logits: Float[np.ndarray, "num_words num_labels"], labels: Sequence[str]
-) -> list[tuple[Span, float]]:
+) -> ScoredSpans:
     """The entities of one sentence as spans of words, each with its score (``Entity.score`` says what that is).
 
     Args:
@@ -137,122 +162,79 @@ def scored_spans(
         ValueError: logits that are not finite, not as many tags as rows of them, or tags that are not valid.
         InputError: labels that are not BIO.
     """
-    lattice = _lattice(tuple(labels))
-    emissions = _shifted(logits, len(labels))
-    if len(tags) != len(emissions):
-        raise ValueError(f"{len(tags)} tags and {len(emissions)} rows of logits")
-    names = [labels[tag] for tag in tags]
-    if not lattice.is_valid(tags):
-        raise ValueError(f"{names} is not a valid BIO sequence")
-    spans = entity_spans(names)
-    if not spans:
-        return []
-    forward, after = _forward(emissions, lattice), _after(emissions, lattice)
-    total = np.logaddexp.reduce(forward[-1])
-    scored = []
-    for label, first, stop in spans:
-        inside = emissions[np.arange(first + 1, stop), tags[first + 1 : stop]].sum()
-        log_score = forward[first, tags[first]] + inside + after[stop] - total
-        scored.append(((label, first, stop), float(np.clip(np.exp(log_score), np.finfo(np.float64).tiny, 1.0))))
+    shifted(logits, len(labels))
+    if len(tags) != len(logits):
+        raise ValueError(f"{len(tags)} tags and {len(logits)} rows of logits")
+    if not lattice_of(tuple(labels)).is_valid(tags):
+        raise ValueError(f"{[labels[tag] for tag in tags]} is not a valid BIO sequence")
+    return scored_spans_many([tags], [logits], labels)[0]
+
+
+def scored_spans_many(
+    tags: Sequence[Int[np.ndarray, "num_words"]],
+    logits: Sequence[Float[np.ndarray, "num_words num_labels"]],
+    labels: Sequence[str],
+) -> list[ScoredSpans]:
+    """The entities of each sentence as spans of words, each with its score (``Entity.score`` says what that is).
+
+    Args:
+        tags: numbers of labels, any sequence: an I- that does not go on with an entity of its type starts one, and is
+            scored as the entity it is read as.
+        logits: what the scores are computed from.
+        labels: "O" and, for each type X, "B-X" and "I-X", in any order: the names of the logits' columns.
+
+    Returns:
+        For each sentence its pairs of ``(type, first word, word after the last)`` and score, in order.
+
+    Raises:
+        ValueError: logits that are not finite, or not as many tags as rows of them.
+        InputError: labels that are not BIO.
+    """
+    lattice = lattice_of(tuple(labels))
+    number = {label: i for i, label in enumerate(labels)}
+    spans = [entity_spans([labels[tag] for tag in one.tolist()]) for one in tags]
+    with_spans = [i for i, found in enumerate(spans) if found]
+    lengths = np.array([len(logits[i]) for i in with_spans], np.int64)
+    if [len(tags[i]) for i in with_spans] != lengths.tolist():
+        raise ValueError("not as many tags as rows of logits")
+    scored: list[ScoredSpans] = [[] for _ in spans]
+    if not with_spans:
+        return scored
+    emissions = _flat([logits[i] for i in with_spans], len(labels))
+    steps = Steps(lengths)
+    by_step = steps.by_step(emissions)
+    forward = steps.by_sentence(forward_sums(by_step, steps, lattice))
+    after = steps.by_sentence(after_sums(by_step, steps, lattice))
+    ends = np.cumsum(lengths)
+    totals = np.logaddexp.reduce(forward[ends - 1], axis=1)
+    for i, begin, total in zip(with_spans, (ends - lengths).tolist(), totals.tolist(), strict=True):
+        for kind, first, stop in spans[i]:
+            log_score = forward[begin + first, number[f"B-{kind}"]] - total
+            if stop > first + 1:
+                log_score += emissions[begin + first + 1 : begin + stop, number[f"I-{kind}"]].sum()
+            if stop < len(logits[i]):
+                log_score += after[begin + stop]
+            score = float(np.clip(np.exp(log_score), np.finfo(np.float64).tiny, 1.0))
+            scored[i].append(((kind, first, stop), score))
     return scored
 
 
-class _Lattice(NamedTuple):
-    """What may follow what. ``starts``: O and B- labels, which may follow anything; ``inside``: I- labels.
-
-    ``begin``: the B- label of each of ``inside``. I- labels without one can't occur and stand in neither.
-    """
-
-    starts: Int[np.ndarray, "starts"]
-    inside: Int[np.ndarray, "inside"]
-    begin: Int[np.ndarray, "inside"]
-    allowed: Bool[np.ndarray, "labels_and_start num_labels"]
-
-    def is_valid(self, tags: Int[np.ndarray, "num_words"]) -> bool:
-        """Whether each tag may follow the one before it; the last row of ``allowed`` is a sentence's start."""
-        before = np.concatenate([[len(self.allowed) - 1], tags[:-1]])
-        return bool(self.allowed[before[: len(tags)], tags].all())
+def _flat(logits: Sequence[np.ndarray], num_labels: int) -> Float[np.ndarray, "all_words num_labels"]:
+    return shifted(np.concatenate(logits) if len(logits) else np.zeros((0, num_labels)), num_labels)
 
 
-@lru_cache(maxsize=32)
-def _lattice(labels: tuple[str, ...]) -> _Lattice:
-    number = {label: i for i, label in enumerate(labels)}
-    for label in labels:
-        if label != "O" and not (label[:2] in ("B-", "I-") and len(label) > 2):
-            raise InputError(f"label {label!r} is not BIO: expected O, B-TYPE or I-TYPE")
-    if len(number) < len(labels):
-        raise InputError(f"labels {list(labels)} hold one twice; each must stand once")
-    starts = [i for i, label in enumerate(labels) if not label.startswith("I-")]
-    if not starts:
-        raise InputError(f"labels {list(labels)} make no valid sequence; expected O or a B-TYPE among them")
-    pairs = [(i, number[f"B-{la[2:]}"]) for la, i in number.items() if la[0] == "I" and f"B-{la[2:]}" in number]
-    inside, begin = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-    allowed = np.zeros((len(labels) + 1, len(labels)), dtype=bool)
-    allowed[:, starts] = True
-    allowed[inside, inside] = allowed[begin, inside] = True
-    return _Lattice(np.array(starts), inside, begin, allowed)
+def _split(tags: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
+    ends = np.cumsum(lengths).tolist()
+    return [tags[end - length : end] for end, length in zip(ends, lengths.tolist(), strict=True)]
 
 
-def _shifted(
-    logits: Float[np.ndarray, "num_words num_labels"], num_labels: int | None = None
-) -> Float[np.ndarray, "num_words num_labels"]:
-    """Logits in float64 with their row's largest taken off: the softmax is the same, sums can't overflow."""
-    if logits.ndim != 2 or (num_labels is not None and logits.shape[1] != num_labels):
-        raise ValueError(f"logits of shape {logits.shape}, expected [num_words, {num_labels or 'num_labels'}]")
-    wide = logits.astype(np.float64)
-    with np.errstate(invalid="ignore", over="ignore"):
-        wide -= wide.max(axis=1, keepdims=True)
-    if not np.isfinite(wide).all():
-        raise ValueError(f"logits of word {np.isfinite(wide).all(axis=1).argmin()} are not finite")
-    return wide
+def _sentence_of_words(lengths: np.ndarray) -> np.ndarray:
+    return np.repeat(np.arange(len(lengths)), lengths)
 
 
-def _viterbi(emissions: Float[np.ndarray, "num_words num_labels"], lattice: _Lattice) -> Int[np.ndarray, "num_words"]:
-    starts, inside, begin, _ = lattice
-    came_from = np.zeros(emissions.shape, dtype=np.int64)
-    score = np.full(emissions.shape[1], -np.inf)
-    score[starts] = emissions[0, starts]
-    for word in range(1, len(emissions)):
-        best = score.argmax()
-        going_on = score[inside] >= score[begin]
-        came_from[word, starts] = best
-        came_from[word, inside] = np.where(going_on, inside, begin)
-        following = np.full_like(score, -np.inf)
-        following[starts] = score[best]
-        following[inside] = np.where(going_on, score[inside], score[begin])
-        score = following + emissions[word]
-    path = np.empty(len(emissions), dtype=np.int64)
-    path[-1] = score.argmax()
-    for word in range(len(emissions) - 1, 0, -1):
-        path[word - 1] = came_from[word, path[word]]
-    return path
-
-
-def _forward(
-    emissions: Float[np.ndarray, "num_words num_labels"], lattice: _Lattice
-) -> Float[np.ndarray, "num_words num_labels"]:
-    """Log of the sum over the valid sequences of words 0…w that end in the label."""
-    starts, inside, begin, _ = lattice
-    sums = np.full(emissions.shape, -np.inf)
-    sums[0, starts] = emissions[0, starts]
-    for word in range(1, len(emissions)):
-        before = sums[word - 1]
-        sums[word, starts] = np.logaddexp.reduce(before) + emissions[word, starts]
-        sums[word, inside] = np.logaddexp(before[begin], before[inside]) + emissions[word, inside]
-    return sums
-
-
-def _after(
-    emissions: Float[np.ndarray, "num_words num_labels"], lattice: _Lattice
-) -> Float[np.ndarray, "num_words_and_1"]:
-    """Log of the sum over the valid sequences of words w…end that start with O or B-: no entity goes on."""
-    starts, inside, begin, _ = lattice
-    sums = np.zeros(len(emissions) + 1)
-    # Of the words after this one: what may follow each label.
-    going_on = np.zeros(emissions.shape[1])
-    for word in range(len(emissions) - 1, -1, -1):
-        here = emissions[word] + going_on
-        sums[word] = np.logaddexp.reduce(here[starts])
-        going_on = np.full_like(going_on, sums[word])
-        going_on[begin] = going_on[inside] = np.logaddexp(sums[word], here[inside])
-    return sums
+def _may_follow(tags: np.ndarray, lengths: np.ndarray, lattice: Lattice) -> np.ndarray:
+    """Whether each word's tag may follow the one before it."""
+    before = np.concatenate(([0], tags[:-1]))[: len(tags)]
+    filled = lengths > 0
+    before[(np.cumsum(lengths) - lengths)[filled]] = len(lattice.allowed) - 1
+    return lattice.allowed[before, tags]

@@ -10,12 +10,11 @@ from hybridner.bootstrap import Interval, Units, entity_counts, interval_of_coun
 from hybridner.calibration import Calibration, calibrate
 from hybridner.config import Misaligned
 from hybridner.data.corpus import Split, SplitReport
-from hybridner.data.encoding import encode
 from hybridner.data.formats import PLAIN, ColumnFormat
 from hybridner.data.read import read_corpus, read_file, read_split, split_name
-from hybridner.data.schemes import Span, entity_spans
+from hybridner.data.schemes import entity_spans
 from hybridner.data.sources import file_source, find_sources
-from hybridner.decoding import decode, scored_spans
+from hybridner.decoding import ScoredSpans, decode_many, scored_spans_many
 from hybridner.errors import InputError
 from hybridner.inference import predict_words
 from hybridner.scoring import Scores, score
@@ -79,7 +78,7 @@ class Prediction:
 
     argmax: list[list[str]]
     decoded: list[list[str]]
-    scored: list[list[tuple[Span, float]]]
+    scored: list[ScoredSpans]
     num_windowed: int
 
 
@@ -250,15 +249,13 @@ def predict(tagger: Tagger, data: LabelledData) -> Prediction:
         InputError: the model has no tokenizer, or its logits are not finite.
     """
     model = tagger.model
-    if model.tokenizer is None:
-        raise InputError(f"{model.where}: has no tokenizer; convert the model again with --tokenizer FILE")
-    encoded = encode(data.sentences, model.tokenizer, model.labels, model.config.max_length)
+    encoded = tagger.encode(data.sentences)
     logits = predict_words(tagger.learner, encoded, model.config.pad_token_id)
-    best = [decode(one, model.labels) for one in logits]
+    best = decode_many(logits, model.labels)
     return Prediction(
         [[model.labels[i] for i in one.argmax(-1)] for one in logits],
         [[model.labels[i] for i in tags] for tags in best],
-        [scored_spans(tags, one, model.labels) for tags, one in zip(best, logits, strict=True)],
+        scored_spans_many(best, logits, model.labels),
         encoded.num_windowed,
     )
 

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Literal
 
 from hybridner.data.formats import PLAIN, decoded_lines, read_columns
 from hybridner.data.issues import Issues
+from hybridner.data.jsonl import parse_object
 from hybridner.errors import InputError
 from hybridner.text import SplitText, Word, join_words
 
@@ -121,12 +122,7 @@ def _counted(file: Iterable[bytes], advance: Callable[[int], None]) -> Iterator[
 
 
 def _parse(line: str, where: str, ids: dict[bytes, str]) -> TextRecord:
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{where}: not JSON ({error}); expected one object a line") from error
-    if not isinstance(record, dict):
-        raise InputError(f"{where}: expected an object with a 'text', or with 'words'")
+    record = parse_object(line, where, "a 'text', or with 'words'")
     name = next((name for name in _WORDS if _are_words(record.get(name))), None)
     text: Any = record.get(_TEXT)
     if name is None and not isinstance(text, str):

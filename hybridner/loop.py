@@ -106,7 +106,7 @@ class TrainingLoop:
         """Go on from the newest checkpoint; the final record if the run has finished."""
         state, saved = self.checkpoints.restore()
         self._check_same_run(saved)
-        # Version 0.1.0 saved no other states than evaluated ones, and did not say so.
+        # A state that does not say when it was evaluated was evaluated as it is.
         self.progress = Progress(**{"evaluated_at": state.step, **saved["progress"]})
         self.learner.restore(state)
         if self._finished():

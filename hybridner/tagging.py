@@ -14,8 +14,7 @@ from hybridner.config import TrainingConfig
 from hybridner.data.batches import Batch
 from hybridner.data.corpus import Sentence
 from hybridner.data.encoding import Encoded, encode
-from hybridner.decoding import Entity, argmax_tags, entities_of
-from hybridner.decoding_batch import decode_many, scored_spans_many
+from hybridner.decoding import Entity, argmax_tags, decode_many, entities_of, scored_spans_many
 from hybridner.errors import InputError
 from hybridner.inference import one_ahead, predict_chunks, predict_words
 from hybridner.learner import Learner
@@ -136,7 +135,7 @@ class Tagger:
         Raises:
             InputError: the model has no tokenizer.
         """
-        encoded = self._encode(words for words in sentences if len(words))
+        encoded = self.encode(Sentence(tuple(words)) for words in sentences if len(words))
         logits = iter(predict_words(self.learner, encoded, self.model.config.pad_token_id))
         windowed = iter(_is_windowed(encoded))
         none = np.zeros((0, self.model.config.num_labels), np.float32)
@@ -149,16 +148,21 @@ class Tagger:
         self, texts: list[str | SplitText], mode: SentenceMode
     ) -> tuple[tuple[list[SplitText], Encoded], Encoded]:
         split = [split_text(text, mode) if isinstance(text, str) else text for text in texts]
-        encoded = self._encode([word.text for word in words] for text in split for words in text.sentences)
+        sentences = (words for text in split for words in text.sentences)
+        encoded = self.encode(Sentence(tuple(word.text for word in words)) for words in sentences)
         return (split, encoded), encoded
 
-    def _encode(self, sentences: Iterable[Sequence[str]]) -> Encoded:
+    def encode(self, sentences: Iterable[Sentence]) -> Encoded:
+        """Sentences as the model takes them.
+
+        Raises:
+            InputError: the model has no tokenizer.
+        """
         model = self.model
         if model.tokenizer is None:
             raise InputError(f"{model.where}: has no tokenizer; convert the model again with --tokenizer FILE")
         with self._one_encodes:
-            rows = (Sentence(tuple(words)) for words in sentences)
-            return encode(rows, model.tokenizer, model.labels, model.config.max_length)
+            return encode(sentences, model.tokenizer, model.labels, model.config.max_length)
 
     def _tagged(
         self, texts: list[SplitText], windowed: list[bool], logits: list[np.ndarray], raw: bool

@@ -3,10 +3,8 @@
 import dataclasses
 import json
 
-import jax
 import numpy as np
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
 
 import hybridner
 from hybridner.conversion import convert
@@ -45,25 +43,6 @@ OPTIONS = {
     "parallel": "jit",
     "log_every": 1,
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compile_once(tmp_path_factory):
-    """Let the Flax runs, which are alike, share what XLA has compiled."""
-    options = {
-        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("xla")),
-        "jax_persistent_cache_min_compile_time_secs": 0.0,
-    }
-    before = {name: getattr(jax.config, name) for name in options}
-    use_cache(options)
-    yield
-    use_cache(before)
-
-
-def use_cache(options):
-    compilation_cache.reset_cache()
-    for name, value in options.items():
-        jax.config.update(name, value)
 
 
 @pytest.fixture(scope="module")

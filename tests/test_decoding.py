@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import arrays
 from hybridner import decoding
 from hybridner.decoding import argmax_tags, decode, entities
 from hybridner.errors import InputError
+from hybridner.lattice import Steps, lattice_of, shifted, viterbi
 from hybridner.text import Word, split_words
 
 LABELS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
@@ -92,7 +93,7 @@ def test_viterbi_finds_a_valid_argmax_by_itself():
         best = argmax_tags(logits)
         if is_valid([LABELS[tag] for tag in best]):
             found += 1
-            path = decoding._viterbi(decoding._shifted(logits), decoding._lattice(LABELS))
+            path = viterbi(shifted(logits), Steps(np.array([len(logits)])), lattice_of(LABELS))
             assert path.tolist() == best.tolist()
     assert found > 10
 
@@ -123,8 +124,8 @@ def test_a_score_is_the_share_of_the_valid_sequences_that_hold_the_entity(labels
 
 
 def test_the_check_of_scores_tells_a_wrong_recursion(monkeypatch):
-    right = decoding._after
-    monkeypatch.setattr(decoding, "_after", lambda *given: right(*given) * 0.999)
+    right = decoding.after_sums
+    monkeypatch.setattr(decoding, "after_sums", lambda *given: right(*given) * 0.999)
     with pytest.raises(AssertionError):
         test_a_score_is_the_share_of_the_valid_sequences_that_hold_the_entity(LABELS, 3)
 

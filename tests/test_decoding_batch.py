@@ -4,8 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybridner.data.schemes import entity_spans
-from hybridner.decoding import argmax_tags, decode, scored_spans
-from hybridner.decoding_batch import decode_many, scored_spans_many
+from hybridner.decoding import argmax_tags, decode, decode_many, scored_spans, scored_spans_many
 
 LABELS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 SHUFFLED = ("I-LOC", "B-PER", "O", "I-PER", "B-LOC")

@@ -17,7 +17,6 @@ from hybridner.cli.parse import guarded
 from hybridner.parity.errors import bitwise_difference
 from hybridner.signals import Stopped
 from hybridner.twins import learner_class, newest_state
-from tests.compiling import shared_compilations
 
 ROWS = "the O\nmayor O\n{} B-PER\n{} I-PER\nsleeps O\n\nthey O\nleft O\nthe O\nvillage O\n{} B-LOC\n\n"
 NAMES = ("Anna", "Berta", "Carl", "Dora", "Emil", "Frida", "Gustav", "Hanna", "Ida", "Jan", "Karl", "Lena")
@@ -43,12 +42,6 @@ def usual_handler():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compile_once(tmp_path_factory):
-    with shared_compilations(tmp_path_factory.mktemp("xla")):
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import hybridner
+from hybridner.data.corpus import Sentence
 from hybridner.data.schemes import entity_spans, invalid_transitions
 from hybridner.errors import InputError
 from hybridner.inference import one_ahead, predict_chunks, predict_words
@@ -320,8 +321,8 @@ def test_a_failure_in_preparing_is_the_callers():
 
 
 def test_chunks_are_predicted_as_by_themselves(torch_tagger):
-    encode = torch_tagger._encode
-    chunks = [(n, encode([TEXT.split()[: n + k] for k in range(n)])) for n in (3, 1, 0, 5)]
+    encode = torch_tagger.encode
+    chunks = [(n, encode(Sentence(tuple(TEXT.split()[: n + k])) for k in range(n))) for n in (3, 1, 0, 5)]
     pad = torch_tagger.model.config.pad_token_id
     found = list(predict_chunks(torch_tagger.learner, chunks, pad))
     assert [n for n, _ in found] == [3, 1, 0, 5]

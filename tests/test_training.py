@@ -10,7 +10,6 @@ from hybridner.errors import InputError
 from hybridner.parity.errors import bitwise_difference
 from hybridner.run_dir import RunDir
 from hybridner.twins import newest_state
-from tests.compiling import shared_compilations
 
 ROWS = (
     "the O\nmayor O\n{} B-PER\n{} I-PER\nsleeps O\n\n"
@@ -25,12 +24,6 @@ SMALL = {
     "max_length": 64,
     "preset": "tiny",
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compile_once(tmp_path_factory):
-    with shared_compilations(tmp_path_factory.mktemp("xla")):
-        yield
 
 
 @pytest.fixture(scope="module")

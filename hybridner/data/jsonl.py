@@ -44,7 +44,7 @@ def read_jsonl(
             continue
         where = f"{path}:{number}"
         try:
-            record = _parse(line, where)
+            record = parse_object(line, where, "'words' and 'tags', or 'text' and 'spans'")
             ids.add(record.get("id"), number)
             is_text = _is_text(record)
             sentences = (_text if is_text else _words)(record, where, labelled, misaligned, issues)
@@ -62,13 +62,18 @@ def read_jsonl(
         issues.add(InputError(f"{path}:{second}: its id stands on line {first} already; give each line its own"))
 
 
-def _parse(line: str, where: str) -> dict[str, Any]:
+def parse_object(line: str, where: str, keys: str) -> dict[str, Any]:
+    """The JSON object on a line, which is to hold ``keys`` (in words).
+
+    Raises:
+        InputError: it is something else.
+    """
     try:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: not JSON ({error}); expected one object a line") from error
     if not isinstance(record, dict):
-        raise InputError(f"{where}: expected an object with 'words' and 'tags', or 'text' and 'spans'")
+        raise InputError(f"{where}: expected an object with {keys}")
     return record
 
 
