@@ -24,7 +24,8 @@ _HUB_LICENSE = re.compile(r"cc0-1\.0|cc-by(-nc)?(-nd|-sa)?-4\.0|apache-2\.0|mit|
 # Said elsewhere in the card, or without any effect on the model.
 _NOT_TOLD = {
     "data", "data_license", "preset", "seed", "dtype", "device", "parallel", "num_devices", "accumulate", "coordinator",
-    "num_processes", "process_id", "join_timeout", "log_every", "checkpoint_every", "output", "resume", "overwrite",
+    "num_processes", "process_id", "join_timeout", "log_every", "checkpoint_every", "checkpoint_minutes",
+    "keep_checkpoints", "on_nonfinite", "deterministic", "output", "resume", "overwrite",
 }  # fmt: skip
 
 

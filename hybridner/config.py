@@ -17,6 +17,7 @@ Parallel = Literal["auto", "jit", "pmap", "mesh"]
 Schedule = Literal["constant", "linear", "cosine"]
 PresetName = Literal["tiny", "original"]
 Misaligned = Literal["error", "drop"]
+OnNonfinite = Literal["stop", "skip"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,12 @@ class TrainingConfig:
     """Steps between two lines of training loss in metrics.jsonl."""
     checkpoint_every: int | None = None
     """Steps between two checkpoints within an epoch; there is one at the end of each epoch anyway."""
+    checkpoint_minutes: float = 10.0
+    """Most minutes between two checkpoints within an epoch; inf for none."""
+    keep_checkpoints: int = 2
+    """Newest checkpoints that are kept; that of the best epoch is kept too."""
+    on_nonfinite: OnNonfinite = "stop"
+    """At a loss or gradient that is infinite or not a number: stop, or skip that step and count it."""
     output: Path | None = None
     """Folder of the run; runs/{data}-{preset}-{backend} by default, numbered if taken."""
     resume: bool = False
@@ -148,6 +155,8 @@ class TrainingConfig:
     """Where to compute."""
     parallel: Parallel = "auto"
     """How Flax spreads over devices: jit (one), pmap (one host), mesh (any number of hosts)."""
+    deterministic: bool = False
+    """On a GPU, compute with kernels alone that give the same bits each time; on a CPU they all do."""
     num_devices: int | None = None
     """Use only the first N devices."""
     coordinator: str | None = None
@@ -160,7 +169,7 @@ class TrainingConfig:
     """Seconds to wait for the other processes."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "accumulate", "vocab_size", "log_every"):
+        for name in ("epochs", "batch_size", "accumulate", "vocab_size", "log_every", "keep_checkpoints"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
         for name in ("max_steps", "patience", "checkpoint_every", "num_devices"):
             value = getattr(self, name)
@@ -170,6 +179,7 @@ class TrainingConfig:
         for name in ("learning_rate", "clip_norm", "join_timeout"):
             value = getattr(self, name)
             require(value is None or 0 < value < math.inf, f"{name} must be above 0 and finite, not {value}")
+        require(self.checkpoint_minutes > 0, f"checkpoint_minutes must be above 0, not {self.checkpoint_minutes}")
         require(
             self.accumulate <= self.batch_size,
             f"accumulate {self.accumulate} is more parts than batch_size {self.batch_size} has sentences",

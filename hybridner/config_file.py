@@ -1,6 +1,7 @@
 """Training options from a TOML or YAML file, each checked against the type it has in ``TrainingConfig``."""
 
 import dataclasses
+import reprlib
 import tomllib
 import types
 import typing
@@ -10,9 +11,15 @@ from typing import Any
 
 from hybridner.config import TrainingConfig, nearest, training_config
 from hybridner.errors import InputError
+from hybridner.limits import read_text
 
 YAML_SUFFIXES = (".yaml", ".yml")
+_LARGEST = 2**15  # bytes: all options take 2,000, and the parsers' time may grow with the square of a file
+_LARGEST_NUMBER = 2**63
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "a path"}
+
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = 100
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -24,11 +31,7 @@ def read_config(path: Path) -> dict[str, Any]:
         InputError: the file is not there or cannot be parsed, an option does not exist (the message names the
             nearest), or a value is of another type or out of its range.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise InputError(f"{path}: cannot be read ({reason})") from error
+    text = read_text(path, _LARGEST)
     values = _parse_yaml(path, text) if path.suffix.lower() in YAML_SUFFIXES else _parse_toml(path, text)
     try:
         values = checked_types(values)
@@ -67,7 +70,7 @@ def options_as_dict(options: TrainingConfig) -> dict[str, Any]:
 def _parse_toml(path: Path, text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # ValueError: a number of too many digits
         raise InputError(f"{path}: not TOML that can be read: {error}") from error
 
 
@@ -80,11 +83,13 @@ def _parse_yaml(path: Path, text: str) -> dict[str, Any]:
         """YAML 1.1 as PyYAML reads it, but 3e-4 is a number, and a key that stands twice an error."""
 
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-            keys = [key.value for key, _ in node.value]
-            for number, key in enumerate(keys):
-                if key in keys[:number]:
-                    mark = node.value[number][0].start_mark
-                    raise yaml.MarkedYAMLError(problem=f"{key!r} stands here a second time", problem_mark=mark)
+            keys: set[str] = set()
+            for key, _ in node.value:
+                if isinstance(key.value, str) and key.value in keys:
+                    raise yaml.MarkedYAMLError(
+                        problem=f"{key.value!r} stands here a second time", problem_mark=key.start_mark
+                    )
+                keys.update([key.value] if isinstance(key.value, str) else [])
             return super().construct_mapping(node, deep)
 
     number = re.compile(r"[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+")
@@ -95,6 +100,9 @@ def _parse_yaml(path: Path, text: str) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         raise InputError(f"{where}: not YAML that can be read: {getattr(error, 'problem', error)}") from error
+    except (ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
+        # What PyYAML makes of a value that is not of the tag it bears, such as "!!int x".
+        raise InputError(f"{path}: not YAML that can be read: {error}") from error
     if values is None:
         return {}
     if not isinstance(values, dict):
@@ -115,6 +123,8 @@ def _typed(value: Any, expected: Any) -> Any:
                 return value
         elif member is Path and isinstance(value, str | Path):
             return Path(value)
+        elif type(value) is int and abs(value) >= _LARGEST_NUMBER:
+            continue
         elif member is float and type(value) in (int, float):
             return float(value)
         elif type(value) is member:
@@ -133,5 +143,13 @@ def _kind(member: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    shown = str(value).lower() if isinstance(value, bool) else repr(value)
+    """A value in few words: aliases of YAML can nest one in itself, or make its ``repr`` of exponential length."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if type(value) is int and abs(value) >= _LARGEST_NUMBER:
+        return "a number beyond 2^63"
+    try:
+        shown = _REPR.repr(value)
+    except ValueError:  # Python writes no number of more than 4,300 digits
+        shown = "a list or table with a number beyond 2^63"
     return shown if len(shown) <= 40 else f"{shown[:37]}…"

@@ -4,18 +4,19 @@ import dataclasses
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
+from hybridner.checkpoints import Restored, newest_state, open_checkpoints
 from hybridner.config import ModelConfig, nearest
 from hybridner.errors import InputError
-from hybridner.learner import TrainingState
-from hybridner.model_dir import ORIGINAL_SUFFIX, find_model, model_config, open_model, save_model, written_whole
+from hybridner.model_dir import ORIGINAL_SUFFIX, find_model, open_model, save_model, written_whole
 from hybridner.original import OriginalOptions, open_original, save_original
+from hybridner.paths import check_links, copy_folder
 from hybridner.run_dir import RunDir
-from hybridner.twins import Backend, choose_backend, newest_state, open_checkpoints
-from hybridner.weights import check_weights, num_parameters, weight_shapes
+from hybridner.twins import Backend, choose_backend
+from hybridner.weights import num_parameters, weight_shapes
 
 Target = Literal["flax", "torch", "original"]
 TARGETS: tuple[Target, ...] = ("flax", "torch", "original")
@@ -71,14 +72,15 @@ def convert(source: str | Path, destination: Path, target: str, options: Origina
 
 
 def _convert_run(run: RunDir, destination: Path, backend: Backend) -> list[str]:
+    check_links(run.folder)
     options, begun_with = run.read_options()
     source = _needed(run, begun_with)
     _needed(run, backend)
     best = next((f for f in (run.best, run.best.with_name("best.old")) if (f / "config.json").is_file()), None)
     if best is not None:
         open_model(best)  # a damaged one is not handed on
-    state, progress, config = _newest_state(run, source)
-    notes = _not_finite(state.weights)
+    state, progress, notes = _newest_state(run, source)
+    notes += _not_finite(state.weights)
     if options.device == _OTHERS_DEVICE[backend]:
         notes.append(f"device {options.device} is not one of {backend}'s and became auto")
         options = dataclasses.replace(options, device="auto")
@@ -93,7 +95,7 @@ def _convert_run(run: RunDir, destination: Path, backend: Backend) -> list[str]:
                 shutil.copyfile(old, copy)
         for folder, copy in ((run.tensorboard, new.tensorboard), (best, new.best)):
             if folder is not None and folder.is_dir():
-                shutil.copytree(folder, copy)
+                copy_folder(run.folder, folder.name, copy)
         checkpoints = open_checkpoints(backend, new.checkpoints)
         try:
             checkpoints.save(state, progress)
@@ -101,7 +103,7 @@ def _convert_run(run: RunDir, destination: Path, backend: Backend) -> list[str]:
             checkpoints.close()
     return [
         f"{run.folder} ({source}) → {destination} ({backend}): run at step {state.step:,} with both Adam moments; "
-        f"{_size(config)}",
+        f"{_size(ModelConfig(**progress['model']))}",
         f"go on with: python train_{backend}.py --output {destination} --resume",
         *notes,
     ]
@@ -114,24 +116,17 @@ def _needed(run: RunDir, backend: str) -> Backend:
         raise InputError(f"{run.folder}: a run is moved with its own framework and the other one; {error}") from error
 
 
-def _newest_state(run: RunDir, backend: Backend) -> tuple[TrainingState, dict[str, Any], ModelConfig]:
-    """The newest training state of a run, checked, with the loop's progress and the model it is for."""
+def _newest_state(run: RunDir, backend: Backend) -> Restored:
     newest = newest_state(backend, run.checkpoints)
     if newest is None:
         raise InputError(
             f"{run.folder}: a run without a checkpoint yet, its first epoch has not ended; convert it when it has one"
         )
-    state, progress = newest
-    where = run.checkpoints / str(state.step)
-    config = model_config(progress.get("model"), where)
-    for kind in ("weights", "exp_avg", "exp_avg_sq"):
-        check_weights(config, getattr(state, kind), f"{where}: {kind}", ("float32", "float64"))
-    if state.average is not None:
-        check_weights(config, state.average, f"{where}: average", ("float32", "float64"))
-    size = progress.get("progress", {}).get("metrics_bytes")
+    size = newest.progress.get("progress", {}).get("metrics_bytes")
     if run.metrics.exists() and not (isinstance(size, int) and size <= run.metrics.stat().st_size):
-        raise InputError(f"{run.metrics}: shorter than the {size} bytes it had at step {state.step}; lines were lost")
-    return state, progress, config
+        at = newest.state.step
+        raise InputError(f"{run.metrics}: shorter than the {size} bytes it had at step {at}; lines were lost")
+    return newest
 
 
 def _size(config: ModelConfig, twice: bool = False) -> str:

@@ -14,6 +14,7 @@ from hybridner.learner import Learner
 from hybridner.memory import IN_PREDICTION, MemoryWatch
 
 _IN_FLIGHT = 2
+_BATCHES_BETWEEN = 5
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -23,6 +24,7 @@ def predict_words(
     encoded: Encoded,
     pad_token_id: int,
     reduce: Callable[[np.ndarray], np.ndarray] = lambda logits: logits,
+    between: Callable[[], None] = lambda: None,
 ) -> list[np.ndarray]:
     """What the model says of each word, an array a sentence in the order of the split.
 
@@ -31,6 +33,7 @@ def predict_words(
         encoded: the split.
         pad_token_id: fills the batches.
         reduce: turns a batch's logits ``[rows, length, num_labels]`` into what is kept of each piece.
+        between: called every few batches; it may leave by raising.
 
     Returns:
         Arrays ``[num_words, …]``; a word cut into windows is taken from the one where it has most context.
@@ -38,14 +41,20 @@ def predict_words(
     Raises:
         InputError: logits that are not finite.
     """
-    ((_, words),) = predict_chunks(learner, [(None, encoded)], pad_token_id, reduce)
+    ((_, words),) = predict_chunks(learner, [(None, encoded)], pad_token_id, reduce, between)
     return words
 
 
-def predict_tags(learner: Learner, encoded: Encoded, pad_token_id: int, labels: Sequence[str]) -> list[list[str]]:
+def predict_tags(
+    learner: Learner,
+    encoded: Encoded,
+    pad_token_id: int,
+    labels: Sequence[str],
+    between: Callable[[], None] = lambda: None,
+) -> list[list[str]]:
     """The most probable tag of each word, each word by itself (the argmax of its logits)."""
     names = np.array(labels, object)
-    best = predict_words(learner, encoded, pad_token_id, lambda logits: logits.argmax(-1).astype(np.int32))
+    best = predict_words(learner, encoded, pad_token_id, lambda logits: logits.argmax(-1).astype(np.int32), between)
     return [names[sentence].tolist() for sentence in best]
 
 
@@ -54,6 +63,7 @@ def predict_chunks(
     chunks: Iterable[tuple[Item, Encoded]],
     pad_token_id: int,
     reduce: Callable[[np.ndarray], np.ndarray] = lambda logits: logits,
+    between: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[Item, list[np.ndarray]]]:
     """:func:`predict_words` of one chunk after the other, while the device is at work on the next.
 
@@ -62,6 +72,7 @@ def predict_chunks(
         chunks: what a chunk goes by, and its sentences; taken as they are needed.
         pad_token_id: fills the batches.
         reduce: as for :func:`predict_words`.
+        between: as for :func:`predict_words`.
 
     Raises:
         InputError: logits that are not finite.
@@ -79,12 +90,16 @@ def predict_chunks(
             yield chunk, None
 
     found: list[tuple[int, np.ndarray]] = []
+    num_batches = 0
     memory = MemoryWatch(IN_PREDICTION)
     for (item, encoded), batch, handle in _overlapped(learner, steps(), memory):
         if batch is None:
             yield item, by_sentence(encoded, found)
             found = []
             continue
+        if num_batches % _BATCHES_BETWEEN == 0:
+            between()
+        num_batches += 1
         with memory:
             logits = learner.gather(handle)
         if not np.isfinite(logits).all():

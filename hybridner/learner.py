@@ -1,7 +1,6 @@
 """What the training loop asks of a twin, and what a training state is on its way between them."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -28,6 +27,7 @@ class TrainingState:
         average: exponential moving average of the parameters, if one is kept. After step t it moves by 1 - d of its
             distance to them, where d = min(decay, (1 + t) / (10 + t)), as in TensorFlow's ``ExponentialMovingAverage``:
             so the initial weights, which it begins with, are soon forgotten.
+        skipped: steps among them whose update was left out; the optimizer has counted ``step - skipped``.
     """
 
     weights: Weights
@@ -35,6 +35,7 @@ class TrainingState:
     exp_avg_sq: Weights
     step: int
     average: Weights | None = None
+    skipped: int = 0
 
 
 class StepMetrics(Protocol):
@@ -118,34 +119,4 @@ class Learner(Protocol):
 
     def restore(self, state: TrainingState) -> None:
         """Go on from ``state``."""
-        ...
-
-
-class Checkpoints(Protocol):
-    """Training states of a run on disk, by step, in a twin's own format.
-
-    Attributes:
-        saves_on_every_process: whether all processes call ``save`` together, or the first alone.
-    """
-
-    saves_on_every_process: bool
-
-    def __init__(self, folder: Path, max_to_keep: int = 2, *, read_only: bool = False) -> None:
-        """The states in ``folder``; with ``read_only``, nothing on disk is changed."""
-        ...
-
-    def save(self, state: TrainingState, progress: dict[str, Any]) -> None:
-        """Save a training state and the loop's ``progress``: whole, or not at all; may go on in the background."""
-        ...
-
-    def latest_step(self) -> int | None:
-        """The newest step that was saved whole."""
-        ...
-
-    def restore(self) -> tuple[TrainingState, dict[str, Any]]:
-        """The newest state and the loop's progress."""
-        ...
-
-    def close(self) -> None:
-        """Wait until all is on disk."""
         ...

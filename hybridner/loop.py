@@ -1,12 +1,11 @@
 """The one training loop: it drives either twin through :class:`hybridner.learner.Learner`."""
 
-import dataclasses
 import math
-import os
 import signal
 import time
 from collections import deque
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, nullcontext
 from typing import Any
 
 from hybridner.config import ModelConfig, TrainingConfig
@@ -17,15 +16,17 @@ from hybridner.data.encoding import Encoded
 from hybridner.data.packing import ShapePlan
 from hybridner.data.tokenizer import WordTokenizer
 from hybridner.errors import InputError
-from hybridner.learner import Checkpoints, Learner, StepMetrics
+from hybridner.learner import Learner, StepMetrics
 from hybridner.memory import IN_TRAINING, MemoryWatch
+from hybridner.nonfinite import MOST_SKIPPED_IN_ROW, Trouble, before_skipping, explain, nonfinite_in, steps_from
 from hybridner.pace import Pace, duration
 from hybridner.progress import Progress, Records, TrainingResult
 from hybridner.run_dir import RunDir
+from hybridner.saving import Saving
 from hybridner.selection import Selection
 from hybridner.signals import Interrupted, Stopped, StopSignals
 from hybridner.summary import Workload
-from hybridner.twins import Backend, open_checkpoints
+from hybridner.twins import Backend
 from hybridner.weights import initial_weights
 
 _STEPS_IN_FLIGHT = 2
@@ -58,7 +59,8 @@ class TrainingLoop:
         self.signals = StopSignals()
         self.pace, self.told_time_left = Pace(), False
         self.memory = MemoryWatch(IN_TRAINING)
-        self.checkpoints: Checkpoints
+        self.trouble: Trouble | None = None
+        self.saving = Saving(backend, options, run, corpus.labels, config, learner, self.records)
         self.selection = Selection(backend, options, run, corpus, encoded, tokenizer, config, learner, self.signals)
 
     def run(self) -> TrainingResult:
@@ -66,9 +68,11 @@ class TrainingLoop:
 
         Raises:
             Stopped: Ctrl-C or SIGTERM came; where the run stands is saved.
+            InputError: another run is at work in the folder, it cannot be written any more, or the loss is not finite.
         """
         try:
-            return self._run()
+            with self.run_dir.locked() if self.is_first else nullcontext():
+                return self._run()
         except Stopped as stop:
             self.reporter.line(str(stop))
             raise
@@ -77,11 +81,8 @@ class TrainingLoop:
         resumed = self.options.resume and self.run_dir.holds_run()
         if not resumed and self.is_first:
             self.run_dir.create(self.options, self.backend)
-            self.tokenizer.save(self.run_dir.tokenizer)
-        self.learner.barrier()
-        self.checkpoints = open_checkpoints(self.backend, self.run_dir.checkpoints)
-        try:
-            if resumed and self.checkpoints.latest_step() is not None:
+        with self.saving.opened():
+            if resumed and self.saving.store.latest_step() is not None:
                 done = self._restore()
                 if done is not None:
                     self.reporter.line(f"{self.run_dir.folder}: this run has finished; nothing to do")
@@ -89,13 +90,13 @@ class TrainingLoop:
             else:
                 if resumed:
                     self.reporter.line(f"{self.run_dir.folder}: no checkpoint yet, starting anew")
-                    if self.is_first:
-                        self.run_dir.metrics.unlink(missing_ok=True)
+                if self.is_first:
+                    self.run_dir.metrics.unlink(missing_ok=True)
+                    self.tokenizer.save(self.run_dir.tokenizer)
                 self.learner.init(initial_weights(self.config, self.options.seed))
             self._train()
-        finally:
-            self.checkpoints.close()
-        return self._test()
+            self.saving.store.wait()
+            return self._test()
 
     @property
     def step(self) -> int:
@@ -104,19 +105,22 @@ class TrainingLoop:
 
     def _restore(self) -> dict[str, Any] | None:
         """Go on from the newest checkpoint; the final record if the run has finished."""
-        state, saved = self.checkpoints.restore()
-        self._check_same_run(saved)
-        # A state that does not say when it was evaluated was evaluated as it is.
-        self.progress = Progress(**{"evaluated_at": state.step, **saved["progress"]})
+        state, saved, notes = self.saving.newest()
+        for note in notes:
+            self.reporter.sentence(note)
+        self.progress = Progress.of(saved.get("progress"), state.step)
         self.learner.restore(state)
         if self._finished():
             done = self.records.final()
             if done is not None:
                 return done
-        elif self.is_first:
-            if self.run_dir.metrics.exists():  # the lines after the checkpoint will be written again
-                os.truncate(self.run_dir.metrics, self.progress.metrics_bytes)
+        if self.is_first:
+            # The lines after the checkpoint will be written again.
+            if missing := self.records.cut(self.progress.metrics_bytes):
+                self.reporter.sentence(f"{self.run_dir.metrics}: {missing:,} bytes of it are gone; it goes on without")
             self.run_dir.write_options(self.options, self.backend)
+            if self.progress.best is not None and (note := self.selection.mend(self.progress.best, self.saving.store)):
+                self.reporter.sentence(note)
         self.reporter.sentence(f"resumed at step {state.step:,}, epoch {self.progress.epoch + 1}")
         return None
 
@@ -133,29 +137,20 @@ class TrainingLoop:
                 with self.memory:
                     stopped_by = self._epoch(self.step, bar)
                 stopped_by = stopped_by or self._end_epoch()
-                self._save()
+                self.saving.save(self.progress)
                 if stopped_by := stopped_by or self._asked_to_stop():
+                    self.saving.store.wait()
                     raise self._stopped(stopped_by)
 
     def _epoch(self, step: int, bar: TrainingBar) -> int:
         """Train to the end of the epoch or of the run, or until a signal comes; the signal's number, or 0."""
         progress, options = self.progress, self.options
-        batches = training_batches(
-            self.encoded["train"],
-            self.plan,
-            batch_size=options.batch_size,
-            seed=options.seed,
-            epoch=progress.epoch,
-            pad_token_id=self.config.pad_token_id,
-            start=progress.batch,
-            part=(self.learner.rank, self.learner.world_size),
-        )
         # The losses of the last steps stay on the device, so that reading them never makes it wait for the host.
         pending: deque[tuple[int, Batch, StepMetrics]] = deque()
         begun = time.perf_counter() - progress.epoch_seconds
         stopped_by = 0
         self.pace.rest()
-        for batch in batches:
+        for batch in self._batches(progress.epoch, progress.batch):
             if step == self.work.total_steps or (stopped_by := self._asked_to_stop(step)):
                 break
             self.pace.begin(batch.shape)
@@ -164,39 +159,120 @@ class TrainingLoop:
             step += 1
             progress.batch += 1
             pending.append((step, batch, metrics))
-            saves = self._saves_at(step)
+            at_end = step == self.work.total_steps or progress.batch == self.work.batches_per_epoch
+            saves = self.saving.is_due(step) and not at_end  # there is one at the end anyway
             while len(pending) > (0 if saves else _STEPS_IN_FLIGHT):
                 self._account(*pending.popleft())
+            self._stop_if_nonfinite(step - _STEPS_IN_FLIGHT)
             progress.epoch_seconds = time.perf_counter() - begun
             bar.update(step, progress.epoch + 1, progress.epoch_mean_loss, progress.pieces_per_second)
             self._tell_time_left(step)
+            self.saving.store.check()
             if saves:
-                self._save()
+                self.saving.save(progress)
                 self.pace.rest()
         for entry in pending:
             self._account(*entry)
+        self._stop_if_nonfinite(step, at_end=True)
         progress.epoch_seconds = time.perf_counter() - begun
         bar.update(step, progress.epoch + 1, progress.epoch_mean_loss, progress.pieces_per_second)
         return stopped_by
+
+    def _batches(self, epoch: int, start: int) -> Iterator[Batch]:
+        """The batches of an epoch from batch ``start`` on, so far as they are this process's."""
+        return training_batches(
+            self.encoded["train"],
+            self.plan,
+            batch_size=self.options.batch_size,
+            seed=self.options.seed,
+            epoch=epoch,
+            pad_token_id=self.config.pad_token_id,
+            start=start,
+            part=(self.learner.rank, self.learner.world_size),
+        )
 
     def _account(self, step: int, batch: Batch, metrics: StepMetrics) -> None:
         """Wait for the oldest step in flight and take over its loss."""
         progress = self.progress
         loss_sum, num_labels = float(metrics.loss_sum), int(metrics.num_labels)
         self.pace.end(batch.num_pieces)
-        if not math.isfinite(loss_sum):
-            raise InputError(
-                f"step {step}: the loss is {loss_sum}; lower --learning-rate, warm up (--warmup-steps) or clip "
-                f"(--clip-norm); {self.run_dir.best} is the best model so far, if an epoch has ended"
-            )
-        progress.epoch_loss += loss_sum
-        progress.epoch_labels += num_labels
         progress.epoch_pieces += batch.num_pieces
-        progress.log_loss += loss_sum
-        progress.log_labels += num_labels
-        if step % self.options.log_every == 0:
+        if math.isfinite(loss_sum):
+            progress.epoch_loss += loss_sum
+            progress.epoch_labels += num_labels
+            progress.log_loss += loss_sum
+            progress.log_labels += num_labels
+            progress.skipped_in_row = 0
+        elif self.options.on_nonfinite == "skip":
+            self._account_skipped(step)
+        elif self.trouble is None:
+            self.trouble = Trouble(step, f"the loss is {loss_sum}")
+        if step % self.options.log_every == 0 and progress.log_labels:
             self.records.add({"event": "step", "step": step, "loss": progress.log_loss / max(progress.log_labels, 1)})
             progress.log_loss, progress.log_labels = 0.0, 0
+
+    def _account_skipped(self, step: int) -> None:
+        """Count a step that the learner has left out because it was not finite."""
+        progress = self.progress
+        progress.skipped_steps += 1
+        progress.skipped_in_row += 1
+        epoch, batch = progress.epoch + 1, step - progress.epoch * self.work.batches_per_epoch
+        self.records.add({"event": "skipped", "step": step, "epoch": epoch, "batch": batch})
+        if progress.skipped_steps == 1:
+            self.reporter.sentence(
+                f"step {step:,} (epoch {epoch}, batch {batch}) was skipped: its loss or gradient is not finite; "
+                f"{self.run_dir.metrics} names each such step"
+            )
+        if progress.skipped_in_row > MOST_SKIPPED_IN_ROW and self.trouble is None:
+            first = step - progress.skipped_in_row + 1
+            self.trouble = Trouble(step, f"{progress.skipped_in_row} steps in a row were not finite", since=first)
+
+    def _stop_if_nonfinite(self, step: int, at_end: bool = False) -> None:
+        """Stop for what went wrong up to ``step``: so late that all processes know of it, and stop together.
+
+        Args:
+            step: the last step that every process has accounted for.
+            at_end: of the epoch, or of what is done of it; then the state is looked into, too.
+
+        Raises:
+            InputError: where it began, and what to do.
+        """
+        if at_end and self.trouble is None and (what := nonfinite_in(self.learner.snapshot())):
+            self.trouble = Trouble(step, f"{what} is not finite")
+        if self.trouble is None or self.trouble.step > step:
+            return
+        step, what, since = self.trouble
+        self.reporter.sentence(f"step {step:,}: {what}; looking for where it began")
+        self.saving.store.wait()
+        self.learner.barrier()  # what the first process has saved, the others see
+        if self.saving.store.latest_step() is None:
+            self.learner.init(initial_weights(self.config, self.options.seed))
+            start = self.learner.snapshot()
+        else:
+            start = self.saving.newest().state
+        saved, start = start.step, before_skipping(start, since) if since else start
+        steps = steps_from(
+            self._batches,
+            lambda done: self.options.learning_rate_at(done, self.work.total_steps),
+            self.work.batches_per_epoch,
+            start.step,
+            until=step,
+        )
+        found = explain(
+            self.learner,
+            start,
+            steps,
+            since=since,
+            saved=saved,
+            place_of=self._place_of,
+            resume=self.run_dir.resume_command(self.backend),
+        )
+        raise InputError(f"step {step:,}: {what}; {found}")
+
+    def _place_of(self, example: int) -> str:
+        """Where an example of the train split stands."""
+        sentence = self.corpus.splits["train"][int(self.encoded["train"].sentence[example])]
+        return f"{self.corpus.reports['train'].path}:{sentence.line}"
 
     def _tell_time_left(self, step: int) -> None:
         if self.pace.is_known and not self.told_time_left:
@@ -204,23 +280,6 @@ class TrainingLoop:
             rate = self.pace.pieces_per_second
             left = duration(self.work.seconds_left(step, rate))
             self.reporter.sentence(f"at {rate:,.0f} pieces/s about {left} to go, evaluation included")
-
-    def _saves_at(self, step: int) -> bool:
-        """Whether a checkpoint is due in the middle of the epoch; at its end there is one anyway."""
-        every = self.options.checkpoint_every
-        at_end = step == self.work.total_steps or self.progress.batch == self.work.batches_per_epoch
-        return every is not None and step % every == 0 and not at_end
-
-    def _save(self) -> None:
-        """Save a checkpoint of what the steps that have ended came to."""
-        self.progress.metrics_bytes = self.records.size()
-        if self.checkpoints.saves_on_every_process or self.is_first:
-            progress = {
-                "progress": dataclasses.asdict(self.progress),
-                "model": dataclasses.asdict(self.config),
-                "labels": list(self.corpus.labels),
-            }
-            self.checkpoints.save(self.learner.snapshot(), progress)
 
     def _end_epoch(self) -> int:
         """Score the dev split, keep the model if it is the best, and write down what happened.
@@ -274,6 +333,8 @@ class TrainingLoop:
         """Score the best model on the test split, and end the run."""
         best = self.progress.best
         assert best is not None, "a finished run has ended an epoch"
+        if skipped := self.progress.skipped_steps:
+            self.reporter.sentence(f"{skipped:,} of {self.step:,} steps were skipped: they were not finite")
         record: dict[str, Any] = {
             "event": "test",
             "epoch": best["epoch"],
@@ -296,14 +357,6 @@ class TrainingLoop:
         self.reporter.line("")
         self.reporter.rows(self.run_dir.contents())
         return self._result(record)
-
-    def _check_same_run(self, saved: dict[str, Any]) -> None:
-        """A checkpoint goes on only with the model and labels it was made with."""
-        where = self.run_dir.checkpoints
-        if saved["model"] != dataclasses.asdict(self.config):
-            raise InputError(f"{where}: made for model {saved['model']}, not {dataclasses.asdict(self.config)}")
-        if saved["labels"] != list(self.corpus.labels):
-            raise InputError(f"{where}: made for labels {saved['labels']}, the data has {list(self.corpus.labels)}")
 
     def _asked_to_stop(self, step: int = 0) -> int:
         """Number of the signal that any process got, or 0; processes ask each other every few steps."""

@@ -1,30 +1,35 @@
 """What a saved model is on disk: ``config.json``, ``tokenizer.json``, the weights and a card.
 
 The weights are canonical, in ``model.safetensors``, which either twin opens with one framework installed; or, for
-plain Flax code, in the Orbax folder ``model.orbax``. Nothing in the folder holds a time, so the same run twice
-writes the same bytes.
+plain Flax code, in the Orbax folder ``model.orbax``. ``config.json`` holds their digest, the same for both forms.
+Nothing in the folder holds a time, so the same run twice writes the same bytes.
+
+A folder may come from a stranger: no link leads out of it, no code in it is run, and what it asks for is checked before
+memory is taken for it.
 """
 
 import dataclasses
 import json
-import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from hybridner.card import card
 from hybridner.config import ModelConfig
 from hybridner.data.labels import check_labels
 from hybridner.data.tokenizer import WordTokenizer, load_tokenizer
-from hybridner.errors import InputError
+from hybridner.errors import CannotWriteError, InputError
 from hybridner.hub import fetch_model, is_repository
-from hybridner.weights import Weights, check_weights
+from hybridner.limits import check_fits, read_json
+from hybridner.paths import check_links, inside, remove
+from hybridner.tensor_file import read_tensors
+from hybridner.weights import Headers, Weights, check_weights, digest
 
 FORMAT_VERSION = 1
 ORIGINAL_SUFFIX = ".pth"
@@ -53,18 +58,19 @@ class SavedModel:
     where: str = "model"
 
 
-def save_model(folder: Path, model: SavedModel, form: Form = "torch") -> None:
+def save_model(folder: Path, model: SavedModel, form: Form = "torch", *, parents: bool = True) -> None:
     """Write a model folder, whole or not at all; one that is there is replaced.
 
     Args:
         folder: where to.
         model: what to save.
         form: weights in ``model.safetensors`` ("torch") or in Orbax form ("flax").
+        parents: make the folders that it stands in.
 
     Raises:
         InputError: the folder cannot be written, or Flax, which Orbax form needs, is not installed.
     """
-    with written_whole(folder) as partial:
+    with written_whole(folder, parents=parents) as partial:
         partial.mkdir()
         if form == "flax":
             from hybridner.twins import checkpoint_module
@@ -79,6 +85,7 @@ def save_model(folder: Path, model: SavedModel, form: Form = "torch") -> None:
             "format_version": FORMAT_VERSION,
             "model": dataclasses.asdict(model.config),
             "labels": list(model.labels),
+            "weights_sha256": digest(model.weights),
             "provenance": model.provenance,
         }
         (partial / "config.json").write_text(json.dumps(header, indent=2) + "\n", encoding="utf-8")
@@ -86,7 +93,7 @@ def save_model(folder: Path, model: SavedModel, form: Form = "torch") -> None:
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def written_whole(path: Path, *, parents: bool = True) -> Iterator[Path]:
     """A place beside ``path`` to write a file or folder at, which then takes the place of ``path``.
 
     What a process that was killed left there is removed first; after an error it is removed at once.
@@ -96,35 +103,31 @@ def written_whole(path: Path) -> Iterator[Path]:
     """
     partial = path.with_name(f"{path.name}.partial")
     try:
-        _remove(partial)
-        partial.parent.mkdir(parents=True, exist_ok=True)
+        remove(partial)
+        if parents:
+            partial.parent.mkdir(parents=True, exist_ok=True)
         yield partial
         replace_folder(partial, path)
     except BaseException as error:
-        _remove(partial)
+        remove(partial)
         if isinstance(error, (OSError, SafetensorError)):
-            raise InputError(f"{path}: cannot be written ({error})") from error
+            raise CannotWriteError(f"{path}: cannot be written ({error})") from error
         raise
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with suppress(OSError):
-            path.unlink()
-
-
 def replace_folder(partial: Path, folder: Path) -> None:
-    """Put ``partial`` in the place of ``folder``; a reader sees one or the other."""
+    """Put ``partial`` in the place of ``folder``; a reader sees one or the other.
+
+    Where ``folder`` is a link, the link is replaced, and what it leads to stays as it is.
+    """
     if not folder.is_dir():
         partial.replace(folder)  # a NAME.old that is here is not ours
         return
     old = folder.with_name(f"{folder.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
+    remove(old)
     folder.rename(old)
     partial.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+    remove(old)
 
 
 def find_model(source: str | Path) -> Path:
@@ -146,9 +149,9 @@ def find_model(source: str | Path) -> Path:
         if path.suffix == ORIGINAL_SUFFIX:
             return path
         raise InputError(f"{path}: a file; expected a run, a model folder or a checkpoint of the original, NAME.pth")
-    for folder in (path / "best", path, path / "best.old"):  # the last: stopped between two renames
-        if (folder / "config.json").is_file():
-            return folder
+    for name in ("best", ".", "best.old"):  # the last: stopped between two renames
+        if inside(path, f"{name}/config.json").is_file():
+            return path / name
     if (path / "config.toml").is_file():
         raise InputError(f"{path}: a run without a saved model yet; its first epoch has not ended")
     raise InputError(f"{path}: neither a run nor a model folder (no config.json in it)")
@@ -168,11 +171,12 @@ def open_model(source: str | Path) -> SavedModel:
         from hybridner.original import OriginalOptions, open_original
 
         return open_original(folder, OriginalOptions())[0]
-    where = folder / "config.json"
-    header = _read_json(where)
+    where = inside(folder, "config.json")
+    header = read_json(where)
     if header.get("format") != "hybridner" or header.get("format_version") != FORMAT_VERSION:
         raise InputError(f"{where}: not a model folder of format version {FORMAT_VERSION}")
     config = model_config(header.get("model"), where)
+    check_fits(config, str(where))
     labels = header.get("labels")
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
         raise InputError(f"{where}: 'labels' is not a list of strings")
@@ -180,14 +184,18 @@ def open_model(source: str | Path) -> SavedModel:
     if len(labels) != config.num_labels:
         raise InputError(f"{where}: {len(labels)} labels for num_labels {config.num_labels}")
     tokenizer = None
-    if (folder / "tokenizer.json").is_file():
+    if inside(folder, "tokenizer.json").is_file():
         tokenizer = load_tokenizer(str(folder / "tokenizer.json"))
         if tokenizer.vocab_size > config.vocab_size:
             raise InputError(
                 f"{folder}/tokenizer.json: {tokenizer.vocab_size} pieces for vocab_size {config.vocab_size}"
             )
-    weights = _read_weights(folder)
-    check_weights(config, weights, str(folder), ("float32", "float64"))
+    weights = _read_weights(folder, config)
+    if "weights_sha256" in header and header["weights_sha256"] != digest(weights):
+        raise InputError(
+            f"{folder}: the weights are not those that were saved with {where.name} (their SHA-256 differs); copy the "
+            "whole folder again from where it comes from"
+        )
     provenance = header.get("provenance")
     return SavedModel(
         config,
@@ -199,13 +207,14 @@ def open_model(source: str | Path) -> SavedModel:
     )
 
 
-def _read_weights(folder: Path) -> Weights:
-    if (folder / _SAFETENSORS).is_file():
-        try:
-            return load_file(folder / _SAFETENSORS)
-        except (OSError, ValueError, SafetensorError) as error:
-            raise InputError(f"{folder / _SAFETENSORS}: cannot be read ({error})") from error
-    if (folder / _ORBAX).is_dir():
+def _read_weights(folder: Path, config: ModelConfig) -> Weights:
+    def check(headers: Headers) -> None:
+        check_weights(config, headers, str(folder), ("float32", "float64"))
+
+    if inside(folder, _SAFETENSORS).is_file():
+        return read_tensors(folder / _SAFETENSORS, check)
+    if inside(folder, _ORBAX).is_dir():
+        check_links(folder, _ORBAX)
         from hybridner.twins import checkpoint_module, installed
 
         if "flax" not in installed():
@@ -213,18 +222,8 @@ def _read_weights(folder: Path) -> Weights:
                 f"{folder}: weights in Orbax form need Flax; pip install 'hybridner[flax]', "
                 "or convert the model with --to torch where Flax is"
             )
-        return checkpoint_module("flax").read_weights(folder / _ORBAX)
+        return checkpoint_module("flax").read_weights(folder / _ORBAX, check)
     raise InputError(f"{folder}: no weights (neither {_SAFETENSORS} nor {_ORBAX})")
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from error
-    if not isinstance(value, dict):
-        raise InputError(f"{path}: expected a JSON object")
-    return value
 
 
 def model_config(values: Any, where: Path) -> ModelConfig:

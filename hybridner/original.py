@@ -21,6 +21,7 @@ from hybridner.config import ModelConfig
 from hybridner.data.labels import labels_of, read_labels
 from hybridner.data.tokenizer import WordTokenizer, load_tokenizer
 from hybridner.errors import InputError
+from hybridner.limits import check_fits
 from hybridner.model_dir import SavedModel, written_whole
 from hybridner.twins import choose_backend, original_module
 from hybridner.weights import EMBEDDING, Weights, check_weights, initial_weights
@@ -87,8 +88,8 @@ def open_original(path: Path, options: OriginalOptions) -> tuple[SavedModel, lis
     assumed = [f"{NUM_HEADS} attention heads (--num-heads)"] if options.num_heads is None else []
     if options.labels is None:
         assumed.append(f"the labels {', '.join(labels)} (--labels)")
-    if assumed:
-        notes.append(f"taken to be as in the original, for the file does not say: {' and '.join(assumed)}")
+    assumed.append(f"inputs of at most {MAX_LENGTH:,} pieces")
+    notes.append(f"taken to be as in the original, for the file does not say: {' and '.join(assumed)}")
     if tokenizer is None:
         notes.append("without a tokenizer: to tag text, convert with --tokenizer FILE")
     provenance = {"imported_from": path.name, "hybridner": __version__}
@@ -182,7 +183,7 @@ def _config(weights: Weights, options: OriginalOptions, path: Path) -> ModelConf
         )
     layers = {name.removeprefix(_LAYERS).partition(".")[0] for name in weights if name.startswith(_LAYERS)}
     try:
-        return ModelConfig(
+        config = ModelConfig(
             vocab_size=vocab_size,
             num_labels=len(weights["classifier.weight"]),
             hidden_size=hidden_size,
@@ -193,6 +194,8 @@ def _config(weights: Weights, options: OriginalOptions, path: Path) -> ModelConf
         )
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+    check_fits(config, str(path))
+    return config
 
 
 def _labels(config: ModelConfig, options: OriginalOptions, path: Path) -> tuple[str, ...]:

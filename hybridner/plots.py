@@ -42,7 +42,7 @@ def plot_curves(records: list[dict[str, Any]], path: Path) -> None:
     right.legend(loc="lower right")
     for axes in (left, right):
         axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=120, metadata={"Software": None})
+    figure.savefig(path, format="png", dpi=120, metadata={"Software": None})
 
 
 def bars(names: Sequence[str], series: Mapping[str, Sequence[float]], ink: str) -> "Figure":

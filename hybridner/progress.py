@@ -1,13 +1,16 @@
 """Where a run stands, what it came to, and the records it leaves as it goes."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from hybridner.errors import InputError
 from hybridner.plots import plot_curves
 from hybridner.run_dir import RunDir
+from hybridner.tensorboard import Board
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,8 @@ class Progress:
         epoch_seconds: the time it took.
         log_loss: sum of the losses since the last line of training loss.
         log_labels: their number.
+        skipped_steps: steps of the run that were left out because they were not finite.
+        skipped_in_row: those of them since the last that was not.
         best: epoch, step and dev scores of the best model.
         epochs_without_better: whole epochs since then.
         evaluated_at: step of the last evaluation.
@@ -57,11 +62,31 @@ class Progress:
     epoch_seconds: float = 0.0
     log_loss: float = 0.0
     log_labels: int = 0
+    skipped_steps: int = 0
+    skipped_in_row: int = 0
     best: dict[str, Any] | None = None
     epochs_without_better: int = 0
     evaluated_at: int = 0
     stopped: str = ""
     metrics_bytes: int = 0
+
+    @classmethod
+    def of(cls, saved: Any, step: int) -> "Progress":
+        """The progress that a checkpoint of ``step`` holds.
+
+        Raises:
+            InputError: it is not what :func:`dataclasses.asdict` made of one.
+        """
+        try:
+            progress = cls(**saved)
+        except TypeError as error:
+            raise InputError(f"the checkpoint of step {step}: its progress cannot be read ({error})") from error
+        for name, default in asdict(cls()).items():
+            value = getattr(progress, name)
+            fits = isinstance(value, dict | None) if name == "best" else type(value) is type(default)
+            if not fits or (isinstance(value, int | float) and value < 0):
+                raise InputError(f"the checkpoint of step {step}: its progress has {name} {value!r}")
+        return progress
 
     @property
     def epoch_mean_loss(self) -> float:
@@ -84,7 +109,7 @@ class Records:
 
     def __init__(self, run: RunDir, writes: bool) -> None:
         self._run, self._writes = run, writes
-        self._board: Any = None
+        self._board: Board | None = None
 
     @contextmanager
     def opened(self, step: int) -> Iterator[None]:
@@ -92,31 +117,46 @@ class Records:
         if not self._writes:
             yield
             return
-        from tensorboardX import SummaryWriter
-
-        with SummaryWriter(str(self._run.tensorboard), purge_step=step + 1) as self._board:
+        self._board = Board(self._run.tensorboard, purge_step=step + 1)
+        try:
             yield
-        self._board = None
+        finally:
+            self._board.close()
+            self._board = None
 
     def add(self, record: dict[str, Any]) -> None:
         """Write a line to ``metrics.jsonl``, and the numbers of an epoch to TensorBoard."""
         if self._writes:
             self._run.append(record)
         if self._board is not None and record["event"] == "epoch":
-            for name in ("loss", "learning_rate", "pieces_per_second"):
-                key = "train_loss" if name == "loss" else name
-                self._board.add_scalar(f"train/{name}", record[key], record["step"])
-            for name in ("f1", "precision", "recall"):
-                self._board.add_scalar(f"valid/{name}", record["valid"][name], record["step"])
+            numbers = {"train/loss": record["train_loss"]}
+            numbers |= {f"train/{name}": record[name] for name in ("learning_rate", "pieces_per_second")}
+            numbers |= {f"valid/{name}": record["valid"][name] for name in ("f1", "precision", "recall")}
+            self._board.add(numbers, record["step"])
 
     def draw(self) -> None:
         """Draw the learning curves anew."""
         if self._writes:
-            plot_curves(list(self._run.records()), self._run.curves)
+            partial = self._run.curves.with_name(f"{self._run.curves.name}.partial")
+            plot_curves(list(self._run.records()), partial)
+            partial.replace(self._run.curves)
 
-    def size(self) -> int:
-        """Bytes of ``metrics.jsonl``."""
-        return self._run.metrics.stat().st_size if self._writes and self._run.metrics.exists() else 0
+    def sync(self) -> int:
+        """Force ``metrics.jsonl`` to the disk; its size in bytes."""
+        if not self._run.metrics.exists():
+            return 0
+        with self._run.metrics.open("rb") as file:
+            os.fsync(file.fileno())
+            return os.fstat(file.fileno()).st_size
+
+    def cut(self, size: int) -> int:
+        """Take back what stands in ``metrics.jsonl`` after its first ``size`` bytes; how many of these it lacks."""
+        if not self._run.metrics.exists():
+            return size
+        with self._run.metrics.open("r+b") as file:
+            kept = file.read(size).rfind(b"\n") + 1
+            file.truncate(kept)
+        return size - kept
 
     def final(self) -> dict[str, Any] | None:
         """The line that ends a run, if it stands there."""

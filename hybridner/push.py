@@ -5,6 +5,7 @@ from pathlib import Path
 from hybridner.errors import InputError
 from hybridner.hub import MODEL_FILES, asked, is_repository
 from hybridner.model_dir import find_model, open_model
+from hybridner.paths import inside
 
 
 def push_model(
@@ -23,13 +24,13 @@ def push_model(
         Sentences for the user.
 
     Raises:
-        InputError: there is no model, it is damaged or in another form, the name is not one, or the Hub is out of reach
-            or refuses.
+        InputError: there is no model, it is damaged or in another form, a file of it is a link that leads out of its
+            folder, the name is not one, or the Hub is out of reach or refuses.
     """
     if not is_repository(repository):
         raise InputError(f"{repository}: not a name on the Hub; expected OWNER/NAME of letters, digits, '-', '_', '.'")
     folder = find_model(source)
-    missing = [name for name in MODEL_FILES if not (folder / name).is_file()]
+    missing = [name for name in MODEL_FILES if not inside(folder, name).is_file()]
     if missing:
         raise InputError(
             f"{folder}: no {' and no '.join(missing)} in it; make a whole model folder with: "

@@ -5,6 +5,7 @@ Left to itself, JAX kills a process that has waited in vain, and PyTorch prints 
 
 import socket
 import time
+from contextlib import ExitStack
 
 from hybridner.errors import InputError
 
@@ -12,14 +13,18 @@ _ASK_EVERY = 0.2
 _LONGEST_LINE = 200
 
 
-def meet(address: str, rank: int, num_processes: int, timeout: float) -> None:
-    """Wait until all processes are there; process 0 listens at ``address`` meanwhile, and leaves it free.
+def meet(address: str, rank: int, num_processes: int, timeout: float) -> dict[int, socket.socket]:
+    """Wait until all processes are there; process 0 listens at ``address`` meanwhile, and then others may.
 
     Args:
         address: HOST:PORT of process 0.
         rank: number of this process, from 0.
         num_processes: how many there are.
         timeout: seconds to wait.
+
+    Returns:
+        The connections of this process, by the number of the process at the other end: process 0 has one with each of
+        the others, and they have one with process 0.
 
     Raises:
         InputError: one does not come in time, two have the same number, they do not agree on how many they are, or
@@ -32,12 +37,19 @@ def meet(address: str, rank: int, num_processes: int, timeout: float) -> None:
         raise InputError(f"process {rank} of {num_processes}: processes are numbered from 0 to {num_processes - 1}")
     deadline = time.monotonic() + timeout
     if rank == 0:
-        _wait_for_all(address, int(port), num_processes, timeout, deadline)
-    else:
-        _report(address, (host.strip("[]"), int(port)), f"{rank}/{num_processes}", timeout, deadline)
+        return _wait_for_all(address, int(port), num_processes, timeout, deadline)
+    return {0: _report(address, (host.strip("[]"), int(port)), f"{rank}/{num_processes}", timeout, deadline)}
 
 
-def _wait_for_all(address: str, port: int, num_processes: int, timeout: float, deadline: float) -> None:
+def free_port() -> int:
+    """A port of this host at which nobody listens."""
+    with socket.create_server(("", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def _wait_for_all(
+    address: str, port: int, num_processes: int, timeout: float, deadline: float
+) -> dict[int, socket.socket]:
     there: dict[int, socket.socket] = {}
     try:
         try:
@@ -67,11 +79,11 @@ def _wait_for_all(address: str, port: int, num_processes: int, timeout: float, d
                 there[rank] = connection
         for connection in there.values():
             connection.sendall(b"go\n")
-        for connection in there.values():
-            connection.recv(1)  # closed by the other side first, so that the port is free at once
-    finally:
+        return there
+    except BaseException:
         for connection in there.values():
             connection.close()
+        raise
 
 
 def _who(connection: socket.socket) -> tuple[int | None, int]:
@@ -84,14 +96,18 @@ def _who(connection: socket.socket) -> tuple[int | None, int]:
         return None, 0
 
 
-def _report(address: str, at: tuple[str, int], who: str, timeout: float, deadline: float) -> None:
+def _report(address: str, at: tuple[str, int], who: str, timeout: float, deadline: float) -> socket.socket:
     while True:
         try:
-            with socket.create_connection(at, timeout=max(deadline - time.monotonic(), _ASK_EVERY)) as connection:
+            connection = socket.create_connection(at, timeout=max(deadline - time.monotonic(), _ASK_EVERY))
+            with ExitStack() as stack:
+                stack.enter_context(connection)
                 connection.sendall(f"{who}\n".encode())
                 connection.settimeout(max(deadline - time.monotonic(), _ASK_EVERY))
                 if _line(connection) == "go":
-                    return
+                    connection.settimeout(None)
+                    stack.pop_all()
+                    return connection
         except (OSError, ValueError):
             pass
         if time.monotonic() >= deadline:
@@ -105,7 +121,7 @@ def _report(address: str, at: tuple[str, int], who: str, timeout: float, deadlin
 def _line(connection: socket.socket) -> str:
     text = b""
     while not text.endswith(b"\n") and len(text) < _LONGEST_LINE:
-        more = connection.recv(_LONGEST_LINE)
+        more = connection.recv(1)  # what comes after the line is for others to read
         if not more:
             raise ValueError("closed before a whole line came")
         text += more

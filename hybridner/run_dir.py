@@ -3,21 +3,22 @@
 import dataclasses
 import json
 import shlex
-import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from hybridner.config import TrainingConfig, training_config
 from hybridner.config_file import options_as_dict, read_config
 from hybridner.errors import InputError
+from hybridner.paths import check_links, remove
 from hybridner.twins import Backend
 
 # What may differ when a run goes on: it decides how long or where the run goes, not what comes out.
 _FREE_TO_CHANGE = {"resume", "overwrite", "output", "coordinator", "num_processes", "process_id", "join_timeout"}
 _MAY_GROW = ("epochs", "max_steps")
-_MAY_CHANGE = {"checkpoint_every", "data_license"}
-_WHERE_IT_RUNS = {"device", "parallel", "num_devices", "accumulate"}
+_MAY_CHANGE = {"checkpoint_every", "checkpoint_minutes", "keep_checkpoints", "on_nonfinite", "data_license"}
+_WHERE_IT_RUNS = {"device", "parallel", "num_devices", "accumulate", "deterministic"}
 
 
 class RunDir:
@@ -26,16 +27,47 @@ class RunDir:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.config = folder / "config.toml"
+        self._partial_config = folder / "config.toml.partial"
         self.metrics = folder / "metrics.jsonl"
         self.curves = folder / "curves.png"
         self.tokenizer = folder / "tokenizer.json"
         self.best = folder / "best"
         self.checkpoints = folder / "checkpoints"
         self.tensorboard = folder / "tensorboard"
+        self.lock = folder / ".lock"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other runs out of the folder, which is made if need be; the lock ends with the process at the latest.
+
+        Raises:
+            InputError: another run is at work here, or the folder cannot be written.
+        """
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.lock, timeout=0)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except Timeout:
+            raise InputError(
+                f"{self.folder}: another process is training here; wait for it, stop it, or choose another --output"
+            ) from None
+        except OSError as error:
+            raise InputError(f"{self.folder}: the run's folder cannot be written ({error.strerror})") from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def holds_run(self) -> bool:
         """Whether a run was begun here."""
         return self.config.exists()
+
+    def is_free(self) -> bool:
+        """Whether nothing is in the folder but what a run leaves that was stopped while it began."""
+        ours = {self.lock, self._partial_config}
+        return not self.folder.is_dir() or all(path in ours for path in self.folder.iterdir())
 
     def create(self, options: TrainingConfig, backend: Backend) -> None:
         """Make the folder anew and write the options that repeat the run.
@@ -44,10 +76,8 @@ class RunDir:
             InputError: the folder cannot be written.
         """
         try:
-            for old in (self.best, self.checkpoints, self.tensorboard):
-                shutil.rmtree(old, ignore_errors=True)
-            for old in (self.metrics, self.curves, self.tokenizer):
-                old.unlink(missing_ok=True)
+            for old in (self.best, self.checkpoints, self.tensorboard, self.metrics, self.curves, self.tokenizer):
+                remove(old)
             self.folder.mkdir(parents=True, exist_ok=True)
             self.write_options(options, backend)
         except OSError as error:
@@ -57,9 +87,9 @@ class RunDir:
         """Write ``config.toml``, the options that repeat the run; a reader sees the old file or the new one."""
         import tomli_w
 
-        partial = self.config.with_name(f"{self.config.name}.partial")
-        partial.write_text(tomli_w.dumps({"backend": backend, **options_as_dict(options)}), encoding="utf-8")
-        partial.replace(self.config)
+        text = tomli_w.dumps({"backend": backend, **options_as_dict(options)})
+        self._partial_config.write_text(text, encoding="utf-8")
+        self._partial_config.replace(self.config)
 
     def read_options(self) -> tuple[TrainingConfig, str]:
         """The run's options and backend, from ``config.toml``.
@@ -85,14 +115,27 @@ class RunDir:
 
     def append(self, record: dict[str, Any]) -> None:
         """Add a line to ``metrics.jsonl``."""
-        with self.metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        with self.metrics.open("ab") as file:
+            file.write(json.dumps(record).encode() + b"\n")
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """The lines of ``metrics.jsonl``."""
-        if self.metrics.exists():
-            with self.metrics.open(encoding="utf-8") as file:
-                yield from map(json.loads, file)
+        """The lines of ``metrics.jsonl`` that were written to their end.
+
+        Raises:
+            InputError: a line is not a JSON object.
+        """
+        if not self.metrics.exists():
+            return
+        with self.metrics.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.endswith(b"\n"):
+                    return
+                try:
+                    record = json.loads(line)
+                    record["event"]
+                except (ValueError, TypeError, KeyError, RecursionError) as error:
+                    raise InputError(f"{self.metrics}:{number}: not a line of a run's metrics") from error
+                yield record
 
 
 def choose_folder(options: TrainingConfig, backend: Backend) -> RunDir:
@@ -100,15 +143,22 @@ def choose_folder(options: TrainingConfig, backend: Backend) -> RunDir:
 
     Raises:
         InputError: the named one holds a run, and neither ``resume`` nor ``overwrite`` was given; or it holds
-            something else.
+            something else; or a link in it leads out of it.
     """
+    run = _choose_folder(options, backend)
+    if run.holds_run():
+        check_links(run.folder)
+    return run
+
+
+def _choose_folder(options: TrainingConfig, backend: Backend) -> RunDir:
     if options.output is not None:
         run = RunDir(options.output)
         if run.folder.exists() and not run.folder.is_dir():
             raise InputError(f"{run.folder}: a file stands where the run's folder should be; choose another --output")
         if run.holds_run() and not (options.resume or options.overwrite):
             raise InputError(f"{run.folder}: already holds a run; go on with --resume, or replace it with --overwrite")
-        if not run.holds_run() and run.folder.is_dir() and any(run.folder.iterdir()):
+        if not run.holds_run() and not run.is_free():
             raise InputError(f"{run.folder}: not empty and not a run; choose another --output")
         return run
     base = Path("runs") / f"{Path(options.data).name}-{options.preset}-{backend}"

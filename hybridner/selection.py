@@ -6,10 +6,12 @@ from typing import Any
 
 from hybridner.bootstrap import entity_counts, interval_of_counts, resampling_units
 from hybridner.card import told_options
+from hybridner.checkpoints import CheckpointStore
 from hybridner.config import ModelConfig, TrainingConfig
 from hybridner.data.corpus import Corpus
 from hybridner.data.encoding import Encoded
 from hybridner.data.tokenizer import WordTokenizer
+from hybridner.errors import InputError
 from hybridner.inference import predict_tags
 from hybridner.learner import Learner
 from hybridner.model_dir import SavedModel, open_model, save_model
@@ -17,6 +19,7 @@ from hybridner.run_dir import RunDir
 from hybridner.scoring import Scores, score
 from hybridner.signals import StopSignals
 from hybridner.twins import Backend, versions
+from hybridner.weights import Weights
 
 
 class Selection:
@@ -51,22 +54,51 @@ class Selection:
         """Score a split; the scores, and as plain values with how far F1 may lie off.
 
         Raises:
-            Interrupted: a signal came, and there is but one process: several must leave together.
+            Interrupted: a signal came. One process leaves at once; several leave together, between two batches.
         """
-        with self._signals.may_leave() if self._learner.world_size == 1 else nullcontext():
+        alone = self._learner.world_size == 1
+        with self._signals.may_leave() if alone else nullcontext():
             predicted = predict_tags(
-                self._learner, self._encoded[split], self._config.pad_token_id, self._corpus.labels
+                self._learner,
+                self._encoded[split],
+                self._config.pad_token_id,
+                self._corpus.labels,
+                between=(lambda: None) if alone else (lambda: self._signals.leave_together(self._learner.agree)),
             )
             gold, units = self._gold[split], self._units[split]
             scores = score(gold, predicted)
             interval = interval_of_counts(entity_counts(gold, predicted, units))
         return scores, {**scores.to_dict(), "f1_interval": list(interval), "bootstrap": units.to_dict()}
 
-    def keep(self, best: dict[str, Any]) -> None:
-        """Save the model as it is: ``best`` are its epoch, step and dev scores."""
+    def keep(self, best: dict[str, Any], weights: Weights | None = None) -> None:
+        """Save the model as it is, or with ``weights``: ``best`` are its epoch, step and dev scores."""
         if self._learner.rank == 0:
             about = self._config, self._corpus.labels, self._tokenizer
-            save_model(self._run.best, SavedModel(*about, self._learner.weights(), {**self._provenance(), **best}))
+            weights = self._learner.weights() if weights is None else weights
+            model = SavedModel(*about, weights, {**self._provenance(), **best})
+            save_model(self._run.best, model, parents=False)  # a run that was removed is not made anew
+
+    def mend(self, best: dict[str, Any], checkpoints: CheckpointStore) -> str:
+        """See that the best model on disk is that of ``best``; if it is not, make it anew from its checkpoint.
+
+        It is another one where a run was killed after it had found a better model, and before it had saved a
+        checkpoint.
+
+        Returns:
+            A sentence for the user where there is something to know.
+        """
+        try:
+            if open_model(self._run.folder).provenance.get("step") == best["step"]:
+                return ""
+            reason = f"{self._run.best}: not yet the model of step {best['step']:,}"
+        except InputError as error:
+            reason = str(error)
+        try:
+            state = checkpoints.restore(best["step"]).state
+        except InputError as error:
+            return f"{reason}, and it cannot be made anew ({error})"
+        self.keep(best, state.weights if state.average is None else state.average)
+        return f"{reason}; made anew from the checkpoint of step {best['step']:,}"
 
     def test(self) -> tuple[Scores, dict[str, Any]]:
         """Load the best model from its folder again, score it on the test split, and write the scores into its folder.
@@ -79,7 +111,7 @@ class Selection:
         scores, values = self.score("test")
         if self._learner.rank == 0:
             provenance = {**model.provenance, "test": values}
-            save_model(self._run.best, dataclasses.replace(model, provenance=provenance))
+            save_model(self._run.best, dataclasses.replace(model, provenance=provenance), parents=False)
         return scores, values
 
     def _provenance(self) -> dict[str, Any]:

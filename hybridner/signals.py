@@ -3,7 +3,7 @@
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
@@ -68,6 +68,19 @@ class StopSignals:
             yield
         finally:
             self._may_leave = False
+
+    def leave_together(self, agree: Callable[[int], int]) -> None:
+        """Let a signal to any process leave a block in all of them, at the same place.
+
+        Args:
+            agree: the largest number of any process; all call it together.
+
+        Raises:
+            Interrupted: a signal came to one of them; ``received`` is its number in all.
+        """
+        if number := agree(self.received):
+            self.received = number
+            raise Interrupted
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if not self.received:

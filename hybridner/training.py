@@ -14,6 +14,8 @@ from hybridner.data.read import check_types, read_corpus
 from hybridner.data.tokenizer import WordTokenizer, load_tokenizer, train_tokenizer
 from hybridner.errors import InputError
 from hybridner.learner import Learner
+from hybridner.lifeline import watched
+from hybridner.limits import check_fits
 from hybridner.loop import TrainingLoop
 from hybridner.progress import TrainingResult
 from hybridner.run_dir import RunDir, choose_folder, merge_resumed
@@ -32,11 +34,13 @@ def train(backend: Backend | None = None, *, config: str | Path | None = None, *
     Raises:
         InputError: an option, the data or the output folder is not usable.
         Stopped: Ctrl-C or SIGTERM came, and the run was saved; a ``KeyboardInterrupt``.
+        ProcessLost: another process of the run was lost, or has ended with an error.
     """
     values = {**(read_config(Path(config)) if config is not None else {}), **checked_types(options)}
     chosen = choose_backend(backend or values.get("backend"))
     values.pop("backend", None)
-    return run_training(chosen, training_config(**values), set(values))
+    with watched():
+        return run_training(chosen, training_config(**values), set(values))
 
 
 def run_training(backend: Backend, options: TrainingConfig, explicit: set[str]) -> TrainingResult:
@@ -66,6 +70,7 @@ def prepare(backend: Backend, options: TrainingConfig, explicit: set[str]) -> Tr
     check_types(corpus)
     tokenizer = make_tokenizer(options, corpus)
     config = options.model(tokenizer.vocab_size, len(corpus.labels), tokenizer.pad_id)
+    check_fits(config, "the options", training=True)
     encoded = {
         name: encode(split, tokenizer, corpus.labels, config.max_length) for name, split in corpus.splits.items()
     }

@@ -3,12 +3,11 @@
 import importlib
 import importlib.metadata
 import importlib.util
-from pathlib import Path
 from typing import Any, Literal
 
 from hybridner import __version__
 from hybridner.errors import InputError
-from hybridner.learner import Checkpoints, Learner, TrainingState
+from hybridner.learner import Learner
 
 Backend = Literal["flax", "torch"]
 BACKENDS: tuple[Backend, ...] = ("flax", "torch")
@@ -51,26 +50,6 @@ def versions(backend: Backend) -> dict[str, str]:
 def learner_class(backend: Backend) -> type[Learner]:
     """The twin's ``Learner``."""
     return _module(backend, "learner").Learner
-
-
-def open_checkpoints(backend: Backend, folder: Path, *, read_only: bool = False) -> Checkpoints:
-    """The training states in ``folder``, in the twin's format; ``read_only`` changes nothing on disk."""
-    return _module(backend, "checkpoint").Checkpoints(folder, read_only=read_only)
-
-
-def newest_state(backend: Backend, folder: Path) -> tuple[TrainingState, dict[str, Any]] | None:
-    """The newest training state in ``folder`` and the loop's progress, or None without any; nothing is changed there.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    if not folder.is_dir():
-        return None
-    checkpoints = open_checkpoints(backend, folder, read_only=True)
-    try:
-        return None if checkpoints.latest_step() is None else checkpoints.restore()
-    finally:
-        checkpoints.close()
 
 
 def checkpoint_module(backend: Backend) -> Any:

@@ -4,10 +4,12 @@ Names are those of the original HybridNER's PyTorch ``state_dict``; the embeddin
 stands here once. A Linear weight is ``[out_features, in_features]``.
 """
 
+import hashlib
 import math
 import zlib
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -16,6 +18,16 @@ from hybridner.config import ModelConfig
 from hybridner.errors import InputError
 
 Weights = dict[str, np.ndarray]
+
+
+class TensorHeader(NamedTuple):
+    """What a file says of a tensor before its values are read: the shape, and numpy's name of the type."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+Headers = Mapping[str, TensorHeader]
 
 EMBEDDING = "transformer_encoder.embed_tokens.weight"
 _ENCODER = "transformer_encoder.encoder"
@@ -80,19 +92,24 @@ def initial_weights(config: ModelConfig, seed: int) -> Weights:
 
 
 def check_weights(
-    config: ModelConfig, weights: Mapping[str, np.ndarray], where: str, dtypes: tuple[str, ...] = ("float32",)
+    config: ModelConfig,
+    weights: Mapping[str, np.ndarray] | Headers,
+    where: str,
+    dtypes: tuple[str, ...] = ("float32",),
 ) -> None:
     """Check names, shapes and types against the canonical table.
 
     Args:
         config: the model the weights are for.
-        weights: canonical weights.
+        weights: canonical weights, or what a file says of them.
         where: file or folder they came from, for the message.
         dtypes: names of the element types that are accepted.
 
     Raises:
         InputError: a tensor is missing, extra, mis-shaped or mis-typed; the message names it.
     """
+    if config.num_encoder_layers > max(len(weights), 100):  # naming all that is missing would take any time
+        raise InputError(f"{where}: holds {len(weights)} tensors, too few for {config.num_encoder_layers} layers")
     shapes = weight_shapes(config)
     for name in shapes:
         if name not in weights:
@@ -104,6 +121,16 @@ def check_weights(
             raise InputError(f"{where}: tensor {name!r} has shape {tuple(value.shape)}, expected {shapes[name]}")
         if str(value.dtype) not in dtypes:
             raise InputError(f"{where}: tensor {name!r} is {value.dtype}, expected {' or '.join(dtypes)}")
+
+
+def digest(weights: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 of names, types, shapes and values, in hexadecimal: the same for the same bits in any form of file."""
+    total = hashlib.sha256()
+    for name, value in sorted(weights.items()):
+        value = np.ascontiguousarray(value, value.dtype.newbyteorder("<"))
+        total.update(f"{name}\0{value.dtype.name}\0{value.shape}\0".encode())
+        total.update(value.data)
+    return total.hexdigest()
 
 
 @lru_cache(maxsize=4)

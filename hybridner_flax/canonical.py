@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from hybridner.weights import EMBEDDING, Weights
+from hybridner.weights import EMBEDDING, TensorHeader, Weights
 
 Tree = dict[str, Any]
+TreeHeaders = Mapping[tuple[str, ...], TensorHeader]
 
 _WEIGHT_NAMES = {"kernel", "scale", "embedding"}
 
@@ -39,6 +40,14 @@ def from_canonical(weights: Mapping[str, np.ndarray], like: nnx.State) -> nnx.St
         value = _turned(path, weights[canonical_name(path)])
         flat.append((path, param.replace(jnp.asarray(value, param.dtype))))
     return nnx.from_flat_state(flat)
+
+
+def canonical_headers(headers: TreeHeaders) -> dict[str, TensorHeader]:
+    """What a file says of the arrays of a tree, as of canonical weights."""
+    return {
+        canonical_name(path): TensorHeader(shape[::-1] if path[-1] == "kernel" else shape, dtype)
+        for path, (shape, dtype) in headers.items()
+    }
 
 
 def load_weights(model: nnx.Module, weights: Mapping[str, np.ndarray]) -> None:

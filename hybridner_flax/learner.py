@@ -22,6 +22,7 @@ from hybridner.weights import Weights
 from hybridner_flax import parallel
 from hybridner_flax.canonical import from_canonical, to_canonical
 from hybridner_flax.compilation_cache import keep_compiled_programs
+from hybridner_flax.deterministic import compute_deterministically
 from hybridner_flax.dropout import DropoutStream
 from hybridner_flax.model import HybridNER
 
@@ -29,7 +30,7 @@ _SPREADS = {parallel.Jit: "jit", parallel.Pmap: "pmap", parallel.GlobalMesh: "ji
 
 
 class State(NamedTuple):
-    """What a step changes, on the device: parameters, both moments, the steps done, and the average if one is kept."""
+    """What a step changes, on the device: parameters, both moments, the updates done, the average if one is kept."""
 
     params: nnx.State
     adam: optax.ScaleByAdamState
@@ -45,7 +46,7 @@ class BatchArrays(NamedTuple):
 
 
 class StepMetrics(NamedTuple):
-    """Sums over the global batch, on the device."""
+    """Sums over the global batch, on the device; a step that was skipped has a loss that is not a number."""
 
     loss_sum: Float[Array, ""]
     num_labels: Int[Array, ""]
@@ -116,7 +117,8 @@ def make_step(
 
     Args:
         graphdef: the model without its parameters.
-        options: betas and epsilon are AdamW's defaults; decay, clipping, parts and averaging come from here.
+        options: betas and epsilon are AdamW's defaults; decay, clipping, parts, averaging, and whether a step that is
+            not finite is skipped, come from here.
         axis_name: as for :func:`make_gradients`.
         shards: as for :func:`make_gradients`.
 
@@ -125,34 +127,41 @@ def make_step(
     """
     adam = optax.scale_by_adam(*ADAM_BETAS, eps=ADAM_EPS)
     gradients = make_gradients(graphdef, axis_name, options.accumulate, shards)
+    skips = options.on_nonfinite == "skip"
 
     def step(
         state: State, arrays: BatchArrays, key: UInt32[Array, "2"], learning_rate: Float[Array, ""]
     ) -> tuple[State, StepMetrics]:
         metrics, grads = gradients(state.params, arrays, key)
+        finite = jnp.isfinite(optax.tree.norm(grads)) & jnp.isfinite(metrics.loss_sum) if skips else None
         if options.clip_norm is not None:
             scale = jnp.minimum(1, options.clip_norm / (optax.tree.norm(grads) + CLIP_EPS))
             grads = jax.tree.map(lambda g: g * scale, grads)
 
+        def unless_skipped(new: Array, old: Array | float) -> Array:
+            return new if finite is None else jnp.where(finite, new, old)
+
         # Compiled within jit, this is traced once for each shape of parameters, not once for each parameter.
         @jax.jit
         def moved(p: Array, grad: Array, mu: Array, nu: Array) -> tuple[Array, Array, Array]:
-            update, (_, mu, nu) = adam.update(grad, optax.ScaleByAdamState(state.adam.count, mu, nu))
-            p = (p - learning_rate.astype(p.dtype) * (update + options.weight_decay * p)).astype(p.dtype)
-            return p, mu, nu
+            update, (_, new_mu, new_nu) = adam.update(grad, optax.ScaleByAdamState(state.adam.count, mu, nu))
+            new = (p - learning_rate.astype(p.dtype) * (update + options.weight_decay * p)).astype(p.dtype)
+            return unless_skipped(new, p), unless_skipped(new_mu, mu), unless_skipped(new_nu, nu)
 
         leaves, structure = jax.tree.flatten(state.params)
         others = (jax.tree.leaves(tree) for tree in (grads, state.adam.mu, state.adam.nu))
         parts = zip(*map(moved, leaves, *others), strict=True)
         params, mu, nu = (jax.tree.unflatten(structure, part) for part in parts)
-        adam_state = optax.ScaleByAdamState(optax.safe_increment(state.adam.count), mu, nu)
+        count = unless_skipped(optax.safe_increment(state.adam.count), state.adam.count)
+        adam_state = optax.ScaleByAdamState(count, mu, nu)
+        metrics = metrics._replace(loss_sum=unless_skipped(metrics.loss_sum, jnp.nan))
         if options.average is None:
             return State(params, adam_state, None), metrics
         largest = options.average
 
         def averaged(a: Array, p: Array) -> Array:
             done = adam_state.count.astype(a.dtype)
-            return a + (1 - jnp.minimum(largest, (1 + done) / (10 + done))) * (p - a)
+            return unless_skipped(a + (1 - jnp.minimum(largest, (1 + done) / (10 + done))) * (p - a), a)
 
         return State(params, adam_state, jax.tree.map(averaged, state.average, params)), metrics
 
@@ -184,6 +193,8 @@ class Learner:
     @staticmethod
     def join(options: TrainingConfig) -> int:
         """Join the other processes, if there are any, and return this one's rank."""
+        if options.deterministic:
+            compute_deterministically(options.device)
         return parallel.join(options)
 
     def __init__(self, config: ModelConfig, options: TrainingConfig) -> None:
@@ -284,13 +295,14 @@ class Learner:
         state = self._parallel.unreplicate(self.state)
         moments = to_canonical(state.adam.mu), to_canonical(state.adam.nu)
         average = None if state.average is None else to_canonical(state.average)
-        return TrainingState(to_canonical(state.params), *moments, self._steps_done, average)
+        skipped = self._steps_done - int(state.adam.count)
+        return TrainingState(to_canonical(state.params), *moments, self._steps_done, average, skipped)
 
     def restore(self, state: TrainingState) -> None:
         """Go on from ``state``."""
         with self._precision():
             params, mu, nu = (from_canonical(w, self._like) for w in (state.weights, state.exp_avg, state.exp_avg_sq))
-            count = jnp.asarray(state.step, jnp.int32)
+            count = jnp.asarray(state.step - state.skipped, jnp.int32)
             # Arrays of its own, even where the parameters are its beginning: a step takes over the memory of both.
             kept = None if self.options.average is None else from_canonical(state.average or state.weights, self._like)
             self.state = self._parallel.replicate(State(params, optax.ScaleByAdamState(count, mu, nu), kept))

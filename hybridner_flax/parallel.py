@@ -17,12 +17,15 @@ from jaxtyping import Array
 
 from hybridner.config import TrainingConfig
 from hybridner.errors import InputError
+from hybridner.lifeline import hold
+from hybridner.relay import relay
 from hybridner.rendezvous import meet
 
 AXIS = "data"
 Returns = Literal["state", "rows", "same"]
 Tree = Any
 _JOINING_SECONDS = 120  # for processes that are all there
+_HEARTBEAT_SECONDS = 30  # without one for so long, JAX ends the processes that it has found by itself
 
 
 class Parallel(Protocol):
@@ -169,11 +172,12 @@ def join(options: TrainingConfig) -> int:
     if jax.distributed.is_initialized():
         return jax.process_index()
     if options.coordinator is not None and options.num_processes is not None and options.process_id is not None:
-        meet(options.coordinator, options.process_id, options.num_processes, options.join_timeout)
-        if options.num_processes > 1:
-            jax.distributed.initialize(
-                options.coordinator, options.num_processes, options.process_id, initialization_timeout=_JOINING_SECONDS
-            )
+        rank, num_processes = options.process_id, options.num_processes
+        connections = meet(options.coordinator, rank, num_processes, options.join_timeout)
+        if num_processes > 1:
+            hold(rank, num_processes, connections)
+            coordinator = options.coordinator if rank == 0 else relay(options.coordinator)
+            jax.distributed.initialize(coordinator, num_processes, rank, initialization_timeout=_JOINING_SECONDS)
     elif any(option is not None for option in given):
         raise InputError("--coordinator, --num-processes and --process-id belong together: give all three, or none")
     else:
@@ -184,7 +188,9 @@ def join(options: TrainingConfig) -> int:
 def _join_detected(timeout: float) -> None:
     """Join what JAX finds by itself: a TPU slice, SLURM, Open MPI, Kubernetes; nothing where there is none."""
     try:
-        jax.distributed.initialize(initialization_timeout=math.ceil(timeout))
+        jax.distributed.initialize(
+            initialization_timeout=math.ceil(timeout), heartbeat_timeout_seconds=_HEARTBEAT_SECONDS
+        )
     except ValueError as error:  # no address, since there is no cluster
         if os.environ.get("JAX_COORDINATOR_ADDRESS"):
             raise InputError(f"JAX_COORDINATOR_ADDRESS is set, and JAX cannot join: {error}") from error

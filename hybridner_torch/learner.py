@@ -17,16 +17,18 @@ from hybridner.data.encoding import IGNORED
 from hybridner.dropout import step_key
 from hybridner.errors import InputError
 from hybridner.learner import ADAM_BETAS, ADAM_EPS, TrainingState
-from hybridner.rendezvous import meet
+from hybridner.lifeline import hold
+from hybridner.rendezvous import free_port, meet
 from hybridner.weights import Weights
 from hybridner_torch.bfloat16 import check_on_cpu
 from hybridner_torch.canonical import from_canonical, load_weights, to_canonical
+from hybridner_torch.deterministic import compute_deterministically
 from hybridner_torch.dropout import DropoutStream
 from hybridner_torch.model import HybridNER
 
 
 class StepMetrics(NamedTuple):
-    """Sums over the global batch, on the device."""
+    """Sums over the global batch, on the device; a step that was skipped has a loss that is not a number."""
 
     loss_sum: Float[Tensor, ""]
     num_labels: Int[Tensor, ""]
@@ -54,6 +56,8 @@ class Learner:
             raise InputError(
                 "--num-devices is Flax's; with PyTorch the number of processes decides: torchrun --nproc-per-node N"
             )
+        if options.deterministic:
+            compute_deterministically()
         return _processes(options)[0]
 
     def __init__(self, config: ModelConfig, options: TrainingConfig) -> None:
@@ -74,29 +78,55 @@ class Learner:
         if self.world_size > 1:
             self._forward = nn.parallel.DistributedDataParallel(self.model)
         self._optimizer = self._new_optimizer()
-        self._steps_done = 0
+        self._steps_done = self._skipped_before = 0
         self._average: dict[str, Tensor] | None = None
 
     def init(self, weights: Weights) -> None:
         """Start from canonical ``weights`` with an optimizer that has done no step."""
         load_weights(self.model, weights)
         self._optimizer = self._new_optimizer()
-        self._steps_done = 0
+        self._steps_done = self._skipped_before = 0
         self._average = None if self.options.average is None else from_canonical(weights, self._parameters)
 
     def step(self, batch: Batch, learning_rate: float) -> StepMetrics:
         """One AdamW step on a global batch; does not wait for the device."""
         metrics = self._backward(batch)
-        if self.options.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self._parameters.values(), self.options.clip_norm)
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
-        self._optimizer.step()
         self._steps_done += 1
+        if self.options.on_nonfinite == "skip":
+            return self._update_if_finite(metrics)
+        if self.options.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self._parameters.values(), self.options.clip_norm)
+        self._optimizer.step()
         if self._average is not None and self.options.average is not None:
-            decay = min(self.options.average, (1 + self._steps_done) / (10 + self._steps_done))
+            done = self._steps_done - self._skipped_before
+            decay = min(self.options.average, (1 + done) / (10 + done))
             for name, average in self._average.items():
                 average.lerp_(self._parameters[name].detach(), 1 - decay)
+        return metrics
+
+    def _update_if_finite(self, metrics: StepMetrics) -> StepMetrics:
+        """Update parameters, moments, average and AdamW's count, or leave each of their bits: the device decides."""
+        parameters = list(self._parameters.values())
+        norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        # AdamW squares the gradient, so its square must be finite too.
+        skipped = ~(norm.square().isfinite() & metrics.loss_sum.isfinite())
+        metrics = metrics._replace(loss_sum=metrics.loss_sum.masked_fill(skipped, torch.nan))
+        if self.options.clip_norm is not None:
+            nn.utils.clip_grads_with_norm_(parameters, self.options.clip_norm, norm)
+        if self._optimizer.defaults["fused"]:
+            # The fused kernels read this (it is how GradScaler makes them skip a step), so nobody waits for the device.
+            self._optimizer.found_inf = skipped.float()  # type: ignore[attr-defined]
+        elif skipped:  # the others do not, so here the host waits
+            return metrics
+        self._optimizer.step()
+        if self._average is not None and self.options.average is not None:
+            done = self._optimizer.state[parameters[0]]["step"].double()
+            weight = 1 - ((1 + done) / (10 + done)).clamp(max=self.options.average)
+            for name, average in self._average.items():
+                moved = average.lerp(self._parameters[name].detach(), weight.to(average))
+                torch.where(skipped, average, moved, out=average)
         return metrics
 
     def gradients(self, batch: Batch) -> tuple[float, Weights]:
@@ -201,20 +231,22 @@ class Learner:
 
         moments = moment("exp_avg"), moment("exp_avg_sq")
         average = None if self._average is None else to_canonical(self._average)
-        return TrainingState(to_canonical(self._parameters), *moments, self._steps_done, average)
+        first = next(iter(self._parameters.values()))
+        skipped = self._steps_done - (int(state[first]["step"]) if first in state else 0)
+        return TrainingState(to_canonical(self._parameters), *moments, self._steps_done, average, skipped)
 
     def restore(self, state: TrainingState) -> None:
         """Go on from ``state``."""
         self.init(state.weights)
-        self._steps_done = state.step
+        self._steps_done, self._skipped_before = state.step, state.skipped
         if self._average is not None and state.average is not None:
             self._average = from_canonical(state.average, self._parameters)
-        if state.step == 0:
+        if state.step == state.skipped:
             return
         exp_avg, exp_avg_sq = (from_canonical(w, self._parameters) for w in (state.exp_avg, state.exp_avg_sq))
         for name, parameter in self._parameters.items():
             self._optimizer.state[parameter] = {
-                "step": torch.tensor(float(state.step), device=self._device),
+                "step": torch.tensor(float(state.step - state.skipped), device=self._device),
                 "exp_avg": exp_avg[name],
                 "exp_avg_sq": exp_avg_sq[name],
             }
@@ -274,9 +306,18 @@ def _processes(options: TrainingConfig) -> tuple[int, int]:
     if "RANK" not in env or int(env.get("WORLD_SIZE", 1)) == 1:
         return 0, 1
     if not torch.distributed.is_initialized():
-        if "TORCHELASTIC_RUN_ID" not in env:  # torchrun has seen to it that all are there
-            address = f"{env.get('MASTER_ADDR', '')}:{env.get('MASTER_PORT', '')}"
-            meet(address, int(env["RANK"]), int(env["WORLD_SIZE"]), options.join_timeout)
-        on_gpu = find_device(options.device).type == "cuda"
-        torch.distributed.init_process_group("nccl" if on_gpu else "gloo")
+        rank, num_processes = int(env["RANK"]), int(env["WORLD_SIZE"])
+        host, by_torchrun = env.get("MASTER_ADDR", ""), "TORCHELASTIC_RUN_ID" in env
+        device = find_device(options.device)
+
+        def join_at(port: str | int) -> None:
+            hold(rank, num_processes, meet(f"{host}:{port}", rank, num_processes, options.join_timeout))
+
+        if not by_torchrun:
+            join_at(env.get("MASTER_PORT", ""))
+        torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        if by_torchrun:  # it has seen to it that all are there, and listens at the port itself
+            port = torch.tensor(free_port() if rank == 0 else 0, device=device)
+            torch.distributed.broadcast(port, 0)
+            join_at(int(port))
     return torch.distributed.get_rank(), torch.distributed.get_world_size()

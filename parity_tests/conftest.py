@@ -13,7 +13,7 @@ from hybridner.parity.samples import random_weights
 from hybridner_flax.learner import Learner as FlaxLearner
 from hybridner_torch.learner import Learner as TorchLearner
 from parity_tests.bugs import BUGS
-from parity_tests.on_devices import EMBEDDING_MEAN, RUNS
+from parity_tests.on_devices import EMBEDDING_MEAN, RUNS, SKIPPING
 
 REPOSITORY = Path(__file__).parents[1]
 RUN_OPTIONS = {
@@ -77,6 +77,7 @@ def torch_processes(tmp_path_factory):
         "dropout off",
         "float32",
         *RUNS,
+        SKIPPING,
         *[name for name, bug in BUGS.items() if bug.rung == "devices"],
     ]
     env = {"WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}

@@ -2,9 +2,10 @@
 
 ``python -m parity_tests.on_devices BACKEND PARALLEL[,…] NUM_DEVICES FOLDER VARIANT …`` writes
 ``FOLDER/PARALLEL VARIANT.npz`` for each way to spread and each variant. A variant is "dropout on", "dropout off",
-"float32" (dropout on), the name of a bug that is put in with dropout on, or "run, dropout on" and "run, dropout off":
-the first 50 steps of a run instead of the standard batches. All but "float32" are computed in float64. Processes that
-are to meet find COORDINATOR, NUM_PROCESSES and PROCESS_ID (Flax) or what torchrun sets in the environment.
+"float32" (dropout on), the name of a bug that is put in with dropout on, "skipping" (dropout on; some steps are not
+finite), or "run, dropout on" and "run, dropout off": the first 50 steps of a run instead of the standard batches. All
+but "float32" are computed in float64. Processes that are to meet find COORDINATOR, NUM_PROCESSES and PROCESS_ID (Flax)
+or what torchrun sets in the environment.
 """
 
 import os
@@ -26,6 +27,7 @@ from hybridner.parity.samples import random_weights, standard_batches
 from hybridner.twins import learner_class
 from hybridner.weights import initial_weights
 from parity_tests.bugs import BUGS
+from parity_tests.skipping import skipping_trace
 
 SMALL = ModelConfig(
     vocab_size=60, num_labels=5, hidden_size=32, num_heads=4, num_encoder_layers=2, max_length=64, dropout=0.25
@@ -34,6 +36,7 @@ SMALL = ModelConfig(
 EMBEDDING_MEAN = {"float64": 500.0, "float32": 0.0}
 # Four batches of 20 sentences and one of 10 an epoch.
 RUNS = ("run, dropout on", "run, dropout off")
+SKIPPING = "skipping"
 SENTENCES, BATCH_SIZE, STEPS, MOST_DEVICES = 90, 20, 50, 8
 
 
@@ -59,6 +62,12 @@ def traced(backend: str, parallel: str, variant: str) -> tuple[Learner, Trace]:
     """A learner, and what it gives."""
     if variant.startswith("run, "):
         return traced_run(backend, parallel, variant)
+    if variant == SKIPPING:
+        options = replace(options_for(parallel, "float64"), on_nonfinite="skip", average=0.3)
+        learner_class(backend).join(options)
+        config = replace(SMALL, hidden_size=16, num_encoder_layers=1)
+        learner = learner_class(backend)(config, options)
+        return learner, skipping_trace(learner, row_multiple=MOST_DEVICES)
     config = replace(SMALL, dropout=0.0) if variant == "dropout off" else SMALL
     dtype: Dtype = "float32" if variant == "float32" else "float64"
     options = options_for(parallel, dtype)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import hybridner
+from hybridner.checkpoints import newest_state
 from hybridner.config import ModelConfig, TrainingConfig
 from hybridner.conversion import convert
 from hybridner.data.sample import sample_sentences
@@ -14,7 +15,6 @@ from hybridner.parity.errors import bitwise_difference, tensor_errors, worst
 from hybridner.parity.ladder import without_zeros
 from hybridner.parity.samples import random_weights, standard_batches
 from hybridner.run_dir import RunDir
-from hybridner.twins import newest_state
 from hybridner_torch.learner import Learner as TorchLearner
 
 CONFIG = ModelConfig(
@@ -96,12 +96,12 @@ def run(tmp_path_factory):
 
 
 def test_the_average_moves_with_a_run(run, tmp_path):
-    before = newest_state("torch", run / "checkpoints")[0]
+    before = newest_state("torch", run / "checkpoints").state
     assert bitwise_difference(before.average, before.weights) is not None
     convert(run, tmp_path / "there", "flax")
     convert(tmp_path / "there", tmp_path / "back", "torch")
     for backend, folder in (("flax", "there"), ("torch", "back")):
-        moved = newest_state(backend, tmp_path / folder / "checkpoints")[0]
+        moved = newest_state(backend, tmp_path / folder / "checkpoints").state
         assert bitwise_difference(moved.average, before.average) is None
         assert bitwise_difference(moved.weights, before.weights) is None
 

@@ -14,13 +14,13 @@ from hybridner.parity.bars import BARS
 from hybridner.parity.devices import compare_traces
 from hybridner.parity.samples import standard_batches
 from parity_tests.conftest import free_port, run_python
-from parity_tests.on_devices import BATCH_SIZE, MOST_DEVICES, RUNS, SMALL, STEPS, run_data, traced
+from parity_tests.on_devices import BATCH_SIZE, MOST_DEVICES, RUNS, SKIPPING, SMALL, STEPS, run_data, traced
 
 BARS_OF = {
     "dropout on": BARS["float64"],
     "dropout off": BARS["float64"],
     "float32": BARS["float32"],
-    **dict.fromkeys(RUNS, BARS["float64"]),
+    **dict.fromkeys((*RUNS, SKIPPING), BARS["float64"]),
 }
 
 
@@ -41,18 +41,19 @@ def two_flax_devices(tmp_path_factory):
 @pytest.fixture(scope="module")
 def eight_flax_devices(tmp_path_factory):
     folder = tmp_path_factory.mktemp("devices")
-    args = ["-m", "parity_tests.on_devices", "flax", "jit,pmap,mesh", str(MOST_DEVICES), str(folder), *RUNS]
+    args = ["-m", "parity_tests.on_devices", "flax", "jit,pmap,mesh", str(MOST_DEVICES), str(folder), *RUNS, SKIPPING]
     run_python((args, {"JAX_NUM_CPU_DEVICES": MOST_DEVICES}))
-    return {(way, run): dict(np.load(folder / f"{way} {run}.npz")) for way in ("jit", "pmap", "mesh") for run in RUNS}
+    ways, variants = ("jit", "pmap", "mesh"), (*RUNS, SKIPPING)
+    return {(way, variant): dict(np.load(folder / f"{way} {variant}.npz")) for way in ways for variant in variants}
 
 
 @pytest.fixture(scope="module")
 def two_flax_processes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("processes")
-    args = ["-m", "parity_tests.on_devices", "flax", "mesh", "2", str(folder), *RUNS]
+    args = ["-m", "parity_tests.on_devices", "flax", "mesh", "2", str(folder), *RUNS, SKIPPING]
     env = {"COORDINATOR": f"127.0.0.1:{free_port()}", "NUM_PROCESSES": 2, "JAX_NUM_CPU_DEVICES": 1}
     run_python(*((args, {**env, "PROCESS_ID": rank}) for rank in range(2)))
-    return {run: dict(np.load(folder / f"mesh {run}.npz")) for run in RUNS}
+    return {variant: dict(np.load(folder / f"mesh {variant}.npz")) for variant in (*RUNS, SKIPPING)}
 
 
 @pytest.mark.parametrize("variant", BARS_OF)
@@ -67,14 +68,14 @@ def test_two_flax_devices_give_what_one_pytorch_process_gives(two_flax_devices, 
     assert finding.held, finding
 
 
-@pytest.mark.parametrize("run", RUNS)
+@pytest.mark.parametrize("run", [*RUNS, SKIPPING])
 @pytest.mark.parametrize("way", ["jit", "pmap", "mesh"])
 def test_a_run_on_one_flax_device_or_eight_is_the_run_of_one_pytorch_process(eight_flax_devices, one_process, way, run):
     finding = compare_traces(eight_flax_devices[way, run], one_process[run], BARS_OF[run])
     assert finding.held, finding
 
 
-@pytest.mark.parametrize("run", RUNS)
+@pytest.mark.parametrize("run", [*RUNS, SKIPPING])
 def test_a_run_of_two_flax_processes_is_the_run_of_one_pytorch_process(two_flax_processes, one_process, run):
     finding = compare_traces(two_flax_processes[run], one_process[run], BARS_OF[run])
     assert finding.held, finding
@@ -89,6 +90,10 @@ def test_a_run_has_fifty_losses_a_smaller_last_batch_and_dropout_that_matters(on
     assert len(ShapePlan(encoded.lengths, BATCH_SIZE, MOST_DEVICES).shapes) > 1
     assert abs(on["step/49"] - off["step/49"]) > 1e-3
     assert off["step/49"] < 0.9 * off["step/0"]
+
+
+def test_steps_that_are_not_finite_are_skipped_on_any_number_of_devices(one_process):
+    assert one_process[SKIPPING]["count"].tolist() == [5, 2]
 
 
 def test_the_batches_spread_their_labels_unevenly():

@@ -137,7 +137,7 @@ def test_a_file_that_is_not_there_or_not_text_is_named(tmp_path):
     with pytest.raises(InputError, match=r"nowhere.toml: cannot be read \(No such file"):
         read_config(tmp_path / "nowhere.toml")
     (tmp_path / "x.toml").write_bytes(b"data = '\xff'")
-    with pytest.raises(InputError, match=r"x.toml: cannot be read \(it is not UTF-8 text\)"):
+    with pytest.raises(InputError, match=r"x.toml: not UTF-8 \(byte 8\)"):
         read_config(tmp_path / "x.toml")
 
 

@@ -12,6 +12,7 @@ import pytest
 
 import hybridner
 from hybridner import conversion
+from hybridner.checkpoints import _checksum, _files, newest_state, open_checkpoints
 from hybridner.cli import run as command
 from hybridner.cli.parse import guarded
 from hybridner.config import training_config
@@ -22,7 +23,6 @@ from hybridner.original import save_original
 from hybridner.parity.errors import bitwise_difference
 from hybridner.run_dir import RunDir
 from hybridner.tagging import Tagger
-from hybridner.twins import newest_state, open_checkpoints
 from hybridner.weights import initial_weights
 
 KINDS = ("weights", "exp_avg", "exp_avg_sq")
@@ -92,7 +92,7 @@ def progress_of(config):
 
 
 def newest(backend, folder):
-    return newest_state(backend, folder / "checkpoints")
+    return newest_state(backend, folder / "checkpoints")[:2]
 
 
 def contents(folder):
@@ -104,10 +104,12 @@ def same_state(a, b):
 
 
 def change_progress(run, change):
-    path = run.checkpoints / "12" / "progress.json"
-    content = json.loads(path.read_text())
+    shutil.rmtree(run.checkpoints / "3")  # which would be taken instead
+    folder = run.checkpoints / "12"
+    content = json.loads((folder / "progress.json").read_text())
     change(content)
-    path.write_text(json.dumps(content))
+    (folder / "progress.json").write_text(json.dumps(content))
+    (folder / "checksums.json").write_text(json.dumps({name: _checksum(path) for name, path in _files(folder)}))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -274,8 +276,8 @@ def test_a_run_without_a_checkpoint_is_an_error(refused, tmp_path, backend, part
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda p: p["model"].update(num_labels=7), "checkpoints/12: weights: tensor 'classifier.bias' has shape (9,)"),
-        (lambda p: p.pop("model"), "checkpoints/12: 'model' is missing or not an object"),
+        (lambda p: p["model"].update(num_labels=7), "tensor 'classifier.bias' has shape (9,), expected (7,)"),
+        (lambda p: p.pop("model"), "checkpoints/12/progress.json: 'model' is missing or not an object"),
         (lambda p: p["progress"].update(metrics_bytes=10_000), "shorter than the 10000 bytes it had at step 12"),
         (lambda p: p.pop("progress"), "metrics.jsonl: shorter"),
     ],
@@ -293,6 +295,9 @@ def test_a_state_that_lacks_a_tensor_is_an_error_that_names_it(make_run, refused
     del getattr(state, kind)["lstm.linear_hh.bias"]
     checkpoints = open_checkpoints("torch", run.checkpoints)
     checkpoints.save(state, progress_of(model.config))
+    checkpoints.close()
+    for step in (3, 12):
+        shutil.rmtree(run.checkpoints / str(step), ignore_errors=True)
     said = refused(run.folder, tmp_path / "new", "--to", "torch")
     assert f"checkpoints/13: {kind}: tensor 'lstm.linear_hh.bias' is missing" in said
 
@@ -302,8 +307,21 @@ def test_a_damaged_run_is_an_error_that_names_the_part(make_run, refused, tmp_pa
     run = make_run()
     path = run.folder / file
     path.write_bytes(path.read_bytes()[:40])
+    shutil.rmtree(run.checkpoints / "3")
     said = refused(run.folder, tmp_path / "new", "--to", "torch")
     assert f"{run.folder}/{file.removesuffix('/state.safetensors').removesuffix('/progress.json')}: " in said
+
+
+def test_of_a_run_whose_newest_checkpoint_is_damaged_the_one_before_is_moved_and_that_is_said(
+    make_run, convert, model, tmp_path
+):
+    run = make_run()
+    (run.checkpoints / "12/state.safetensors").write_bytes(b"")
+    said = convert(run.folder, tmp_path / "new", "--to", "torch")
+    assert "run at step 3" in said[0]
+    assert f"{run.checkpoints}/12: the checkpoint is damaged" in said[-1]
+    assert same_state(newest("torch", tmp_path / "new")[0], state_of(model.config, 3))
+    assert (run.checkpoints / "12").is_dir()
 
 
 def test_a_damaged_best_model_is_not_handed_on(make_run, refused, tmp_path):

@@ -8,6 +8,7 @@ import pytest
 
 from hybridner.cli import run as hybridner
 from hybridner.cli.parse import CLOSED_PIPE, guarded
+from hybridner.errors import InputError
 
 ROWS = "Anna B-PER\nsleeps O\n\nin O\nDorst B-LOC\n"
 
@@ -160,3 +161,13 @@ def test_a_reader_that_stops_early_is_no_error(arguments):
         p.stdout.close()
         assert p.stderr.read() == b""
     assert p.returncode in (0, CLOSED_PIPE)
+
+
+def test_an_error_is_one_line_of_bounded_length_whatever_the_file_that_it_quotes_holds():
+    assert str(InputError("row 'a \n\t b\r\n\u2028c\x1b[2J\x00d'")) == "row 'a b c\\x1b[2J\\x00d'"
+    for long in ("x" * 100_000, "\x1b" * 1400, "\n" * 3000, "\n \x00" * 1000):
+        message = str(InputError(f"first {long} last"))
+        assert len(message) <= 1500
+        assert message.isprintable()
+        assert message.startswith("first ")
+        assert message.endswith(" last")

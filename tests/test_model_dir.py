@@ -124,6 +124,28 @@ def test_truncated_weights_are_one_line_that_names_them(folder, size):
     assert refused(folder).startswith(f"{path}: cannot be read (")
 
 
+@pytest.mark.parametrize("share", [0, 0.3, 0.5, 0.9, 1])
+@pytest.mark.parametrize("bit", [1, 128])
+def test_one_bit_that_changed_on_the_way_is_seen(folder, share, bit):
+    path = folder / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    begin = 8 + int.from_bytes(content[:8], "little")
+    content[begin + int(share * (len(content) - begin - 1))] ^= bit
+    path.write_bytes(content)
+    assert refused(folder).startswith(f"{folder}: the weights are not those that were saved with config.json")
+
+
+def test_a_folder_without_a_digest_opens_as_it_is(folder, model):
+    change_config(folder, lambda c: c.pop("weights_sha256"))
+    assert bitwise_difference(open_model(folder).weights, model.weights) is None
+
+
+@pytest.mark.parametrize("value", [None, 3, "", "0" * 64, ["x"]])
+def test_a_digest_of_something_else_is_refused(folder, value):
+    change_config(folder, lambda c: c.update(weights_sha256=value))
+    assert "their SHA-256 differs" in refused(folder)
+
+
 def test_weights_that_are_missing_are_named(folder):
     (folder / "model.safetensors").unlink()
     assert refused(folder) == f"{folder}: no weights (neither model.safetensors nor model.orbax)"

@@ -23,7 +23,7 @@ def free_address():
 
 
 def together(address, *processes, timeout=20.0, gap=0.0):
-    """What each (rank, number of processes) gets, None for a meeting."""
+    """The connections that each (rank, number of processes) gets, or its error's message."""
     results = {}
 
     def one(place, rank, num_processes):
@@ -41,16 +41,32 @@ def together(address, *processes, timeout=20.0, gap=0.0):
     return [results[place] for place in range(len(processes))]
 
 
+def close(*connections):
+    for each in connections:
+        for connection in each.values():
+            connection.close()
+
+
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)], ids=["the first first", "the first last"])
 def test_all_processes_meet_and_leave_the_address_free(order):
     address = free_address()
-    assert together(address, *((rank, 3) for rank in order), gap=0.1) == [None] * 3
+    connections = together(address, *((rank, 3) for rank in order), gap=0.1)
+    assert dict(zip(order, map(sorted, connections), strict=True)) == {0: [1, 2], 1: [0], 2: [0]}
     with socket.create_server(("", int(address.rpartition(":")[2]))):
         pass
+    close(*connections)
+
+
+def test_the_connections_of_a_meeting_lead_to_the_processes_that_they_name():
+    connections = dict(enumerate(together(free_address(), (0, 3), (1, 3), (2, 3))))
+    for rank in (1, 2):
+        connections[0][rank].sendall(b"to %d" % rank)  # at once: nothing of it is taken for the meeting's own words
+        assert connections[rank][0].recv(9) == b"to %d" % rank
+    close(*connections.values())
 
 
 def test_one_process_alone_does_not_wait():
-    meet(free_address(), 0, 1, 1)
+    assert meet(free_address(), 0, 1, 1) == {}
 
 
 def test_processes_that_are_missing_are_named():
@@ -68,7 +84,8 @@ def test_processes_that_do_not_agree_are_told(processes):
 
 def test_a_stranger_at_the_door_is_sent_away():
     address = free_address()
-    first = threading.Thread(target=meet, args=(address, 0, 2, 20.0))
+    met = []
+    first = threading.Thread(target=lambda: met.append(meet(address, 0, 2, 20.0)))
     first.start()
     deadline = time.monotonic() + 10
     with socket.socket() as stranger:
@@ -76,9 +93,10 @@ def test_a_stranger_at_the_door_is_sent_away():
             assert time.monotonic() < deadline
             time.sleep(0.01)
         stranger.sendall(b"GET / HTTP/1.0\r\n\r\n")
-    meet(address, 1, 2, 20.0)
+    met.append(meet(address, 1, 2, 20.0))
     first.join(timeout=10)
-    assert not first.is_alive()
+    assert sorted(map(list, met)) == [[0], [1]]
+    close(*met)
 
 
 def test_an_address_in_use_is_named():

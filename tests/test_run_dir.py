@@ -1,5 +1,8 @@
 import dataclasses
 import json
+import math
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,6 +44,10 @@ OTHER = {
     "seed": 2**40,
     "log_every": 3,
     "checkpoint_every": 17,
+    "checkpoint_minutes": math.inf,
+    "keep_checkpoints": 5,
+    "on_nonfinite": "skip",
+    "deterministic": True,
     "dtype": "float64",
     "device": "cpu",
     "parallel": "jit",
@@ -208,10 +215,10 @@ def test_a_run_without_a_limit_cannot_get_one(begun):
         resumed(begun(), max_steps=5)
 
 
-WHERE_IT_RUNS = {"device", "parallel", "num_devices", "accumulate"}
+WHERE_IT_RUNS = {"device", "parallel", "num_devices", "accumulate", "deterministic"}
 HOW_PROCESSES_MEET = {"coordinator", "num_processes", "process_id", "join_timeout"}
 MAY_GROW = {"epochs", "max_steps"}
-MAY_CHANGE = {"checkpoint_every", "data_license"}
+MAY_CHANGE = {"checkpoint_every", "checkpoint_minutes", "keep_checkpoints", "on_nonfinite", "data_license"}
 
 
 NEVER_CHANGES = {*OTHER} - WHERE_IT_RUNS - HOW_PROCESSES_MEET - MAY_GROW - MAY_CHANGE - {"preset"}
@@ -249,3 +256,40 @@ def test_processes_may_meet_elsewhere(begun):
     options, notes = resumed(begun(), **values)
     assert {name: getattr(options, name) for name in values} == values
     assert notes == []
+
+
+LOCK = """
+import sys, time
+from pathlib import Path
+from hybridner.run_dir import RunDir
+with RunDir(Path(sys.argv[1])).locked():
+    print("locked", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_second_run_in_the_folder_is_refused_while_the_first_lives(tmp_path):
+    folder = tmp_path / "run"
+    with subprocess.Popen([sys.executable, "-c", LOCK, str(folder)], stdout=subprocess.PIPE) as first:
+        assert first.stdout.readline() == b"locked\n"
+        with pytest.raises(InputError, match="another process is training here"), RunDir(folder).locked():
+            pytest.fail("two runs in one folder")
+        first.kill()
+    with RunDir(folder).locked():
+        assert choose_folder(training_config("tiny", output=folder), "torch").folder == folder
+
+
+def test_metrics_end_with_the_last_whole_line(tmp_path):
+    run = RunDir(tmp_path)
+    run.append({"event": "step", "loss": 1.5})
+    run.metrics.write_bytes(run.metrics.read_bytes() + b'{"event": "st')
+    assert list(run.records()) == [{"event": "step", "loss": 1.5}]
+
+
+@pytest.mark.parametrize("line", [b"\xff", b"[" * 100_000, b"3", b"{}", b'{"loss": 1}'])
+def test_a_line_that_is_none_of_metrics_is_named(tmp_path, line):
+    run = RunDir(tmp_path)
+    run.append({"event": "step", "loss": 1.5})
+    run.metrics.write_bytes(run.metrics.read_bytes() + line + b"\n")
+    with pytest.raises(InputError, match=r"metrics\.jsonl:2: not a line of a run's metrics"):
+        list(run.records())

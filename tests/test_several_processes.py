@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 import hybridner
+from hybridner.checkpoints import newest_state
 from hybridner.data.sample import sample_sentences
 from hybridner.errors import InputError
 from hybridner.run_dir import RunDir
 from hybridner.training import _agree_on_folder
-from hybridner.twins import newest_state
 
 REPOSITORY = Path(__file__).parents[1]
 OPTIONS = {
@@ -86,7 +86,7 @@ def test_two_processes_share_a_run_in_the_default_folder_and_train_what_one_trai
     assert len(step_losses) == 12
     assert step_losses == pytest.approx(one_process[0], rel=1e-9)
     assert scores == one_process[1]
-    assert newest_state(backend, run / "checkpoints")[0].step == 12
+    assert newest_state(backend, run / "checkpoints").state.step == 12
 
 
 @pytest.mark.parametrize("other", [0, 2**31 - 1])

@@ -12,11 +12,12 @@ import pytest
 
 import hybridner
 import hybridner.selection
+from hybridner.checkpoints import newest_state
 from hybridner.cli import run as command
 from hybridner.cli.parse import guarded
 from hybridner.parity.errors import bitwise_difference
 from hybridner.signals import Stopped
-from hybridner.twins import learner_class, newest_state
+from hybridner.twins import learner_class
 
 ROWS = "the O\nmayor O\n{} B-PER\n{} I-PER\nsleeps O\n\nthey O\nleft O\nthe O\nvillage O\n{} B-LOC\n\n"
 NAMES = ("Anna", "Berta", "Carl", "Dora", "Emil", "Frida", "Gustav", "Hanna", "Ida", "Jan", "Karl", "Lena")
@@ -105,7 +106,7 @@ def resume(backend, folder):
 def assert_same(backend, folder, whole):
     assert metrics(folder) == metrics(whole)
     assert (folder / "best/model.safetensors").read_bytes() == (whole / "best/model.safetensors").read_bytes()
-    states = [newest_state(backend, run / "checkpoints")[0] for run in (folder, whole)]
+    states = [newest_state(backend, run / "checkpoints").state for run in (folder, whole)]
     assert states[0].step == states[1].step
     for kind in ("weights", "exp_avg", "exp_avg_sq", "average"):
         assert bitwise_difference(*(getattr(state, kind) for state in states)) is None
@@ -119,7 +120,7 @@ def test_a_run_stopped_by_ctrl_c_is_the_run_that_was_not(backend, at, whole, cor
         hybridner.train(backend, data=corpus, output=tmp_path / "run", **OPTIONS)
     assert stop.value.exit_code == 130
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    assert newest_state(backend, tmp_path / "run/checkpoints")[0].step == at
+    assert newest_state(backend, tmp_path / "run/checkpoints").state.step == at
     said = capsys.readouterr().out
     assert f"stopped by Ctrl-C at step {at} of {STEPS}" in said
     assert f"go on with: python train_{backend}.py --output {tmp_path}/run --resume" in said
@@ -155,9 +156,9 @@ def test_a_second_ctrl_c_while_saving_harms_nothing(whole, corpus, tmp_path, on_
     save_file = module.save_file
 
     def slow(tensors, path):
-        path.write_bytes(b"half")
         time.sleep(0.001)
         signal.raise_signal(signal.SIGINT)
+        save_file(tensors, path)
 
     def twice():
         monkeypatch.setattr(module, "save_file", slow)
@@ -167,7 +168,7 @@ def test_a_second_ctrl_c_while_saving_harms_nothing(whole, corpus, tmp_path, on_
     with pytest.raises(KeyboardInterrupt) as stop:
         hybridner.train("torch", data=corpus, output=tmp_path / "run", **OPTIONS)
     assert not isinstance(stop.value, Stopped)
-    assert newest_state("torch", tmp_path / "run/checkpoints")[0].step == BATCHES
+    assert newest_state("torch", tmp_path / "run/checkpoints").state.step == 8
     monkeypatch.setattr(module, "save_file", save_file)
     back()
     resume("torch", tmp_path / "run")
@@ -238,4 +239,4 @@ def test_a_signal_to_one_process_stops_all_at_the_same_step(corpus, tmp_path):
     assert [process.returncode for process in started] == [143, 143], said
     assert "stopped by SIGTERM at step 5 of 10" in said[0][0]
     assert said[1][0] == ""
-    assert newest_state("torch", tmp_path / "run/checkpoints")[0].step == 5
+    assert newest_state("torch", tmp_path / "run/checkpoints").state.step == 5

@@ -10,6 +10,8 @@ from hybridner.data.issues import Issues
 from hybridner.data.schemes import check_tag
 from hybridner.data.sources import Sources
 from hybridner.errors import InputError
+from hybridner.limits import read_json
+from hybridner.paths import check_links, inside
 
 # The script of the old id is refused by datasets >= 4; the Hub keeps its tables in this revision.
 _PARQUET = "refs/convert/parquet"
@@ -22,16 +24,33 @@ def saved_sources(folder: Path) -> Sources:
     """The splits of a folder that ``DatasetDict.save_to_disk`` wrote.
 
     Raises:
-        InputError: it cannot be opened, or two of its tables are the same split.
+        InputError: it cannot be opened, two of its tables are the same split, or it leads out of the folder.
     """
     import datasets
 
     try:
-        return _sources(datasets.load_from_disk(str(folder)), str(folder))
+        _check_saved(folder)
+        dataset = datasets.load_from_disk(str(folder))
+        for table in dataset.values():
+            table.data.table.validate(full=True)  # pyarrow follows damaged offsets out of the file
+        return _sources(dataset, str(folder))
     except InputError:
         raise
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # datasets raises many kinds
         raise InputError(f"{folder}: datasets cannot open it ({_first_line(error)})") from error
+
+
+def _check_saved(folder: Path) -> None:
+    """See that the tables that a saved folder's JSON names lie in it: ``datasets`` opens any path.
+
+    Raises:
+        InputError: one leads out of it.
+        KeyError, TypeError: it names none.
+    """
+    check_links(folder)
+    for split in read_json(folder / "dataset_dict.json")["splits"]:
+        for table in read_json(inside(folder, f"{split}/state.json"))["_data_files"]:
+            inside(folder, f"{split}/{table['filename']}")
 
 
 def hub_sources(name: str) -> Sources:
@@ -78,11 +97,26 @@ def _sources(dataset: Any, where: str) -> Sources:
 
 
 def _rows(table: Any, where: str, issues: Issues) -> Iterator[Sentence]:
+    try:
+        yield from _sentences(table, where, issues)
+    except InputError:
+        raise
+    except Exception as error:  # datasets raises many kinds where its JSON and its tables do not fit together
+        raise InputError(f"{where}: datasets cannot read it ({_first_line(error)})") from error
+
+
+def _sentences(table: Any, where: str, issues: Issues) -> Iterator[Sentence]:
     words_column, tags_column = _column(table, _WORDS, where), _column(table, _TAGS, where)
     has_documents = _DOCUMENT in table.column_names
     names = _class_names(table.features[tags_column])
     document, previous = -1, object()
-    for number, row in enumerate(table, 1):
+    # In a column of images or sounds, a row would open whatever path or address a stranger has put there.
+    needed = [words_column, tags_column, *([_DOCUMENT] if has_documents else [])]
+    for column in needed:
+        kind = type(_inner(table.features[column])).__name__
+        if kind not in ("Value", "ClassLabel"):
+            raise InputError(f"{where}: column {column!r} holds {kind}, expected strings, numbers or classes")
+    for number, row in enumerate(table.select_columns(needed), 1):
         try:
             words = _words(row[words_column], f"{where}:{number}: column {words_column!r}")
             tags = _tags(row[tags_column], names, f"{where}:{number}: column {tags_column!r}")
@@ -101,10 +135,15 @@ def _rows(table: Any, where: str, issues: Issues) -> Iterator[Sentence]:
 
 
 def _class_names(feature: Any) -> Sequence[str] | None:
-    """Names of the classes of a column of lists, however ``datasets`` nests them; None where it holds no classes."""
+    """Names of the classes of a column of lists; None where it holds no classes."""
+    return getattr(_inner(feature), "names", None)
+
+
+def _inner(feature: Any) -> Any:
+    """What a column holds, or the lists in it, however ``datasets`` nests them."""
     if isinstance(feature, list):
         feature = feature[0]
-    return getattr(getattr(feature, "feature", feature), "names", None)
+    return getattr(feature, "feature", feature)
 
 
 def _words(value: Any, where: str) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from hybridner.errors import InputError
 
 _WORDS, _TAGS, _TEXT, _SPANS = ("words", "tokens"), ("tags", "ner_tags", "labels"), "text", ("spans", "entities")
 _NONE = object()
+_DEEPEST = 100  # far from where comparing, hashing or writing a value again would run out of stack
 Tagged = tuple[tuple[str, ...], tuple[str, ...] | None]
 
 
@@ -66,7 +67,7 @@ def parse_object(line: str, where: str, keys: str) -> dict[str, Any]:
     """The JSON object on a line, which is to hold ``keys`` (in words).
 
     Raises:
-        InputError: it is something else.
+        InputError: it is something else, or nests too deep.
     """
     try:
         record = json.loads(line)
@@ -74,7 +75,18 @@ def parse_object(line: str, where: str, keys: str) -> dict[str, Any]:
         raise InputError(f"{where}: not JSON ({error}); expected one object a line") from error
     if not isinstance(record, dict):
         raise InputError(f"{where}: expected an object with {keys}")
+    if line.count("[") + line.count("{") > _DEEPEST and _depth(record) > _DEEPEST:
+        raise InputError(f"{where}: nests more than {_DEEPEST} deep; expected an object with {keys}")
     return record
+
+
+def _depth(value: Any) -> int:
+    """How deep lists and objects stand in each other."""
+    depth, level = 0, [value]
+    while level := [one for one in level if isinstance(one, (list, dict))]:
+        depth += 1
+        level = [item for one in level for item in (one.values() if isinstance(one, dict) else one)]
+    return depth
 
 
 def _is_text(record: dict[str, Any]) -> bool:

@@ -23,13 +23,15 @@ def check_labels(labels: Sequence[str], where: str) -> None:
     """
     if not labels or labels[0] != "O":
         raise InputError(f"{where}: the first label is {labels[0] if labels else 'missing'!r}, expected 'O'")
+    known, seen = set(labels), {labels[0]}
     for number, label in enumerate(labels[1:], 2):
         if label[:2] not in ("B-", "I-") or len(label) < 3:
             raise InputError(f"{where}: label {number} is {label!r}, expected 'B-TYPE' or 'I-TYPE'")
-        if label in labels[: number - 1]:
+        if label in seen:
             raise InputError(f"{where}: label {label!r} stands twice")
+        seen.add(label)
         partner = ("I-" if label[0] == "B" else "B-") + label[2:]
-        if partner not in labels:
+        if partner not in known:
             raise InputError(f"{where}: label {label!r} has no {partner!r} beside it")
 
 

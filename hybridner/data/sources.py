@@ -10,6 +10,7 @@ from hybridner.data.corpus import Sentence
 from hybridner.data.formats import PLAIN, SUFFIXES, ColumnFormat, read_sentences
 from hybridner.data.issues import Issues
 from hybridner.errors import InputError
+from hybridner.paths import inside
 
 SplitName = Literal["train", "valid", "test"]
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)
@@ -96,7 +97,7 @@ def _folder_sources(folder: Path, columns: ColumnFormat, misaligned: Misaligned)
         name = names.pop()
         if name in found:
             raise InputError(f"{folder}: {found[name].name} and {path.name} are both the {name} split; keep one")
-        found[name] = path
+        found[name] = inside(folder, path.name)
     if not found and (folder / "dataset_info.json").is_file():
         raise InputError(f"{folder}: a single table saved by datasets; put its splits into a DatasetDict and save that")
     if not found:

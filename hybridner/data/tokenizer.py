@@ -1,6 +1,5 @@
 """Words to pieces: WordPiece trained on a corpus, or a tokenizer from a file or the Hub."""
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -8,7 +7,10 @@ from pathlib import Path
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from hybridner.data.corpus import Sentence
+from hybridner.data.tokenizer_file import read_tokenizer
 from hybridner.errors import InputError
+from hybridner.limits import LARGEST_TOKENIZER, read_text
+from hybridner.paths import inside
 
 PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 _OTHER_NAMES = {PAD: "<pad>", UNK: "<unk>", CLS: "<s>", SEP: "</s>"}
@@ -16,6 +18,7 @@ _PREFIX = "##"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MOST_CACHED = 200_000  # words; some 50 MB, however many a corpus has
 LONGEST_WORD = 100  # characters; BERT's limit, beyond which a word is [UNK]
+_LONGEST_CUT = 10_000  # characters; no model has room for their pieces, and some tokenizers take the square in time
 
 
 class WordTokenizer:
@@ -37,7 +40,7 @@ class WordTokenizer:
         """
         tokenizer.no_padding()
         tokenizer.no_truncation()
-        self._tokenizer = tokenizer
+        self._tokenizer, self._where = tokenizer, where
         self.pad_id, self.unk_id, self.cls_id, self.sep_id = (
             _special(tokenizer, name, where) for name in (PAD, UNK, CLS, SEP)
         )
@@ -45,15 +48,25 @@ class WordTokenizer:
         self._cache: dict[str, list[int]] = {}
 
     def encode_sentences(self, sentences: Sequence[Sequence[str]]) -> list[list[list[int]]]:
-        """Ids of the pieces of each word of each sentence; a word's pieces do not depend on its neighbours."""
+        """Ids of the pieces of each word of each sentence; a word's pieces do not depend on its neighbours.
+
+        Of a word of more than 10,000 characters, the rest is left out.
+
+        Raises:
+            InputError: the tokenizer has no piece for a word, and none that stands for those.
+        """
         unseen = {word for words in sentences for word in words if word not in self._cache}
         if len(self._cache) > _MOST_CACHED:
             self._cache = {}
             unseen = {word for words in sentences for word in words}
         ordered = list(unseen)
         # Half a surrogate pair is no character, and the library takes none: it becomes the sign for that.
-        clean = [_SURROGATE.sub("\ufffd", word) for word in ordered]
-        for word, encoding in zip(ordered, self._tokenizer.encode_batch(clean, add_special_tokens=False), strict=True):
+        clean = [_SURROGATE.sub("\ufffd", word[:_LONGEST_CUT]) for word in ordered]
+        try:
+            encodings = self._tokenizer.encode_batch(clean, add_special_tokens=False)
+        except Exception as error:  # the tokenizers package raises bare Exception
+            raise InputError(f"{self._where}: cannot cut words into pieces ({error})") from error
+        for word, encoding in zip(ordered, encodings, strict=True):
             self._cache[word] = encoding.ids or [self.unk_id]
         return [[self._cache[word] for word in words] for words in sentences]
 
@@ -124,7 +137,7 @@ def load_tokenizer(source: str, lower_case: bool | None = None) -> WordTokenizer
         names = [name for name in ("tokenizer.json", "vocab.txt") if (path / name).is_file()]
         if not names:
             raise InputError(f"{path}: holds neither tokenizer.json nor vocab.txt")
-        path = path / names[0]
+        path = inside(path, names[0])
     elif not path.exists():
         if path.suffix in (".txt", ".json") or source.startswith((".", "/")) or source.count("/") > 1:
             raise InputError(f"{path}: no such file; expected a vocab.txt, a tokenizer.json, or a Hub id")
@@ -132,7 +145,7 @@ def load_tokenizer(source: str, lower_case: bool | None = None) -> WordTokenizer
     if path.suffix == ".json":
         if lower_case is not None:
             raise InputError(f"{path}: a tokenizer.json says itself whether it lower-cases; leave --lower-case out")
-        return WordTokenizer(_read_json(path), str(path))
+        return WordTokenizer(read_tokenizer(path), str(path))
     vocab = _read_vocab(path)
     if lower_case is None:
         # Not isupper(): symbols such as ℝ are upper case and have no lower-case form.
@@ -168,17 +181,8 @@ def _is_special(piece: str) -> bool:
     return piece.startswith("[") and piece.endswith("]") and len(piece) > 2
 
 
-def _read_json(path: Path) -> Tokenizer:
-    text = _read_text(path)
-    try:
-        json.loads(text)
-        return Tokenizer.from_str(text)
-    except Exception as error:  # the tokenizers package raises bare Exception
-        raise InputError(f"{path}: not a tokenizer.json that can be read ({error})") from error
-
-
 def _read_vocab(path: Path) -> dict[str, int]:
-    pieces = _read_text(path).split("\n")
+    pieces = read_text(path, LARGEST_TOKENIZER).split("\n")
     if pieces and not pieces[-1]:
         pieces.pop()
     vocab: dict[str, int] = {}
@@ -190,15 +194,6 @@ def _read_vocab(path: Path) -> dict[str, int]:
     if not vocab:
         raise InputError(f"{path}: empty; expected one piece a line")
     return vocab
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 (byte {error.start}); save the file as UTF-8") from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def _from_hub(name: str) -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from hybridner.checkpoints import newest_state
 from hybridner.data.encoding import encode
 from hybridner.data.tokenizer import load_tokenizer
 from hybridner.errors import InputError
@@ -18,7 +19,7 @@ from hybridner.parity.errors import relative_error, worst
 from hybridner.parity.ladder import relative_loss
 from hybridner.run_dir import RunDir
 from hybridner.training import read_data
-from hybridner.twins import choose_backend, learner_class, newest_state
+from hybridner.twins import choose_backend, learner_class
 
 FIRST_STEPS = 500
 """The steps that the bar is for: training is chaotic, rounding grows with it, and later losses prove nothing."""
@@ -93,6 +94,6 @@ def _final_logits(run: RunDir) -> Float[np.ndarray, "words labels"]:
     tokenizer = load_tokenizer(str(run.tokenizer))
     config = options.model(tokenizer.vocab_size, len(corpus.labels), tokenizer.pad_id)
     learner = learner_class(backend)(config, options)
-    learner.init(newest[0].weights)
+    learner.init(newest.state.weights)
     encoded = encode(corpus.splits["valid"], tokenizer, corpus.labels, config.max_length)
     return np.concatenate(predict_words(learner, encoded, config.pad_token_id))
