@@ -12,6 +12,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -162,7 +163,9 @@ class CheckpointStore:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()
             kinds = {kind: getattr(state, kind) for kind in _KINDS}
-            self._form.write_state(partial, {kind: weights for kind, weights in kinds.items() if weights is not None})
+            kinds = {kind: weights for kind, weights in kinds.items() if weights is not None}
+            _reserve(partial, sum(value.nbytes for weights in kinds.values() for value in weights.values()))
+            self._form.write_state(partial, kinds)
             written = {"step": state.step, "skipped": state.skipped, **json.loads(progress)}
             (partial / _PROGRESS).write_text(json.dumps(written), encoding="utf-8")
             sums = {name: _checksum(path) for name, path in _files(partial)}
@@ -173,6 +176,9 @@ class CheckpointStore:
             self._prune(best_step)
         except Exception as error:  # what each library makes of a disk that is full or gone
             shutil.rmtree(partial, ignore_errors=True)
+            for empty in (self._folder, self._folder.parent):  # made anew by a library, where the run was removed
+                with suppress(OSError):
+                    empty.rmdir()
             raise CannotWriteError(f"{final}: the checkpoint cannot be written ({_reason(error)})") from error
 
     def _prune(self, best_step: int | None) -> None:
@@ -295,6 +301,21 @@ def _read_object(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"{path.name} holds no JSON object")
     return value
+
+
+def _reserve(folder: Path, size: int) -> None:
+    """See that ``size`` bytes can be written in ``folder``, before a library is in the midst of it.
+
+    Raises:
+        OSError: there is no room.
+    """
+    path = folder / "room"
+    try:
+        with path.open("wb") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _sync_tree(folder: Path) -> None:

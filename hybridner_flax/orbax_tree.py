@@ -1,9 +1,11 @@
 """Nested dicts of arrays as Orbax checkpoints, written and read by one process alone, however many there are."""
 
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import jax
@@ -14,7 +16,7 @@ from hybridner.errors import InputError
 from hybridner.weights import TensorHeader
 from hybridner_flax.canonical import Tree, TreeHeaders
 
-logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax reports each save there
+logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax reports each save there, and what it raises as well
 
 
 def write_tree(folder: Path, tree: Tree) -> None:
@@ -22,7 +24,7 @@ def write_tree(folder: Path, tree: Tree) -> None:
 
     Its bytes are the arrays' own: weights hardly get smaller by packing, and it would take the processor from training.
     """
-    with _alone(ocp.PyTreeCheckpointHandler, use_compression=False) as checkpointer:
+    with _one_report(), _alone(ocp.PyTreeCheckpointHandler, use_compression=False) as checkpointer:
         checkpointer.save(folder.absolute(), args=ocp.args.PyTreeSave(tree))
 
 
@@ -79,6 +81,22 @@ def _arrays(folder: Path) -> Iterator[tuple[tuple[str, ...], ts.TensorStore]]:
         if any(size is None or size > max(length, 1) for size, length in zip(part or (), array.shape, strict=True)):
             raise ValueError(f"{name} has parts of {part}, larger than its shape {array.shape}")
         yield tuple(name.split(".")), array
+
+
+@contextmanager
+def _one_report() -> Iterator[None]:
+    """Let the first write that fails speak for all: the others find their event loop closed, and print a page each."""
+    before = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:
+        if str(error) != "Event loop is closed":
+            before(kind, error, at)
+
+    sys.excepthook = hook
+    try:
+        yield
+    finally:
+        sys.excepthook = before
 
 
 @contextmanager

@@ -99,6 +99,13 @@ def test_yaml_numbers_are_numbers_however_they_are_written(written, number):
         ("config = 'other.toml'", "unknown option 'config'"),
         ("epochs = 0", "epochs must be at least 1, not 0"),
         ("hidden_size = 30", "hidden_size 30 is not divisible by num_heads 4"),
+        (f"epochs = 0x{'F' * 6000}", "epochs must be a whole number, not a number beyond 2^63"),
+        (f"epochs = [0x{'F' * 6000}]", "epochs must be a whole number, not a list or table with a number beyond"),
+        (f"learning_rate = 1{'0' * 400}", "learning_rate must be a number, not a number beyond 2^63"),
+        (f"epochs = {'9' * 5000}", "not TOML that can be read: Exceeds the limit (4300 digits)"),
+        (f"epochs = {'[' * 5000}", "not TOML that can be read: maximum recursion depth exceeded"),
+        (f"epochs = {'{a = ' * 100}1{'}' * 100}", "epochs must be a whole number, not {'a': {'a': "),
+        (f"{'a.' * 20_000}b = 1", "longer than 32 KiB"),
         ("epochs == 3", "not TOML that can be read: Invalid value (at line 1, column 9)"),
         ("epochs = 1\nepochs = 2", "not TOML that can be read: Cannot overwrite a value (at "),
     ],
@@ -131,6 +138,14 @@ def test_a_mistake_in_yaml_names_the_file_and_the_key(written, content, words):
     with pytest.raises(InputError) as caught:
         read_config(path)
     assert str(caught.value).startswith(f"{path}{words}")
+
+
+def test_yaml_whose_aliases_stand_for_more_than_memory_holds_is_refused_at_once(written):
+    doubled = "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 60))
+    with pytest.raises(InputError, match="unknown option 'a0'"):
+        read_config(written(f"a0: &a0 [x, x]\n{doubled}", ".yaml"))
+    with pytest.raises(InputError, match=r"epochs must be a whole number, not \[\["):
+        read_config(written("epochs: &a [*a]\n", ".yaml"))
 
 
 def test_a_file_that_is_not_there_or_not_text_is_named(tmp_path):

@@ -20,8 +20,6 @@ def longest_replacement(table: bytes) -> int:
     Raises:
         ValueError: the table is damaged, or larger than any in use.
     """
-    if not table:
-        return 1
     if len(table) > _LARGEST:
         raise ValueError(f"a table of characters of {len(table):,} bytes; at most {_LARGEST:,} are read")
     size = int.from_bytes(table[:4], "little")

@@ -9,7 +9,7 @@ and GPT-2 families hold is refused.
 import json
 import math
 import re
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -147,9 +147,14 @@ def _growth(part: dict[str, Any], place: str) -> float:
     if kind == "FixedLength" and part["length"] == 0:
         raise ValueError("FixedLength cuts words into parts of 0 characters")
     if kind == "Prepend":
+        if not part["prepend"]:  # with which the library panics
+            raise ValueError("a Prepend of nothing")
         return 1 + len(part["prepend"])
     if kind == "Precompiled":
-        return longest_replacement(b64decode(part["precompiled_charsmap"] or "", validate=True))
+        table = b64decode(part["precompiled_charsmap"])
+        if b64encode(table).decode() != part["precompiled_charsmap"]:  # one way of writing it is taken, others panic
+            raise ValueError("a table of characters that is not in Base64")
+        return longest_replacement(table)
     if kind == "Replace":
         text, pattern = part["pattern"].get("String"), part["pattern"].get("Regex", "")
         if not text and ("(" in pattern or regex.search(pattern, "")):

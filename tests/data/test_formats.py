@@ -246,6 +246,7 @@ def test_jsonl_documents_are_numbered_where_they_change_so_that_each_is_in_one_p
     [
         ("{", "not JSON"),
         ("[" * 100_000, "not JSON"),
+        (f'{{"id": {"[" * 400}{"]" * 400}, "words": ["a"], "tags": ["O"]}}', "nests more than 100 deep"),
         ("[1]", "expected an object with 'words' and 'tags'"),
         ('{"text": "a"}', "no 'spans' or 'entities'; there are 'text'"),
         ('{"sentence": "a"}', "no 'words' or 'tokens'; there are 'sentence'"),
