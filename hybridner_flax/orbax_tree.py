@@ -1,12 +1,13 @@
 """Nested dicts of arrays as Orbax checkpoints, written and read by one process alone, however many there are."""
 
+import io
 import logging
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 import jax
 import orbax.checkpoint as ocp
@@ -83,20 +84,37 @@ def _arrays(folder: Path) -> Iterator[tuple[tuple[str, ...], ts.TensorStore]]:
         yield tuple(name.split(".")), array
 
 
+class _MainThreadOnly(io.TextIOBase):
+    """A stream to which the main thread alone writes."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        is_main = threading.current_thread() is threading.main_thread()
+        return self._stream.write(text) if is_main else len(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+
 @contextmanager
 def _one_report() -> Iterator[None]:
-    """Let the first write that fails speak for all: the others find their event loop closed, and print a page each."""
-    before = sys.excepthook
+    """Let the first write that fails speak for all: the others find their event loop closed, and print a page each.
 
-    def hook(kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:
-        if str(error) != "Event loop is closed":
-            before(kind, error, at)
-
-    sys.excepthook = hook
-    try:
-        yield
-    finally:
-        sys.excepthook = before
+    They may do so after the block, so that after a failure other threads stay silent.
+    """
+    before = sys.stderr
+    sys.stderr = silent = _MainThreadOnly(before)
+    yield
+    if sys.stderr is silent:
+        sys.stderr = before
 
 
 @contextmanager
