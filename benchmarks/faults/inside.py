@@ -212,6 +212,12 @@ def fill(path: Path) -> None:
                 size //= 2
 
 
+def remove(run: Path) -> None:
+    """Remove a run that may be writing at the moment, as often as it takes."""
+    while run.exists():
+        shutil.rmtree(run, ignore_errors=True)
+
+
 def protect(run: Path, *, writable: bool = False) -> None:
     """Take away the right to write in a run, or give it back."""
     for path in (run, *run.rglob("*")):
@@ -230,7 +236,7 @@ def harm_in(harm: dict[str, Any], stack: ExitStack, backend: str, run: Path) -> 
             "fill": lambda: fill(Path(harm["filler"])),
             "limit": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (harm["bytes"], resource.RLIM_INFINITY)),
             "protect": lambda: protect(run),
-            "remove": lambda: shutil.rmtree(run),
+            "remove": lambda: remove(run),
         }
         _before(harm, stack, does[harm["do"]])
 

@@ -16,7 +16,7 @@ from typing import Literal, get_args
 
 from hybridner.errors import InputError
 
-_TAG = re.compile(r"O|[BIESLU]-\S+")
+_TAG = re.compile(r"O|[BIESLU]-[^\s\ud800-\udfff]+")  # half a surrogate pair is no character
 _LAST_PREFIXES = {"E": "BIOES", "S": "BIOES", "L": "BILOU", "U": "BILOU"}
 _END_AND_SINGLE = {"BIOES": "ES", "BILOU": "LU"}
 Scheme = Literal["BIO", "IOB1", "BIOES", "BILOU", "IO"]
