@@ -102,7 +102,7 @@ def test_bioes_beside_bilou_names_both_places():
 
 
 @pytest.mark.parametrize(
-    "tag", ["PER", "B_PER", "b-per", "o", "B-", "", "LABEL_0", "B-PER LOC", "-PER", "X-PER", "O-PER"]
+    "tag", ["PER", "B_PER", "b-per", "o", "B-", "", "LABEL_0", "B-PER LOC", "-PER", "X-PER", "O-PER", "B-\ud800"]
 )
 def test_a_tag_of_another_shape_is_shown_with_its_place_and_what_was_expected(tag):
     with pytest.raises(InputError) as caught:
