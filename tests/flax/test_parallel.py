@@ -112,4 +112,4 @@ def test_a_cluster_that_jax_finds_is_joined_with_the_timeout_that_was_asked_for(
     joined = {}
     monkeypatch.setattr(jax.distributed, "initialize", lambda *args, **options: joined.update(options))
     assert parallel.join(TrainingConfig(join_timeout=7.5)) == 0
-    assert joined == {"initialization_timeout": 8}
+    assert joined == {"initialization_timeout": 8, "heartbeat_timeout_seconds": 30}
