@@ -9,23 +9,22 @@ states that were there before; one that is read is compared with its checksums b
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from hybridner.errors import CannotWriteError, InputError
+from hybridner.errors import CannotWriteError, InputError, first_line
 from hybridner.learner import TrainingState
-from hybridner.limits import check_fits
+from hybridner.limits import check_fits, read_json
 from hybridner.model_dir import model_config, replace_folder
+from hybridner.paths import remove
 from hybridner.twins import Backend, checkpoint_module
 from hybridner.weights import Headers, Weights, check_weights
 
 _CHECKSUMS, _PROGRESS = "checksums.json", "progress.json"
 _KINDS = ("weights", "exp_avg", "exp_avg_sq", "average")
-_LARGEST_JSON = 2**24  # bytes: the loop's progress takes a few thousand, a checksum 120 a file
 
 
 class StateFormat(Protocol):
@@ -95,7 +94,8 @@ class CheckpointStore:
             CannotWriteError: this one or the one before it could not be saved.
         """
         self.wait()
-        self._writing = self._thread.submit(self._write, state, json.dumps(progress), best_step)
+        text = json.dumps({"step": state.step, "skipped": state.skipped, **progress})
+        self._writing = self._thread.submit(self._write, state, text, best_step)
 
     def check(self) -> None:
         """Raise what went wrong behind the caller's back, without waiting.
@@ -160,14 +160,13 @@ class CheckpointStore:
         final = self._folder / str(state.step)
         partial = self._folder / f"{state.step}.partial"
         try:
-            shutil.rmtree(partial, ignore_errors=True)
+            remove(partial)
             partial.mkdir()
             kinds = {kind: getattr(state, kind) for kind in _KINDS}
             kinds = {kind: weights for kind, weights in kinds.items() if weights is not None}
             _reserve(partial, sum(value.nbytes for weights in kinds.values() for value in weights.values()))
             self._form.write_state(partial, kinds)
-            written = {"step": state.step, "skipped": state.skipped, **json.loads(progress)}
-            (partial / _PROGRESS).write_text(json.dumps(written), encoding="utf-8")
+            (partial / _PROGRESS).write_text(progress, encoding="utf-8")
             sums = {name: _checksum(path) for name, path in _files(partial)}
             (partial / _CHECKSUMS).write_text(json.dumps(sums, indent=1), encoding="utf-8")
             _sync_tree(partial)
@@ -175,7 +174,7 @@ class CheckpointStore:
             _sync(self._folder)
             self._prune(best_step)
         except Exception as error:  # what each library makes of a disk that is full or gone
-            shutil.rmtree(partial, ignore_errors=True)
+            remove(partial)
             for empty in (self._folder, self._folder.parent):  # made anew by a library, where the run was removed
                 with suppress(OSError):
                     empty.rmdir()
@@ -185,7 +184,7 @@ class CheckpointStore:
         places = self._places()
         for step in sorted(places)[: -self._keep]:
             if step != best_step:
-                shutil.rmtree(places[step], ignore_errors=True)
+                remove(places[step])
 
     def _places(self) -> dict[int, Path]:
         """Where the state of each step stands; in ``STEP.old`` if its writer was killed between two renames."""
@@ -200,28 +199,28 @@ class CheckpointStore:
     def _tidy(self) -> None:
         """Take away what a writer that was killed has left."""
         for path in self._folder.glob("*.partial"):
-            shutil.rmtree(path, ignore_errors=True)
+            remove(path)
         places = self._places()
         for path in self._folder.glob("*.old"):
             if path in places.values():
                 path.rename(path.with_suffix(""))
             else:
-                shutil.rmtree(path, ignore_errors=True)
+                remove(path)
 
     def _set_aside(self, place: Path) -> str:
         """Put a damaged state where it neither counts nor is lost; what was done, in words."""
         if self._read_only:
             return ""
         aside = place.with_name(f"{place.name}.damaged")
-        shutil.rmtree(aside, ignore_errors=True)
+        remove(aside)
         place.rename(aside)
         return f"it was set aside as {aside.name}; "
 
     def _read(self, place: Path, step: int) -> tuple[TrainingState, dict[str, Any]]:
         try:
             _compare_checksums(place)
-            progress = _read_object(place / _PROGRESS)
-        except (OSError, ValueError, RecursionError) as error:
+            progress = read_json(place / _PROGRESS)
+        except (OSError, ValueError) as error:
             raise InputError(f"{place}: the checkpoint is damaged ({_reason(error)})") from error
         saved, skipped = progress.pop("step", None), progress.pop("skipped", None)
         if saved != step or type(skipped) is not int or not 0 <= skipped <= step:
@@ -277,7 +276,7 @@ def _compare_checksums(folder: Path) -> None:
     Raises:
         OSError, ValueError: it does not.
     """
-    expected, there = _read_object(folder / _CHECKSUMS), dict(_files(folder))
+    expected, there = read_json(folder / _CHECKSUMS), dict(_files(folder))
     if _PROGRESS not in expected:
         raise ValueError(f"{_CHECKSUMS} does not name {_PROGRESS}")
     for name, checksum in expected.items():
@@ -290,17 +289,6 @@ def _compare_checksums(folder: Path) -> None:
     for name in there:
         if name not in expected:
             raise ValueError(f"{name} was not there when the checkpoint was written")
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        text = file.read(_LARGEST_JSON + 1)
-    if len(text) > _LARGEST_JSON:
-        raise ValueError(f"{path.name} is longer than {_LARGEST_JSON:,} bytes")
-    value = json.loads(text)
-    if not isinstance(value, dict):
-        raise ValueError(f"{path.name} holds no JSON object")
-    return value
 
 
 def _reserve(folder: Path, size: int) -> None:
@@ -335,4 +323,4 @@ def _sync(path: Path) -> None:
 def _reason(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror + (f": {Path(str(error.filename)).name}" if error.filename else "")
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return first_line(error)

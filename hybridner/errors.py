@@ -29,6 +29,11 @@ class CannotWriteError(InputError):
     """
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what a library says, or the kind of its error where it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 def _one_line(message: str) -> str:
     if len(message) > _LONGEST:
         message = f"{message[: _LONGEST - _END - 3]} … {message[-_END:]}"

@@ -121,7 +121,7 @@ class Saving:
         self.store.save(state, saved, None if progress.best is None else progress.best["step"])
 
     def _where_it_stands(self) -> str:
-        step = self.store.latest_step() if hasattr(self, "store") else None
+        step = open_checkpoints(self._backend, self._run.checkpoints, read_only=True).latest_step()
         saved = "no checkpoint is there yet" if step is None else f"the checkpoint of step {step:,} is there"
         return f"{saved}; when it can be written again, go on with: {self._run.resume_command(self._backend)}"
 

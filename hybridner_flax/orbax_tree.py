@@ -13,7 +13,7 @@ import jax
 import orbax.checkpoint as ocp
 import tensorstore as ts
 
-from hybridner.errors import InputError
+from hybridner.errors import InputError, first_line
 from hybridner.weights import TensorHeader
 from hybridner_flax.canonical import Tree, TreeHeaders
 
@@ -58,8 +58,7 @@ def read_tree(folder: Path, check: Callable[[TreeHeaders], None]) -> Tree:
     except InputError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{folder}: not an Orbax checkpoint that can be read ({reason})") from error
+        raise InputError(f"{folder}: not an Orbax checkpoint that can be read ({first_line(error)})") from error
 
 
 def _arrays(folder: Path) -> Iterator[tuple[tuple[str, ...], ts.TensorStore]]:

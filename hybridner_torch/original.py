@@ -12,7 +12,7 @@ from zipfile import ZIP_STORED, ZipFile
 import numpy as np
 import torch
 
-from hybridner.errors import InputError
+from hybridner.errors import InputError, first_line
 from hybridner.weights import Weights
 
 _WRAPPERS = ("state_dict", "model")
@@ -69,7 +69,7 @@ def write_state_dict(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
         with path.open("wb") as file:  # given a path, PyTorch writes its name into the file
             torch.save({name: stored[id(value)] for name, value in tensors.items()}, file)
     except RuntimeError as error:  # what PyTorch makes of a full disk
-        raise InputError(f"{path}: cannot be written ({_first_line(error)})") from error
+        raise InputError(f"{path}: cannot be written ({first_line(error)})") from error
 
 
 def _load(path: Path) -> object:
@@ -85,7 +85,7 @@ def _load(path: Path) -> object:
         raise _holds_code(path, found[1] if found else "") from error
     except Exception as error:  # whatever PyTorch's parser stumbles over in a file of another kind
         raise InputError(
-            f"{path}: truncated, or not a PyTorch checkpoint ({_first_line(error)}); expected a state_dict saved by "
+            f"{path}: truncated, or not a PyTorch checkpoint ({first_line(error)}); expected a state_dict saved by "
             "torch.save"
         ) from error
 
@@ -129,7 +129,3 @@ def _holds_code(path: Path, name: str) -> InputError:
         f"{path}: holds {what}; reading it could run code, so it is refused; "
         "save the weights alone: torch.save(model.state_dict(), FILE)"
     )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -12,16 +12,11 @@ import hybridner
 from hybridner.errors import InputError
 from hybridner_flax import deterministic as flax_deterministic
 from hybridner_torch.deterministic import compute_deterministically
+from tests.small_runs import NAMES, SMALL
 
 FLAG = "--xla_gpu_deterministic_ops=true"
 OPTIONS = {
-    "preset": "tiny",
-    "hidden_size": 16,
-    "num_heads": 2,
-    "num_encoder_layers": 1,
-    "vocab_size": 200,
-    "max_length": 32,
-    "batch_size": 12,
+    **SMALL,
     "max_steps": 4,
     "average": 0.9,
     "clip_norm": 1.0,
@@ -32,8 +27,7 @@ OPTIONS = {
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
     folder = tmp_path_factory.mktemp("corpus")
-    names = ("Anna", "Berta", "Carl", "Dora", "Emil", "Frida", "Gustav", "Hanna", "Ida", "Jan", "Karl", "Lena")
-    rows = [f"the O\n{names[i % 12]} B-PER\n{names[i * 5 % 12]} I-PER\nsleeps O\n\n" for i in range(40)]
+    rows = [f"the O\n{NAMES[i % 12]} B-PER\n{NAMES[i * 5 % 12]} I-PER\nsleeps O\n\n" for i in range(40)]
     (folder / "train.txt").write_text("".join(rows))
     (folder / "valid.txt").write_text("".join(rows[:8]))
     return folder

@@ -16,8 +16,8 @@ from hybridner.learner import TrainingState
 from hybridner.nonfinite import MOST_SKIPPED_IN_ROW, first_nonfinite, nonfinite_in, steps_from
 from hybridner.twins import learner_class
 from hybridner.weights import EMBEDDING, initial_weights
+from tests.small_runs import NAMES, SMALL
 
-NAMES = ("Anna", "Berta", "Carl", "Dora", "Emil", "Frida", "Gustav", "Hanna", "Ida", "Jan", "Karl", "Lena")
 ROWS = [f"the O\n{NAMES[i % 12]} B-{('PER', 'LOC')[i % 2]}\nsleeps O\n\n" for i in range(60)]
 RARE = 9
 ROWS[RARE] = "the O\nmayor O\n~ B-ZEAL\n\n"
@@ -25,13 +25,7 @@ RARE_LINE = 4 * RARE + 1
 BATCHES = 5
 LAYER_NORM = "transformer_encoder.encoder.embedding_layer_norm.weight"
 OPTIONS = {
-    "preset": "tiny",
-    "hidden_size": 16,
-    "num_heads": 2,
-    "num_encoder_layers": 1,
-    "vocab_size": 200,
-    "max_length": 32,
-    "batch_size": 12,
+    **SMALL,
     "epochs": 2,
     "log_every": 1,
     "parallel": "jit",

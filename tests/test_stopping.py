@@ -18,18 +18,12 @@ from hybridner.cli.parse import guarded
 from hybridner.parity.errors import bitwise_difference
 from hybridner.signals import Stopped
 from hybridner.twins import learner_class
+from tests.small_runs import NAMES, SMALL
 
 ROWS = "the O\nmayor O\n{} B-PER\n{} I-PER\nsleeps O\n\nthey O\nleft O\nthe O\nvillage O\n{} B-LOC\n\n"
-NAMES = ("Anna", "Berta", "Carl", "Dora", "Emil", "Frida", "Gustav", "Hanna", "Ida", "Jan", "Karl", "Lena")
 BATCHES, STEPS = 5, 10
 OPTIONS = {
-    "preset": "tiny",
-    "hidden_size": 16,
-    "num_heads": 2,
-    "num_encoder_layers": 1,
-    "vocab_size": 200,
-    "max_length": 32,
-    "batch_size": 12,
+    **SMALL,
     "epochs": 2,
     "log_every": 3,
     "average": 0.9,
