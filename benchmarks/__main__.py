@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tyro
 
 from benchmarks.contenders import Data, serve
@@ -25,7 +26,7 @@ class Options:
     tokenizer: str = "train"
     """A tokenizer as for training."""
     rounds: int = 5
-    """Rounds in which every contender is measured once, one after the other; the median is reported."""
+    """Rounds in which every contender is measured once, one after the other; medians over the rounds are reported."""
     steps: int = 8
     """Batches of 64 sentences that every contender trains on in each round."""
     json: Path | None = None
@@ -74,9 +75,10 @@ def main(options: Options) -> None:
     evaluate: dict[str, list[float]] = {name: [] for name in contenders if name != "stock"}
     shares: dict[str, list[float]] = {"torch": [], "flax": []}
     matmul = []
-    for _ in range(options.rounds):
+    for number in range(options.rounds):
         matmul.append(matmul_rate())
-        for name, process in contenders.items():
+        # To and fro, so that none is always the one that comes after another.
+        for name, process in list(contenders.items())[:: -1 if number % 2 else 1]:
             seconds, _ = process.ask("train")
             train[name].append(size["pieces"] / seconds)
             if name in shares:
@@ -103,7 +105,12 @@ def main(options: Options) -> None:
         "compile_seconds": {"flax": cold, "flax_with_cache": cached, **compiling},
         "cached_share": round(sum(cached.values()) / sum(cold.values()), 3),
         "step_share": {name: round(min(1.0, statistics.median(values)), 3) for name, values in shares.items()},
-        "training": table(train, flops / peak),
+        "flax_times_torch": {
+            "training": round(statistics.median(_shares(train["flax"], train["torch"])), 2),
+            "evaluating": round(statistics.median(_shares(evaluate["flax"], evaluate["torch"])), 2),
+        },
+        "flax_times_stock": round(statistics.median(_shares(train["flax"], train["stock"])), 2),
+        "training": table(train, [rate / flops for rate in matmul]),
         "evaluating": table(evaluate),
     }
     show(report)
@@ -111,22 +118,35 @@ def main(options: Options) -> None:
         write_json(options.json, report)
 
 
-def table(rates: dict[str, list[float]], seconds_per_piece: float | None = None) -> list[dict[str, Any]]:
-    """A row for each contender: its median rate, all rates, and how it stands to the loop."""
-    base = statistics.median(rates["loop"])
+def table(rates: dict[str, list[float]], floors: list[float] | None = None) -> list[dict[str, Any]]:
+    """A row for each contender: its median rate, all rates, and how it stands to the loop.
+
+    Args:
+        rates: of each contender, one a round.
+        floors: the rate of each round at which the matmuls alone would go.
+
+    Returns:
+        Rows whose shares are medians, and quartiles, of the rounds' own: a machine whose speed moves from one round to
+        the next moves all contenders of a round alike.
+    """
     rows = []
     for name, values in rates.items():
-        rate = statistics.median(values)
+        times = _shares(values, rates["loop"])
         row = {
             "contender": name,
-            "per_second": round(rate, 1),
+            "per_second": round(statistics.median(values), 1),
             "all_rounds": [round(value, 1) for value in values],
-            "times_loop": round(rate / base, 2),
+            "times_loop": round(statistics.median(times), 2),
+            "times_loop_quartiles": [round(float(q), 2) for q in np.quantile(times, (0.25, 0.75))],
         }
-        if seconds_per_piece is not None:
-            row["percent_of_matmul_rate"] = round(100 * rate * seconds_per_piece, 1)
+        if floors is not None:
+            row["percent_of_matmul_rate"] = round(100 * statistics.median(_shares(values, floors)), 1)
         rows.append(row)
     return rows
+
+
+def _shares(values: list[float], of: list[float]) -> list[float]:
+    return [value / other for value, other in zip(values, of, strict=True)]
 
 
 def show(report: dict[str, Any]) -> None:
@@ -139,12 +159,19 @@ def show(report: dict[str, Any]) -> None:
         print(f"\n{title}")
         for row in report[title]:
             percent = row.get("percent_of_matmul_rate")
+            low, high = row["times_loop_quartiles"]
             print(
                 f"  {row['contender']:6} {row['per_second']:9,.0f} {unit} {row['times_loop']:6.2f} x loop"
+                + f" ({low:.2f} to {high:.2f})"
                 + (f" {percent:6.1f} % of the matmul rate" if percent is not None else "")
             )
+    beside = report["flax_times_torch"]
+    print(
+        f"\nFlax against PyTorch: training {beside['training']:.2f}, evaluating {beside['evaluating']:.2f}; "
+        f"against stock, training {report['flax_times_stock']:.2f}"
+    )
     seconds = report["compile_seconds"]
-    print(f"\n{100 * report['real_positions']:.1f} % of the positions are real, {len(report['shapes'])} shapes")
+    print(f"{100 * report['real_positions']:.1f} % of the positions are real, {len(report['shapes'])} shapes")
     print(
         f"compiling: Flax {sum(seconds['flax'].values()):.1f} s, with the cache "
         f"{sum(seconds['flax_with_cache'].values()):.1f} s ({100 * report['cached_share']:.0f} %)"

@@ -232,13 +232,12 @@ class Learner:
 
     def step(self, batch: Batch, learning_rate: float) -> StepMetrics:
         """One AdamW step on a global batch; does not wait for the device."""
-        key = step_key(self.options.seed, self._steps_done)
-        if self._one_at_a_time:
-            jax.block_until_ready(self.state.adam.count)
+        key, rate = step_key(self.options.seed, self._steps_done), np.asarray(learning_rate, self._like_dtype)
         with self._precision():
-            self.state, metrics = self._step(
-                self.state, self._arrays(batch), key, np.asarray(learning_rate, self._like_dtype)
-            )
+            arrays = self._arrays(batch)
+            if self._one_at_a_time:
+                jax.block_until_ready(self.state.adam.count)
+            self.state, metrics = self._step(self.state, arrays, key, rate)
         self._steps_done += 1
         return metrics
 

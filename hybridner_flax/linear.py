@@ -34,12 +34,11 @@ def _kernel_gradient(x: Float[Array, "rows in_features"], dy: Float[Array, "rows
 
 
 def _kernel_gradient_on_cpu(x: Float[Array, "rows in_features"], dy: Float[Array, "rows out_features"]) -> Kernel:
-    # XLA's matmul for CPUs wants both operands as they lie in memory. Left to itself it may turn the wider one round,
-    # and it leaves the product to a slower routine. The barriers keep it from undoing what is written here.
-    barrier = lax.optimization_barrier
+    # XLA's matmul for CPUs reads a first operand that lies the other way round, so long as it is the narrower one; of a
+    # wider one it makes a copy. Without the barrier it would turn the second product back into the first.
     if x.shape[-1] <= dy.shape[-1]:
-        return barrier(x.T) @ dy
-    return barrier(barrier(dy.T) @ x).T
+        return x.T @ dy
+    return lax.optimization_barrier(dy.T @ x).T
 
 
 linear.defvjp(_linear_fwd, _linear_bwd)

@@ -8,6 +8,9 @@ Differentiating the scan would take the weight gradient as one small matmul a st
 over the gates' gradients alone and takes the weight gradient in one matmul afterwards.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -30,14 +33,15 @@ def lstm_scan(gates_x: Gates, kernel: Float[Array, "hidden gates"], starts: Bool
         The hidden states ``h``, ``[length, batch, hidden]``, in float32 or wider: the state is kept there under
         bfloat16 matmuls too.
     """
-    return _forward(gates_x, kernel, starts)[0]
+    return _scan(gates_x, kernel, starts, lambda h, c, gates: h)
 
 
 def _state_dtype(gates_x: Gates) -> jnp.dtype:
     return jnp.promote_types(gates_x.dtype, jnp.float32)
 
 
-def _forward(gates_x: Gates, kernel: Array, starts: Array) -> tuple[States, tuple[Array, ...]]:
+def _scan(gates_x: Gates, kernel: Array, starts: Array, kept: Callable[[Array, Array, Array], Any]) -> Any:
+    """What ``kept(h, c, gates)`` gives at each step, time first."""
     dtype = _state_dtype(gates_x)
     keep = ~starts[:, :, None]
 
@@ -45,7 +49,7 @@ def _forward(gates_x: Gates, kernel: Array, starts: Array) -> tuple[States, tupl
     hidden = kernel.shape[0]
     half = jnp.repeat(jnp.array((0.5, 0.5, 1, 0.5), dtype), hidden)
 
-    def step(carry: tuple[Array, Array], xs: tuple[Array, Array]) -> tuple[tuple[Array, Array], tuple[Array, ...]]:
+    def step(carry: tuple[Array, Array], xs: tuple[Array, Array]) -> tuple[tuple[Array, Array], Any]:
         h, c = carry
         gate_x, keep_t = xs
         h = jnp.where(keep_t, h, 0)
@@ -53,18 +57,18 @@ def _forward(gates_x: Gates, kernel: Array, starts: Array) -> tuple[States, tupl
         gates = half * jnp.tanh(half * z) + (1 - half)
         i, f, g, o = jnp.split(gates, 4, axis=-1)
         c = f * jnp.where(keep_t, c, 0) + i * g
-        return (o * jnp.tanh(c), c), (c, gates)
+        h = o * jnp.tanh(c)
+        return (h, c), kept(h, c, gates)
 
     # Zeros made from the input: under shard_map a constant would not vary over devices as the carry does.
     zeros = jnp.zeros_like(gates_x[0, :, :hidden], dtype)
-    _, (cs, gates) = lax.scan(step, (zeros, zeros), (gates_x, keep))
-    hs = gates[..., 3 * hidden :] * jnp.tanh(cs)
-    return hs, (hs, cs, gates)
+    return lax.scan(step, (zeros, zeros), (gates_x, keep))[1]
 
 
 def _lstm_fwd(gates_x: Gates, kernel: Array, starts: Array) -> tuple[States, tuple[Array, ...]]:
-    hs, states = _forward(gates_x, kernel, starts)
-    return hs, (*states, kernel, starts, jnp.zeros((), gates_x.dtype))
+    cs, gates = _scan(gates_x, kernel, starts, lambda h, c, gates: (c, gates))
+    hs = gates[..., 3 * kernel.shape[0] :] * jnp.tanh(cs)
+    return hs, (hs, cs, gates, kernel, starts, jnp.zeros((), gates_x.dtype))
 
 
 def _lstm_bwd(residuals: tuple[Array, ...], dhs: States) -> tuple[Gates, Array, None]:
