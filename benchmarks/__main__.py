@@ -106,10 +106,10 @@ def main(options: Options) -> None:
         "cached_share": round(sum(cached.values()) / sum(cold.values()), 3),
         "step_share": {name: round(min(1.0, statistics.median(values)), 3) for name, values in shares.items()},
         "flax_times_torch": {
-            "training": round(statistics.median(_shares(train["flax"], train["torch"])), 2),
-            "evaluating": round(statistics.median(_shares(evaluate["flax"], evaluate["torch"])), 2),
+            "training": median_share(train["flax"], train["torch"]),
+            "evaluating": median_share(evaluate["flax"], evaluate["torch"]),
         },
-        "flax_times_stock": round(statistics.median(_shares(train["flax"], train["stock"])), 2),
+        "flax_times_stock": median_share(train["flax"], train["stock"]),
         "training": table(train, [rate / flops for rate in matmul]),
         "evaluating": table(evaluate),
     }
@@ -131,22 +131,22 @@ def table(rates: dict[str, list[float]], floors: list[float] | None = None) -> l
     """
     rows = []
     for name, values in rates.items():
-        times = _shares(values, rates["loop"])
         row = {
             "contender": name,
             "per_second": round(statistics.median(values), 1),
             "all_rounds": [round(value, 1) for value in values],
-            "times_loop": round(statistics.median(times), 2),
-            "times_loop_quartiles": [round(float(q), 2) for q in np.quantile(times, (0.25, 0.75))],
+            "times_loop": median_share(values, rates["loop"]),
+            "times_loop_quartiles": np.quantile(np.divide(values, rates["loop"]), (0.25, 0.75)).round(2).tolist(),
         }
         if floors is not None:
-            row["percent_of_matmul_rate"] = round(100 * statistics.median(_shares(values, floors)), 1)
+            row["percent_of_matmul_rate"] = round(float(100 * np.median(np.divide(values, floors))), 1)
         rows.append(row)
     return rows
 
 
-def _shares(values: list[float], of: list[float]) -> list[float]:
-    return [value / other for value, other in zip(values, of, strict=True)]
+def median_share(values: list[float], of: list[float]) -> float:
+    """The median over the rounds of one rate in terms of another's."""
+    return round(float(np.median(np.divide(values, of))), 2)
 
 
 def show(report: dict[str, Any]) -> None:

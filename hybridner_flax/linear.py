@@ -34,8 +34,8 @@ def _kernel_gradient(x: Float[Array, "rows in_features"], dy: Float[Array, "rows
 
 
 def _kernel_gradient_on_cpu(x: Float[Array, "rows in_features"], dy: Float[Array, "rows out_features"]) -> Kernel:
-    # XLA's matmul for CPUs reads a first operand that lies the other way round, so long as it is the narrower one; of a
-    # wider one it makes a copy. Without the barrier it would turn the second product back into the first.
+    # XLA's matmul for CPUs reads a first operand that lies the other way round without a copy, and does so faster where
+    # that is the narrower one. Without the barrier it would turn the second product back into the first.
     if x.shape[-1] <= dy.shape[-1]:
         return x.T @ dy
     return lax.optimization_barrier(dy.T @ x).T
