@@ -1,11 +1,11 @@
 """What a corpus is once it is read: sentences of words with BIO tags, in splits kept on disk."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import overload
+from tempfile import TemporaryFile
+from typing import IO, overload
 from weakref import finalize
 
 import pyarrow as pa
@@ -39,34 +39,31 @@ class Sentence:
 
 
 class Split:
-    """Sentences in an Arrow file that lives as long as this object and is read some thousands at a time.
+    """Sentences in an Arrow file without a name, read some thousands at a time.
 
-    Host memory stays flat, however many there are. Build one with :meth:`write`. Indexing with an int gives a
+    Host memory stays flat, however many there are, and a process that is killed leaves nothing on the disk. Build one
+    with :meth:`write`. Indexing with an int gives a
     :class:`Sentence`; iteration goes in file order.
     """
 
-    def __init__(self, folder: TemporaryDirectory[str], path: Path, length: int) -> None:
+    def __init__(self, file: IO[bytes], length: int, opened: ExitStack) -> None:
         self._length = length
-        self._file = pa.ipc.open_file(pa.OSFile(str(path)))
+        self._file = pa.ipc.open_file(pa.PythonFile(file, "r"))
         self._chunk: tuple[int, list[Sentence]] = (-1, [])
-        finalize(self, folder.cleanup)
+        finalize(self, opened.close)
 
     @classmethod
     def write(cls, sentences: Iterable[Sentence]) -> "Split":
         """Stream ``sentences`` to disk, a chunk of rows at a time, and open what was written."""
-        folder = TemporaryDirectory(prefix="hybridner-")
-        path = Path(folder.name) / "split.arrow"
         stream = iter(sentences)
         length = 0
-        try:
-            with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
+        with ExitStack() as opened:
+            file = opened.enter_context(TemporaryFile())
+            with pa.ipc.new_file(pa.PythonFile(file, "w"), _SCHEMA) as writer:
                 while chunk := list(islice(stream, _ROWS_PER_CHUNK)):
                     writer.write_batch(_record_batch(chunk))
                     length += len(chunk)
-        except BaseException:
-            folder.cleanup()
-            raise
-        return cls(folder, path, length)
+            return cls(file, length, opened.pop_all())
 
     def __len__(self) -> int:
         return self._length

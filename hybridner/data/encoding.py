@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import islice
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryFile
+from typing import IO, NamedTuple
 from weakref import finalize
 
 import numpy as np
@@ -17,14 +17,14 @@ from hybridner.data.tokenizer import WordTokenizer
 
 IGNORED = -100
 _SENTENCES_AT_ONCE = 4096
-_IDS, _LABELS, _OFFSETS, _LENGTHS, _SENTENCE = "input_ids", "labels", "offsets", "lengths", "sentence"
 _PIECE = np.dtype(np.int32).itemsize
 
 
 class Encoded:
     """A split as examples: one a sentence, or several windows of a sentence that is too long.
 
-    Everything that grows with the corpus is in files, which live as long as this object.
+    Everything that grows with the corpus is in files without a name, which go with this object, and with a process that
+    is killed.
 
     Attributes:
         input_ids: int32, the pieces of all examples one after the other, [CLS] and [SEP] included.
@@ -36,17 +36,16 @@ class Encoded:
         num_windowed: sentences that were cut into windows.
     """
 
-    def __init__(self, folder: TemporaryDirectory[str], num_sentences: int, num_windowed: int) -> None:
-        path = Path(folder.name)
-        self.input_ids: Int[np.ndarray, num_pieces] = _mapped(path / _IDS, np.int32)
-        self.labels: Int[np.ndarray, num_pieces] = _mapped(path / _LABELS, np.int32)
-        self.offsets: Int[np.ndarray, num_offsets] = _mapped(path / _OFFSETS, np.int64)
-        self.lengths: Int[np.ndarray, num_examples] = _mapped(path / _LENGTHS, np.int64)
-        self.sentence: Int[np.ndarray, num_examples] = _mapped(path / _SENTENCE, np.int64)
+    def __init__(self, files: "_Files", opened: ExitStack, num_sentences: int, num_windowed: int) -> None:
+        self.input_ids: Int[np.ndarray, num_pieces] = _mapped(files.input_ids, np.int32)
+        self.labels: Int[np.ndarray, num_pieces] = _mapped(files.labels, np.int32)
+        self.offsets: Int[np.ndarray, num_offsets] = _mapped(files.offsets, np.int64)
+        self.lengths: Int[np.ndarray, num_examples] = _mapped(files.lengths, np.int64)
+        self.sentence: Int[np.ndarray, num_examples] = _mapped(files.sentence, np.int64)
         self.num_sentences, self.num_windowed = num_sentences, num_windowed
         # Pages that are read through a map count as the process' memory until the system needs them; these do not.
-        self._pieces = [os.open(path / name, os.O_RDONLY) for name in (_IDS, _LABELS)]
-        finalize(self, _close, self._pieces, folder)
+        self._pieces = files.input_ids, files.labels
+        finalize(self, opened.close)
 
     def __len__(self) -> int:
         return len(self.sentence)
@@ -54,14 +53,16 @@ class Encoded:
     def example(self, index: int) -> tuple[Int[np.ndarray, "length"], Int[np.ndarray, "length"]]:
         """Pieces and labels of one example."""
         size, start = _PIECE * int(self.lengths[index]), _PIECE * int(self.offsets[index])
-        ids, labels = (np.frombuffer(os.pread(file, size, start), np.int32) for file in self._pieces)
+        ids, labels = (np.frombuffer(os.pread(file.fileno(), size, start), np.int32) for file in self._pieces)
         return ids, labels
 
 
-def _close(files: list[int], folder: TemporaryDirectory[str]) -> None:
-    for file in files:
-        os.close(file)
-    folder.cleanup()
+class _Files(NamedTuple):
+    input_ids: IO[bytes]
+    labels: IO[bytes]
+    offsets: IO[bytes]
+    lengths: IO[bytes]
+    sentence: IO[bytes]
 
 
 def encode(sentences: Iterable[Sentence], tokenizer: WordTokenizer, labels: Sequence[str], max_length: int) -> Encoded:
@@ -77,57 +78,52 @@ def encode(sentences: Iterable[Sentence], tokenizer: WordTokenizer, labels: Sequ
         labels: names of the labels by number.
         max_length: most pieces of an example, [CLS] and [SEP] included.
     """
-    folder = TemporaryDirectory(prefix="hybridner-")
-    try:
-        return Encoded(folder, *_write(Path(folder.name), iter(sentences), tokenizer, labels, max_length))
-    except BaseException:
-        folder.cleanup()
-        raise
+    with ExitStack() as opened:
+        files = _Files(*(opened.enter_context(TemporaryFile()) for _ in _Files._fields))
+        counts = _write(files, iter(sentences), tokenizer, labels, max_length)
+        for file in files:
+            file.flush()
+        return Encoded(files, opened.pop_all(), *counts)
 
 
 def _write(
-    folder: Path, stream: Iterator[Sentence], tokenizer: WordTokenizer, labels: Sequence[str], max_length: int
+    files: _Files, stream: Iterator[Sentence], tokenizer: WordTokenizer, labels: Sequence[str], max_length: int
 ) -> tuple[int, int]:
     """Write the examples; the number of sentences and of those that were cut into windows."""
     numbers = {label: number for number, label in enumerate(labels)}
     room = max_length - 2  # for [CLS] and [SEP]
     count = windowed = end = 0
-    with ExitStack() as stack:
-        files = {
-            name: stack.enter_context((folder / name).open("wb"))
-            for name in (_IDS, _LABELS, _OFFSETS, _LENGTHS, _SENTENCE)
-        }
-        files[_OFFSETS].write(np.zeros(1, np.int64).tobytes())
-        while chunk := list(islice(stream, _SENTENCES_AT_ONCE)):
-            pieces = tokenizer.encode_sentences([sentence.words for sentence in chunk])
-            ids: list[int] = []
-            label_ids: list[int] = []
-            lengths: list[int] = []
-            sentence_of: list[int] = []
-            for number, (sentence, words) in enumerate(zip(chunk, pieces, strict=True), count):
-                tags = sentence.tags or ("O",) * len(words)
-                words = [word[:room] for word in words]
-                before_sentence = len(lengths)
-                for start, stop, first, last in windows([len(word) for word in words], room):
-                    before = len(ids)
-                    ids.append(tokenizer.cls_id)
-                    label_ids.append(IGNORED)
-                    for i in range(start, stop):
-                        ids += words[i]
-                        label_ids.append(numbers.get(tags[i], 0) if first <= i < last else IGNORED)
-                        label_ids += [IGNORED] * (len(words[i]) - 1)
-                    ids.append(tokenizer.sep_id)
-                    label_ids.append(IGNORED)
-                    lengths.append(len(ids) - before)
-                    sentence_of.append(number)
-                windowed += len(lengths) - before_sentence > 1
-            files[_IDS].write(np.asarray(ids, np.int32).tobytes())
-            files[_LABELS].write(np.asarray(label_ids, np.int32).tobytes())
-            files[_OFFSETS].write((end + np.cumsum(lengths, dtype=np.int64)).tobytes())
-            files[_LENGTHS].write(np.asarray(lengths, np.int64).tobytes())
-            files[_SENTENCE].write(np.asarray(sentence_of, np.int64).tobytes())
-            end += len(ids)
-            count += len(chunk)
+    files.offsets.write(np.zeros(1, np.int64).tobytes())
+    while chunk := list(islice(stream, _SENTENCES_AT_ONCE)):
+        pieces = tokenizer.encode_sentences([sentence.words for sentence in chunk])
+        ids: list[int] = []
+        label_ids: list[int] = []
+        lengths: list[int] = []
+        sentence_of: list[int] = []
+        for number, (sentence, words) in enumerate(zip(chunk, pieces, strict=True), count):
+            tags = sentence.tags or ("O",) * len(words)
+            words = [word[:room] for word in words]
+            before_sentence = len(lengths)
+            for start, stop, first, last in windows([len(word) for word in words], room):
+                before = len(ids)
+                ids.append(tokenizer.cls_id)
+                label_ids.append(IGNORED)
+                for i in range(start, stop):
+                    ids += words[i]
+                    label_ids.append(numbers.get(tags[i], 0) if first <= i < last else IGNORED)
+                    label_ids += [IGNORED] * (len(words[i]) - 1)
+                ids.append(tokenizer.sep_id)
+                label_ids.append(IGNORED)
+                lengths.append(len(ids) - before)
+                sentence_of.append(number)
+            windowed += len(lengths) - before_sentence > 1
+        files.input_ids.write(np.asarray(ids, np.int32).tobytes())
+        files.labels.write(np.asarray(label_ids, np.int32).tobytes())
+        files.offsets.write((end + np.cumsum(lengths, dtype=np.int64)).tobytes())
+        files.lengths.write(np.asarray(lengths, np.int64).tobytes())
+        files.sentence.write(np.asarray(sentence_of, np.int64).tobytes())
+        end += len(ids)
+        count += len(chunk)
     return count, windowed
 
 
@@ -185,7 +181,7 @@ def by_sentence(encoded: Encoded, values: Iterable[tuple[int, np.ndarray]]) -> l
     return [one[0] if len(one) == 1 else np.concatenate(one) for one in parts]
 
 
-def _mapped(path: Path, dtype: DTypeLike) -> np.ndarray:
-    if path.stat().st_size == 0:
+def _mapped(file: IO[bytes], dtype: DTypeLike) -> np.ndarray:
+    if os.fstat(file.fileno()).st_size == 0:
         return np.zeros(0, dtype)
-    return np.memmap(path, dtype, "r").view(np.ndarray)
+    return np.memmap(file, dtype, "r").view(np.ndarray)

@@ -1,4 +1,5 @@
 import gc
+import sys
 import tracemalloc
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -172,14 +173,23 @@ def test_nothing_to_encode_is_an_empty_split(tokenizer):
     assert by_sentence(encoded, []) == list(inference_batches(encoded, pad_token_id=0)) == []
 
 
-def test_the_files_vanish_with_the_object(tokenizer, temporary_folder):
-    encoded = encode(random_sentences(5), tokenizer, LABELS, 64)
-    grow = {"input_ids", "labels", "offsets", "lengths", "sentence"}
-    assert all(isinstance(getattr(encoded, name).base, np.memmap) for name in grow)
-    assert {path.name for path in temporary_folder.rglob("*") if path.is_file()} == grow
-    del encoded
-    gc.collect()
+def files_held(folder):
+    """Open files of this process that are or were in ``folder``."""
+    links = (str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.is_symlink())
+    return [link for link in links if link.startswith(str(folder))]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the open files")
+def test_what_grows_is_in_files_that_a_killed_process_cannot_leave_behind(tokenizer, temporary_folder):
+    split = Split.write(random_sentences(5))
+    encoded = encode(split, tokenizer, LABELS, 64)
+    for name in ("input_ids", "labels", "offsets", "lengths", "sentence"):
+        assert isinstance(getattr(encoded, name).base, np.memmap)
     assert list(temporary_folder.iterdir()) == []
+    assert len(files_held(temporary_folder)) >= 6
+    del split, encoded
+    gc.collect()
+    assert files_held(temporary_folder) == []
 
 
 def test_a_failure_on_the_way_leaves_no_files(tokenizer, temporary_folder):
