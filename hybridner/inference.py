@@ -3,17 +3,19 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
 
 from hybridner.data.batches import Batch, inference_batches
 from hybridner.data.encoding import Encoded, by_sentence
+from hybridner.data.packing import Shape
 from hybridner.errors import InputError
 from hybridner.learner import Learner
 from hybridner.memory import IN_PREDICTION, MemoryWatch
 
-_IN_FLIGHT = 2
+_IN_FLIGHT = 3
 _BATCHES_BETWEEN = 5
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -92,16 +94,14 @@ def predict_chunks(
     found: list[tuple[int, np.ndarray]] = []
     num_batches = 0
     memory = MemoryWatch(IN_PREDICTION)
-    for (item, encoded), batch, handle in _overlapped(learner, steps(), memory):
-        if batch is None:
+    for (item, encoded), batch, logits in _overlapped(learner, steps(), memory):
+        if batch is None or logits is None:
             yield item, by_sentence(encoded, found)
             found = []
             continue
         if num_batches % _BATCHES_BETWEEN == 0:
             between()
         num_batches += 1
-        with memory:
-            logits = learner.gather(handle)
         if not np.isfinite(logits).all():
             raise InputError("the model gives logits that are not finite: its weights are damaged")
         found += batch.at_words(reduce(logits), encoded)
@@ -124,16 +124,34 @@ def one_ahead(prepare: Callable[[Item], Result], items: Iterable[Item]) -> Itera
 
 def _overlapped(
     learner: Learner, steps: Iterable[tuple[Item, Batch | None]], memory: MemoryWatch
-) -> Iterator[tuple[Item, Batch | None, object]]:
-    """Keep a few batches on the device while the host prepares the next and reads the last."""
-    pending: deque[tuple[Item, Batch | None, object]] = deque()
-    for item, batch in steps:
-        handle = None
-        if batch is not None:
-            memory.note(batch.shape)
-            with memory:
-                handle = learner.predict(batch)
-        pending.append((item, batch, handle))
-        if len(pending) > _IN_FLIGHT:
-            yield pending.popleft()
-    yield from pending
+) -> Iterator[tuple[Item, Batch | None, np.ndarray | None]]:
+    """The logits of each batch, while the device computes those of the next few and the host prepares another."""
+    pending: deque[tuple[Item, Batch | None, Callable[[], np.ndarray] | None]] = deque()
+    started: set[Shape] = set()
+
+    def oldest() -> tuple[Item, Batch | None, np.ndarray | None]:
+        item, batch, logits = pending.popleft()
+        with memory:
+            return item, batch, logits() if logits else None
+
+    with ThreadPoolExecutor(learner.num_lanes, "hybridner-predict", learner.enter_lane) as lanes:
+        for item, batch in steps:
+            logits = None
+            if batch is not None:
+                memory.note(batch.shape)
+                with memory:
+                    logits = _start(learner, batch, lanes if batch.shape in started else None)
+                started.add(batch.shape)
+            pending.append((item, batch, logits))
+            if len(pending) > _IN_FLIGHT:
+                yield oldest()
+        while pending:
+            yield oldest()
+
+
+def _start(learner: Learner, batch: Batch, lanes: ThreadPoolExecutor | None) -> Callable[[], np.ndarray]:
+    """Begin to compute the logits of ``batch``, in a lane if there are any; what is returned waits for them."""
+    # Without lanes for the first batch of a shape, which is compiled for: two lanes would both do it.
+    if lanes is None or learner.num_lanes == 1:
+        return partial(learner.gather, learner.predict(batch))
+    return lanes.submit(lambda: learner.gather(learner.predict(batch))).result

@@ -9,7 +9,7 @@ from hybridner.errors import InputError
 IN_TRAINING = "lower --batch-size or --max-length, or compute a step in parts with --accumulate"
 IN_PREDICTION = "compute on another --device, or with a model of a smaller max_length"
 _SIGNS = ("RESOURCE_EXHAUSTED", "can't allocate memory", "Out of memory", "out of memory")
-_IN_FLIGHT = 3
+_IN_FLIGHT = 4
 
 
 class MemoryWatch:

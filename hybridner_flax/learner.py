@@ -222,6 +222,8 @@ class Learner:
         self._activations = compiled(make_activations(graphdef), "rows")
         # A CPU computes no faster with a second step waiting, which would hold the memory of its buffers meanwhile.
         self._one_at_a_time = devices[0].platform == "cpu"
+        # XLA computes what one thread hands over one after the other.
+        self.num_lanes = 2 if self._one_at_a_time and type(self._parallel) is parallel.Jit else 1
         self.state: State
         self._steps_done = 0
 
@@ -245,6 +247,9 @@ class Learner:
         """Logits ``[rows, length, num_labels]`` on the device; does not wait for it."""
         with self._precision():
             return self._predict(self._judged, self._arrays(batch))
+
+    def enter_lane(self) -> None:
+        """Nothing is to be done: XLA's threads serve all lanes."""
 
     def gradients(self, batch: Batch) -> tuple[float, Weights]:
         """The mean loss of a global batch and its gradient, with the dropout of the step that comes next."""

@@ -1,8 +1,8 @@
 """Loss, gradients, AdamW and prediction in PyTorch."""
 
 import os
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +24,7 @@ from hybridner_torch.bfloat16 import check_on_cpu
 from hybridner_torch.canonical import from_canonical, load_weights, to_canonical
 from hybridner_torch.deterministic import compute_deterministically
 from hybridner_torch.dropout import DropoutStream
+from hybridner_torch.lanes import share_cores
 from hybridner_torch.model import HybridNER
 
 
@@ -74,19 +75,29 @@ class Learner:
         param_dtype = torch.promote_types(dtype, torch.float32)
         self.model = HybridNER(config, seed=options.seed, dtype=dtype, param_dtype=param_dtype).to(self._device)
         self._parameters = dict(self.model.named_parameters())
+        self.num_lanes = 2 if self._device.type == "cpu" and self.world_size == 1 and torch.get_num_threads() > 1 else 1
         self._forward: nn.Module = self.model
         if self.world_size > 1:
             self._forward = nn.parallel.DistributedDataParallel(self.model)
         self._optimizer = self._new_optimizer()
         self._steps_done = self._skipped_before = 0
         self._average: dict[str, Tensor] | None = None
+        self._judged = self.model
 
     def init(self, weights: Weights) -> None:
         """Start from canonical ``weights`` with an optimizer that has done no step."""
         load_weights(self.model, weights)
         self._optimizer = self._new_optimizer()
         self._steps_done = self._skipped_before = 0
-        self._average = None if self.options.average is None else from_canonical(weights, self._parameters)
+        if self.options.average is not None:
+            self._keep_average(weights)
+
+    def _keep_average(self, weights: Weights) -> None:
+        """Begin the average with ``weights``, in a model of its own that computes with it."""
+        self._average = from_canonical(weights, self._parameters)
+        self._judged = deepcopy(self.model)
+        for name, parameter in self._judged.named_parameters():
+            parameter.data = self._average[name]
 
     def step(self, batch: Batch, learning_rate: float) -> StepMetrics:
         """One AdamW step on a global batch; does not wait for the device."""
@@ -169,16 +180,20 @@ class Learner:
     def activations(self, batch: Batch) -> dict[str, np.ndarray]:
         """What comes out of each part of the model, ``[rows, length, …]``, in order, without dropout."""
         input_ids, attention_mask, _ = self._arrays(batch)
-        with self._judged(), torch.inference_mode(), self._precision():
-            found = self.model.activations(input_ids, attention_mask)
+        with torch.inference_mode(), self._precision():
+            found = self._judged.activations(input_ids, attention_mask)
         return {name: self.gather(value.float() if value.dtype == torch.bfloat16 else value) for name, value in found}
 
     def predict(self, batch: Batch) -> Tensor:
         """Logits ``[rows, length, num_labels]`` on the device; does not wait for it."""
         input_ids, attention_mask, _ = self._arrays(batch)
-        with self._judged(), torch.inference_mode(), self._precision():
-            logits = self.model(input_ids, attention_mask)
+        with torch.inference_mode(), self._precision():
+            logits = self._judged(input_ids, attention_mask)
         return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+    def enter_lane(self) -> None:
+        """Give the calling thread its share of the cores; no other thread's share changes."""
+        share_cores(self.num_lanes)
 
     def gather(self, logits: Tensor) -> Float[np.ndarray, "rows length num_labels"]:
         """What :meth:`predict` gave, of all processes, as numpy."""
@@ -209,18 +224,6 @@ class Learner:
         """What the model is judged by, as canonical weights: the average of the parameters, or they themselves."""
         return to_canonical(self._parameters if self._average is None else self._average)
 
-    @contextmanager
-    def _judged(self) -> Iterator[None]:
-        """Let the model compute with the average of its parameters, if one is kept, while the block runs."""
-        own = {name: parameter.data for name, parameter in self._parameters.items()}
-        try:
-            for name, average in (self._average or {}).items():
-                self._parameters[name].data = average
-            yield
-        finally:
-            for name, data in own.items():
-                self._parameters[name].data = data
-
     def snapshot(self) -> TrainingState:
         """The training state under canonical names, as numpy arrays."""
         state = self._optimizer.state
@@ -240,7 +243,7 @@ class Learner:
         self.init(state.weights)
         self._steps_done, self._skipped_before = state.step, state.skipped
         if self._average is not None and state.average is not None:
-            self._average = from_canonical(state.average, self._parameters)
+            self._keep_average(state.average)
         if state.step == state.skipped:
             return
         exp_avg, exp_avg_sq = (from_canonical(w, self._parameters) for w in (state.exp_avg, state.exp_avg_sq))
