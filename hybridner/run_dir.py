@@ -122,7 +122,7 @@ class RunDir:
         """The lines of ``metrics.jsonl`` that were written to their end.
 
         Raises:
-            InputError: a line is not a JSON object.
+            InputError: a line is not a JSON object, or lacks what is read of its kind.
         """
         if not self.metrics.exists():
             return
@@ -132,10 +132,37 @@ class RunDir:
                     return
                 try:
                     record = json.loads(line)
-                    record["event"]
-                except (ValueError, TypeError, KeyError, RecursionError) as error:
-                    raise InputError(f"{self.metrics}:{number}: not a line of a run's metrics") from error
+                except (ValueError, RecursionError):
+                    record = None
+                if not _is_record(record):
+                    raise InputError(f"{self.metrics}:{number}: not a line of a run's metrics")
                 yield record
+
+
+def _is_record(record: object) -> bool:
+    """Whether what is read of a line's kind stands in it."""
+    match record:
+        case {"event": "step", "step": int(), "loss": int() | float()}:
+            return True
+        case {
+            "event": "epoch",
+            "epoch": int(),
+            "step": int(),
+            "train_loss": int() | float(),
+            "valid": {"f1": int() | float()},
+        }:
+            return True
+        case {
+            "event": "test",
+            "epoch": int(),
+            "step": int(),
+            "valid": {"f1": int() | float()},
+            "test": None | {"f1": int() | float()},
+        }:
+            return True
+        case {"event": str(kind)}:
+            return kind not in ("step", "epoch", "test")
+    return False
 
 
 def choose_folder(options: TrainingConfig, backend: Backend) -> RunDir:

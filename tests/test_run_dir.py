@@ -132,7 +132,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 def test_metrics_are_a_json_object_a_line(begun):
     run = begun()
     assert list(run.records()) == []
-    for record in ({"event": "step", "loss": 0.5}, {"event": "epoch"}):
+    for record in ({"event": "step", "step": 1, "loss": 0.5}, {"event": "skipped"}):
         run.append(record)
     assert [json.loads(line) for line in run.metrics.read_text().splitlines()] == list(run.records())
 
@@ -281,15 +281,30 @@ def test_a_second_run_in_the_folder_is_refused_while_the_first_lives(tmp_path):
 
 def test_metrics_end_with_the_last_whole_line(tmp_path):
     run = RunDir(tmp_path)
-    run.append({"event": "step", "loss": 1.5})
+    run.append({"event": "step", "step": 1, "loss": 1.5})
     run.metrics.write_bytes(run.metrics.read_bytes() + b'{"event": "st')
-    assert list(run.records()) == [{"event": "step", "loss": 1.5}]
+    assert list(run.records()) == [{"event": "step", "step": 1, "loss": 1.5}]
 
 
-@pytest.mark.parametrize("line", [b"\xff", b"[" * 100_000, b"3", b"{}", b'{"loss": 1}'])
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\xff",
+        b"[" * 100_000,
+        b"3",
+        b"{}",
+        b'{"loss": 1}',
+        b'{"event": 3}',
+        b'{"event": "step", "loss": 1.5}',
+        b'{"event": "step", "step": 2, "loss": "low"}',
+        b'{"event": "epoch", "epoch": 1, "step": 2, "train_loss": 0.5}',
+        b'{"event": "epoch", "epoch": 1, "step": 2, "train_loss": 0.5, "valid": {"precision": 0.5}}',
+        b'{"event": "test", "epoch": 1, "step": 2, "valid": {"f1": 0.5}, "test": 0.5}',
+    ],
+)
 def test_a_line_that_is_none_of_metrics_is_named(tmp_path, line):
     run = RunDir(tmp_path)
-    run.append({"event": "step", "loss": 1.5})
+    run.append({"event": "step", "step": 1, "loss": math.nan})
     run.metrics.write_bytes(run.metrics.read_bytes() + line + b"\n")
     with pytest.raises(InputError, match=r"metrics\.jsonl:2: not a line of a run's metrics"):
         list(run.records())

@@ -101,8 +101,8 @@ def _checkpoints(folder: Path) -> Iterator[Case]:
         yield read_case(backend, folder / backend)
     run = RunDir(folder / "run")
     run.create(training_config(), "torch")
-    for record in ({"event": "step", "step": 1, "loss": 2.5}, {"event": "epoch", "epoch": 1, "valid": {"f1": 0.5}}):
-        run.append(record)
+    run.append({"event": "step", "step": 1, "loss": 2.5})
+    run.append({"event": "epoch", "epoch": 1, "step": 1, "train_loss": 2.5, "valid": {"f1": 0.5}})
     yield read_case("run", run.folder)
 
 
