@@ -1,8 +1,11 @@
 """Training and evaluation speed of both twins beside two baselines, in one run: ``python -m benchmarks --data DIR``."""
 
-import multiprocessing
+import json
+import os
 import platform
 import statistics
+import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -12,7 +15,7 @@ from typing import Any
 import numpy as np
 import tyro
 
-from benchmarks.contenders import Data, serve
+from benchmarks.contenders import Data
 from benchmarks.floor import flops_per_piece, matmul_rate
 from hybridner.cli.output import write_json
 
@@ -34,26 +37,36 @@ class Options:
 
 
 class Process:
-    """A contender in a process of its own."""
+    """A contender in a process of its own; see ``benchmarks.serve``."""
 
-    def __init__(self, name: str, options: Options, cache: Path | None = None) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        arguments = (name, options.data, options.tokenizer, options.steps, cache, theirs)
-        self._process = context.Process(target=serve, args=arguments, daemon=True)
-        self._process.start()
-        theirs.close()
-        self.size: dict[str, int] = self._connection.recv()
+    def __init__(self, name: str, options: Options, cache: str | None = None) -> None:
+        corpus = {"data": options.data, "tokenizer": options.tokenizer, "steps": options.steps}
+        job = json.dumps({"name": name, "cache": cache, **corpus})
+        command = [sys.executable, "-m", "benchmarks.serve", job]
+        self._name = name
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._commands, self._answers = self._process.stdin, self._process.stdout
+        self.size: dict[str, int] = self._answer()
 
     def ask(self, command: str) -> tuple[float, Any]:
         """Run a method of the contender; the seconds it took and what it gave."""
-        self._connection.send(command)
-        return self._connection.recv()
+        print(command, file=self._commands, flush=True)
+        seconds, result = self._answer()
+        return seconds, result
 
     def stop(self) -> None:
         """End the process."""
-        self._connection.send("stop")
-        self._process.join()
+        self._commands.close()
+        self._process.wait()
+        self._answers.close()
+
+    def _answer(self) -> Any:
+        line = self._answers.readline()
+        if not line:
+            raise SystemExit(f"the process of {self._name} ended with exit code {self._process.wait()}")
+        return json.loads(line)
 
 
 def main(options: Options) -> None:
@@ -61,10 +74,10 @@ def main(options: Options) -> None:
     data = Data(options.data, options.tokenizer, options.steps)
     flops = flops_per_piece(data.config)
     with tempfile.TemporaryDirectory() as cache:
-        first = Process("flax", options, Path(cache))
+        first = Process("flax", options, cache)
         cold = first.ask("warm_up")[1]
         first.stop()
-        flax = Process("flax", options, Path(cache))
+        flax = Process("flax", options, cache)
         cached = flax.ask("warm_up")[1]
     contenders = {"loop": Process("loop", options), "torch": Process("torch", options)}
     contenders |= {"stock": Process("stock", options), "flax": flax}
@@ -94,7 +107,7 @@ def main(options: Options) -> None:
     report = {
         "what": "preset original, dropout on, float32; median rates: real pieces/s of training, words/s of evaluating",
         "data": data.corpus.name,
-        "machine": f"{platform.machine()}, {multiprocessing.cpu_count()} cores, Python {platform.python_version()}",
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         "versions": {name: version(name) for name in ("jax", "flax", "torch", "numpy")},
         "options": {"rounds": options.rounds, "steps": options.steps},
         "matmul_gflops": round(peak / 1e9, 1),

@@ -1,19 +1,15 @@
-"""What is measured, each in a process of its own: a process answers commands until it is told to stop.
+"""What is measured; ``benchmarks.serve`` runs each in a process of its own.
 
 A contender trains on the same sentences in every round: ``steps`` batches of 64 drawn at random from the train split.
 """
 
-import os
 import time
 from collections.abc import Callable
 from functools import partial
-from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hybridner.allocator import keep_freed_memory
 from hybridner.config import ModelConfig, TrainingConfig, training_config
 from hybridner.data.batches import Batch, epoch_order, training_batches
 from hybridner.data.corpus import Corpus
@@ -197,20 +193,3 @@ CONTENDERS: dict[str, Callable[[Data], Any]] = {
     "torch": lambda data: Twin(data, "torch"),
     "flax": lambda data: Twin(data, "flax"),
 }
-
-
-def serve(name: str, data: str, tokenizer: str, steps: int, cache: Path | None, connection: Connection) -> None:
-    """Make contender ``name`` and answer commands: each is the name of a method, the answer seconds and its result."""
-    if cache is not None:
-        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(cache)
-    else:
-        os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
-    if name in ("flax", "torch"):
-        keep_freed_memory()  # as the commands do, and as early: memory that threads already have is not kept
-    prepared = Data(data, tokenizer, steps)
-    contender = CONTENDERS[name](prepared)
-    connection.send({"pieces": prepared.pieces(), "words": prepared.words()})
-    while (command := connection.recv()) != "stop":
-        begun = time.perf_counter()
-        result = getattr(contender, command)()
-        connection.send((time.perf_counter() - begun, result))

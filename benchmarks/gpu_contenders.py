@@ -16,7 +16,6 @@ from unittest import mock
 
 from benchmarks.floor import flops_per_piece
 from benchmarks.matmul_rate import measure_matmul
-from hybridner.allocator import keep_freed_memory
 from hybridner.config import Device, Dtype, ModelConfig, PresetName, TrainingConfig, training_config
 from hybridner.data.batches import Batch, training_batches
 from hybridner.data.encoding import Encoded, encode
@@ -257,7 +256,6 @@ def flax_cudnn(num_sentences: int) -> AbstractContextManager[Any]:
 
 def main(job: Job) -> None:
     """Measure and print; what goes wrong is printed as ``failed``."""
-    keep_freed_memory()  # as the commands do
     try:
         if job.contender.startswith("matmul-"):
             found = measure_matmul(framework(job.contender), job.device, job.dtype, job.rounds, job.steps)

@@ -3,11 +3,13 @@
 import importlib
 import importlib.metadata
 import importlib.util
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from hybridner import __version__
 from hybridner.errors import InputError
-from hybridner.learner import Learner
+
+if TYPE_CHECKING:
+    from hybridner.learner import Learner
 
 Backend = Literal["flax", "torch"]
 BACKENDS: tuple[Backend, ...] = ("flax", "torch")
@@ -47,7 +49,7 @@ def versions(backend: Backend) -> dict[str, str]:
     return {"hybridner": __version__, **{name: importlib.metadata.version(name) for name in names}}
 
 
-def learner_class(backend: Backend) -> type[Learner]:
+def learner_class(backend: Backend) -> "type[Learner]":
     """The twin's ``Learner``."""
     return _module(backend, "learner").Learner
 

@@ -9,7 +9,6 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from hybridner.allocator import keep_freed_memory
 from hybridner.cli.examples import examples
 from hybridner.config import nearest
 from hybridner.errors import InputError
@@ -81,7 +80,6 @@ def guarded(command: Callable[[], Any]) -> int:
     Nothing of these prints a traceback. Output is UTF-8, whatever the locale says: a text may hold any character. Of
     several processes that train together, one that ends with an error does not return but exits.
     """
-    keep_freed_memory()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")

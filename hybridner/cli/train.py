@@ -1,13 +1,16 @@
 """``hybridner train``, ``train_flax.py`` and ``train_torch.py``."""
 
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hybridner.allocator import gains_by_keeping, keep_freed_memory
 from hybridner.cli.parse import given_options, guarded, parse, take
 from hybridner.config import TrainingConfig, training_config
 from hybridner.errors import InputError
+from hybridner.twins import choose_backend
 
 if TYPE_CHECKING:
     from hybridner.twins import Backend
@@ -49,16 +52,28 @@ def run(args: list[str], prog: str = "hybridner train") -> int:
         raise InputError(f"--backend {typed.backend}: the backend is chosen already; leave it out")
     explicit = given_options(TrainingConfig, args) | set(values)
     options = TrainingConfig(**{field.name: getattr(typed, field.name) for field in fields(TrainingConfig)})
+    twin = choose_backend(backend)
+    if gains_by_keeping(twin, _begun_with(options)):
+        keep_freed_memory()
+    # Not before: it loads libraries that start threads, and those would have arenas of their own.
     from hybridner.training import run_training
-    from hybridner.twins import choose_backend
 
     if typed.dry_run:
         from hybridner.dry_run import rehearse
 
-        rehearse(choose_backend(backend), options, explicit)
+        rehearse(twin, options, explicit)
     else:
-        run_training(choose_backend(backend), options, explicit)
+        run_training(twin, options, explicit)
     return 0
+
+
+def _begun_with(options: TrainingConfig) -> TrainingConfig:
+    """The options of the run that goes on; where there is none, or none that can be read, those given."""
+    if options.resume and options.output is not None:
+        with suppress(InputError):
+            saved = _from_file(str(options.output / "config.toml"))
+            return training_config(**{name: value for name, value in saved.items() if name != "backend"})
+    return options
 
 
 def _from_file(file: str | None) -> dict[str, Any]:

@@ -1,0 +1,42 @@
+"""A contender in a process of its own, which answers each command on its input with a line of JSON.
+
+Its one argument says what it is: ``{"name": …, "data": …, "tokenizer": …, "steps": …, "cache": …}``. It first says how large
+the work is. A command is the name of a method; the answer, the seconds that it took and what it gave.
+"""
+
+import json
+import os
+import sys
+import time
+from typing import Any
+
+from hybridner.allocator import gains_by_keeping, keep_freed_memory
+from hybridner.config import training_config
+
+
+def main(name: str, cache: str | None, **corpus: Any) -> None:
+    """Make contender ``name`` of ``benchmarks.contenders`` and answer; ``cache`` is a folder for compiled programs."""
+    if cache is not None:
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = cache
+    else:
+        os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+    if name in ("flax", "torch") and gains_by_keeping(name, training_config("original", data=corpus["data"])):
+        keep_freed_memory()  # as the command does, and as early
+    from benchmarks.contenders import CONTENDERS, Data
+
+    prepared = Data(**corpus)
+    contender = CONTENDERS[name](prepared)
+    answer({"pieces": prepared.pieces(), "words": prepared.words()})
+    for line in sys.stdin:
+        begun = time.perf_counter()
+        result = getattr(contender, line.strip())()
+        answer([time.perf_counter() - begun, result])
+
+
+def answer(what: Any) -> None:
+    """Write a line and do not hold it back."""
+    print(json.dumps(what), flush=True)
+
+
+if __name__ == "__main__":
+    main(**json.loads(sys.argv[1]))
