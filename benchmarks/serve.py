@@ -1,7 +1,7 @@
 """A contender in a process of its own, which answers each command on its input with a line of JSON.
 
-Its one argument says what it is: ``{"name": …, "data": …, "tokenizer": …, "steps": …, "cache": …}``. It first says how large
-the work is. A command is the name of a method; the answer, the seconds that it took and what it gave.
+Its one argument says what it is: ``{"name": …, "data": …, "tokenizer": …, "steps": …, "cache": …}``. It first says how
+large the work is. A command is the name of a method; the answer, the seconds that it took and what it gave.
 """
 
 import json

@@ -20,15 +20,19 @@ for _ in range(4):
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
-
-# More than an int counts lies free at the end of the heap, once the first two are.
-HOLD = COUNT.replace("np.ones(2**24)\nbefore", "held = [np.ones(2**24), np.empty(5 * 2**26)]\ndel held\nbefore")
+# More than an int counts lies free at the end of the heap, once both are.
+HOLD = COUNT.replace("before =", "used, large = np.ones(2**24), np.empty(5 * 2**26)\ndel used\ndel large\nbefore =", 1)
 
 
 def run(mode, code=COUNT, **environment):
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "GLIBC_TUNABLES"))}
+    small_pages = {"NUMPY_MADVISE_HUGEPAGE": "0"}
     done = subprocess.run(
-        [sys.executable, "-c", code, mode], env={**clean, **environment}, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, mode],
+        env={**clean, **small_pages, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return done.stdout.split()
 

@@ -293,10 +293,10 @@ def test_batches_have_few_shapes_whatever_the_texts(torch_tagger, monkeypatch):
     for _ in range(12):
         texts = ["who knows " * int(n) for n in rng.integers(0, 12, int(rng.integers(1, 300)))]
         assert len(list(torch_tagger.tag_texts(texts))) == len(texts)
-    assert len(shapes) == 3
+    assert {(2, 64), (8, 64), (32, 64)} <= shapes <= {(1, 32), (1, 64), (2, 64), (8, 64), (32, 64)}
     shapes.clear()
     torch_tagger.tag("Anna met the mayor of Dorst.")
-    assert shapes == {(2, 64)}
+    assert shapes == {(1, 32)}
 
 
 @pytest.mark.parametrize("text", ["x" * 10_000, "\x01\x1b\x7f" * 50, "\ud800" * 40, "\u0301" * 300, "a\u0301" * 5_000])

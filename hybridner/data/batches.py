@@ -138,8 +138,9 @@ def inference_batches(
 ) -> Iterator[Batch]:
     """All examples, grouped by length within chunks of the file and packed: at most three shapes for each row length.
 
-    A chunk's batches come one after the other; within a chunk the order is not that of the file. ``part`` is as for
-    :func:`training_batches`.
+    On one device, sentences of a group that fill no more than a row make a batch of that row alone, or of half of it if
+    they fit there. A chunk's batches come one after the other; within a chunk the order is not that of the file.
+    ``part`` is as for :func:`training_batches`.
     """
     for first in range(0, len(encoded), _INFERENCE_CHUNK):
         chunk = np.arange(first, min(first + _INFERENCE_CHUNK, len(encoded)))
@@ -161,6 +162,9 @@ def _packed(
 ) -> Iterator[Batch]:
     packing = pack(encoded.lengths[examples], length)
     sizes = sorted({-(-max(1, pieces // length) // row_multiple) * row_multiple for pieces in _INFERENCE_PIECES})
+    if packing.num_rows == row_multiple == 1:
+        # Someone may wait for this one sentence: it is not computed with rows that hold nothing.
+        sizes, length = [1], length // 2 if encoded.lengths[examples].sum() <= length // 2 else length
     top = 0
     while top < packing.num_rows:
         # The rows that are left fill a batch, or three quarters of one, or else a smaller batch.

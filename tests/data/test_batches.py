@@ -178,3 +178,22 @@ def test_words_are_read_back_from_where_they_are_labelled(split):
         for example, labels in batch.at_words(batch.labels, split):
             expected = split.example(example)[1]
             assert labels.tolist() == expected[expected != IGNORED].tolist()
+
+
+@pytest.mark.parametrize(
+    ("words", "row_multiple", "shapes"),
+    [
+        (5, 1, [(1, 32)]),
+        (30, 1, [(1, 32)]),
+        (31, 1, [(1, 64)]),
+        (62, 1, [(1, 64)]),
+        (5, 8, [(8, 64)]),
+        (70, 1, [(1, 128)]),
+    ],
+)
+def test_a_sentence_by_itself_is_a_batch_with_little_else(tokenizer, words, row_multiple, shapes):
+    alone = encode([Sentence(("?",) * words, ("O",) * words)], tokenizer, LABELS, 128)
+    assert alone.lengths.tolist() == [words + 2]  # a word of this kind is one piece; [CLS] and [SEP] come with it
+    batches = list(inference_batches(alone, pad_token_id=PAD, row_multiple=row_multiple))
+    assert [batch.input_ids.shape for batch in batches] == shapes
+    assert_holds(batches[0], alone)
