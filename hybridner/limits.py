@@ -13,7 +13,6 @@ from typing import Any
 
 from hybridner.config import ModelConfig
 from hybridner.errors import InputError
-from hybridner.weights import weight_shapes
 
 ALLOW_LARGE = "HYBRIDNER_ALLOW_LARGE"
 LARGEST_JSON = 2**24
@@ -66,6 +65,9 @@ def bytes_needed(config: ModelConfig, *, training: bool = False) -> int:
     They are those of its weights (in training four times: gradient and both moments), of the position table in float64,
     which has a row for each of ``max_length`` positions, and of the table of which label may follow which.
     """
+    # Not before: numpy comes with it, and starts threads, while options are read by what is above.
+    from hybridner.weights import weight_shapes
+
     one, two = (
         sum(math.prod(shape) for shape in weight_shapes(replace(config, num_encoder_layers=layers)).values())
         for layers in (1, 2)

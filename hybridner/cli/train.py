@@ -10,6 +10,7 @@ from hybridner.allocator import gains_by_keeping, keep_freed_memory
 from hybridner.cli.parse import given_options, guarded, parse, take
 from hybridner.config import TrainingConfig, training_config
 from hybridner.errors import InputError
+from hybridner.run_dir import RunDir
 from hybridner.twins import choose_backend
 
 if TYPE_CHECKING:
@@ -71,8 +72,7 @@ def _begun_with(options: TrainingConfig) -> TrainingConfig:
     """The options of the run that goes on; where there is none, or none that can be read, those given."""
     if options.resume and options.output is not None:
         with suppress(InputError):
-            saved = _from_file(str(options.output / "config.toml"))
-            return training_config(**{name: value for name, value in saved.items() if name != "backend"})
+            return RunDir(options.output).read_options()[0]
     return options
 
 
