@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from hybridner.config import ModelConfig, TrainingConfig, training_config
-from hybridner.data.batches import Batch, epoch_order, training_batches
-from hybridner.data.corpus import Corpus
-from hybridner.data.encoding import encode
-from hybridner.data.packing import ShapePlan
-from hybridner.training import make_tokenizer, read_data
+from hybridner.batches.batch import Batch, epoch_order, training_batches
+from hybridner.batches.encoding import encode
+from hybridner.batches.packing import ShapePlan
+from hybridner.config.model import ModelConfig
+from hybridner.config.presets import training_config
+from hybridner.config.training import TrainingConfig
+from hybridner.corpora.corpus import Corpus
+from hybridner.training.train import make_tokenizer, read_data
 
 BATCH_SIZE, SEED, LEARNING_RATE = 64, 12, 3e-4
 
@@ -116,8 +118,8 @@ class Twin:
     """A twin as its command trains it: sentences packed into rows of few shapes."""
 
     def __init__(self, data: Data, backend: str) -> None:
-        from hybridner.twins import learner_class
-        from hybridner.weights import initial_weights
+        from hybridner.model.twins import learner_class
+        from hybridner.model.weights import initial_weights
 
         self.data = data
         self.learner = learner_class(backend)(data.config, data.training)  # type: ignore[arg-type]
@@ -166,7 +168,7 @@ class Twin:
 
     def evaluate(self) -> None:
         """Tag the test split."""
-        from hybridner.inference import predict_tags
+        from hybridner.tagging.inference import predict_tags
 
         predict_tags(self.learner, self.data.encoded["test"], self.data.config.pad_token_id, self.data.corpus.labels)
 

@@ -70,11 +70,11 @@ class PeakMemory:
 def measure(folder: str, tokenizer_name: str) -> dict[str, Any]:
     """Read, encode, plan and run through an epoch; peaks by phase."""
     memory = PeakMemory()
-    from hybridner.data.batches import training_batches
-    from hybridner.data.encoding import encode
-    from hybridner.data.packing import ShapePlan
-    from hybridner.data.read import read_corpus
-    from hybridner.data.tokenizer import load_tokenizer, train_tokenizer
+    from hybridner.batches.batch import training_batches
+    from hybridner.batches.encoding import encode
+    from hybridner.batches.packing import ShapePlan
+    from hybridner.corpora.read import read_corpus
+    from hybridner.text.tokenizer import load_tokenizer, train_tokenizer
 
     memory.phase("read")
     corpus = read_corpus(folder)

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from hybridner.data.batches import Batch
+from hybridner.batches.batch import Batch
 from hybridner_torch.model import LSTM, Hidden
 
 CUDNN_WITH_BFLOAT16 = 91300  # the first version whose RNNs compute in it

@@ -4,8 +4,8 @@ import math
 import statistics
 import time
 
-from hybridner.config import ModelConfig
-from hybridner.weights import num_parameters
+from hybridner.config.model import ModelConfig
+from hybridner.model.weights import num_parameters
 
 FLOPS_PER_WEIGHT = 6  # multiply and add, forward once and backward twice
 MATMUL = (1280, 256, 1024)  # rows, inner and columns of a matmul of the preset ``original``

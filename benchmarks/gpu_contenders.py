@@ -16,16 +16,19 @@ from unittest import mock
 
 from benchmarks.floor import flops_per_piece
 from benchmarks.matmul_rate import measure_matmul
-from hybridner.config import Device, Dtype, ModelConfig, PresetName, TrainingConfig, training_config
-from hybridner.data.batches import Batch, training_batches
-from hybridner.data.encoding import Encoded, encode
-from hybridner.data.packing import ShapePlan
-from hybridner.data.read import read_corpus
-from hybridner.data.tokenizer import load_tokenizer
+from hybridner.batches.batch import Batch, training_batches
+from hybridner.batches.encoding import Encoded, encode
+from hybridner.batches.packing import ShapePlan
+from hybridner.config.choices import Device, Dtype, PresetName
+from hybridner.config.model import ModelConfig
+from hybridner.config.presets import training_config
+from hybridner.config.training import TrainingConfig
+from hybridner.corpora.read import read_corpus
 from hybridner.errors import InputError
-from hybridner.learner import Learner
-from hybridner.twins import Backend, learner_class
-from hybridner.weights import initial_weights
+from hybridner.model.learner import Learner
+from hybridner.model.twins import Backend, learner_class
+from hybridner.model.weights import initial_weights
+from hybridner.text.tokenizer import load_tokenizer
 
 UNROLLS = (1, 2, 4, 8)
 CONTENDERS = (

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from hybridner.run_dir import RunDir
+from hybridner.runs.run_dir import RunDir
 
 # The log its authors publish: mean training loss and dev F1 after each epoch, and the dev F1 of its README.
 ORIGINAL_LOSS = (0.771, 0.605, 0.273, 0.164, 0.111, 0.079, 0.056, 0.043, 0.032, 0.028, 0.024, 0.019, 0.017)

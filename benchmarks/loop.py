@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hybridner.config import ModelConfig
-from hybridner.data.encoding import IGNORED, Encoded
-from hybridner.weights import position_table
+from hybridner.batches.encoding import IGNORED, Encoded
+from hybridner.config.model import ModelConfig
+from hybridner.model.weights import position_table
 
 
 class Layer(nn.Module):

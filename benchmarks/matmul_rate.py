@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from hybridner.config import Device, Dtype
-from hybridner.twins import Backend
+from hybridner.config.choices import Device, Dtype
+from hybridner.model.twins import Backend
 
 _SIZE_ON_CPU, _SIZE = 512, 8192
 

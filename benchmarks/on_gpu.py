@@ -28,9 +28,10 @@ import tyro
 from benchmarks.gpu_contenders import CONTENDERS, Job, framework
 from hybridner.cli.output import check_writable, write_json
 from hybridner.cli.parse import guarded
-from hybridner.config import Device, Dtype, PresetName, training_config
+from hybridner.config.choices import Device, Dtype, PresetName
+from hybridner.config.presets import training_config
 from hybridner.errors import InputError
-from hybridner.training import make_tokenizer, read_data
+from hybridner.training.train import make_tokenizer, read_data
 
 _PACKAGES = ("hybridner", "jax", "flax", "torch", "numpy", "nvidia-cudnn-cu12", "nvidia-cudnn-cu13")
 _HEAD = (

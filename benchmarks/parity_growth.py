@@ -23,14 +23,17 @@ import tyro
 
 import hybridner
 from hybridner.cli.output import write_json
-from hybridner.config import Dtype, ModelConfig, TrainingConfig
-from hybridner.learner import Learner
+from hybridner.config.choices import Dtype
+from hybridner.config.model import ModelConfig
+from hybridner.config.training import TrainingConfig
+from hybridner.files.tensors import Weights
+from hybridner.model.learner import Learner
+from hybridner.model.twins import BACKENDS, learner_class, versions
+from hybridner.model.weights import initial_weights
 from hybridner.parity.bars import BARS, Finding
 from hybridner.parity.ladder import climb
 from hybridner.parity.report import table_header, table_row
 from hybridner.parity.runs import FIRST_STEPS, FinishedRun, compare_training, loss_errors, read_run
-from hybridner.twins import BACKENDS, learner_class, versions
-from hybridner.weights import Weights, initial_weights
 
 SMALL = {
     "hidden_size": 64,
@@ -107,7 +110,7 @@ def train_with_another_bit(steps: int, output: Path) -> Path:
         first[0, 0] = np.nextafter(first[0, 0], np.inf)
         return weights
 
-    with mock.patch("hybridner.loop.initial_weights", nudged):
+    with mock.patch("hybridner.training.loop.initial_weights", nudged):
         hybridner.train("torch", data="sample", max_steps=steps, dropout=0.0, output=output, **SMALL)
     return output
 

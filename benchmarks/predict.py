@@ -18,11 +18,12 @@ import tyro
 
 from benchmarks.loop import LoopTagger
 from hybridner.cli.output import write_json
-from hybridner.inputs import read_texts
-from hybridner.model_dir import SavedModel, open_model
-from hybridner.tagging import Tagger
-from hybridner.text import SplitText, split_text
-from hybridner.twins import BACKENDS, versions
+from hybridner.model.twins import BACKENDS, versions
+from hybridner.saved.model import SavedModel
+from hybridner.saved.open import open_model
+from hybridner.tagging.inputs import read_texts
+from hybridner.tagging.tagger import Tagger
+from hybridner.text.words import SplitText, split_text
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,15 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 
+from hybridner.batches.encoding import encode
 from hybridner.cli.output import write_json
-from hybridner.data.encoding import encode
-from hybridner.data.read import read_corpus
-from hybridner.inference import predict_words
-from hybridner.model_dir import open_model
+from hybridner.corpora.read import read_corpus
+from hybridner.evaluation.scoring import score
+from hybridner.model.twins import BACKENDS
 from hybridner.parity.errors import relative_error
-from hybridner.scoring import score
-from hybridner.tagging import Tagger
-from hybridner.twins import BACKENDS
+from hybridner.saved.open import open_model
+from hybridner.tagging.inference import predict_words
+from hybridner.tagging.tagger import Tagger
 
 
 @dataclass(frozen=True)

@@ -21,14 +21,15 @@ import tyro
 
 from benchmarks.floor import MATMUL, matmul_rate
 from benchmarks.on_gpu import versions
+from hybridner.batches.batch import Batch
+from hybridner.batches.packing import Shape
 from hybridner.cli.output import check_writable, write_json
 from hybridner.cli.parse import guarded
-from hybridner.config import ModelConfig, training_config
-from hybridner.data.batches import Batch
-from hybridner.data.packing import Shape
-from hybridner.learner import Learner
-from hybridner.twins import BACKENDS, Backend, learner_class
-from hybridner.weights import EMBEDDING, initial_weights, weight_shapes
+from hybridner.config.model import ModelConfig
+from hybridner.config.presets import training_config
+from hybridner.model.learner import Learner
+from hybridner.model.twins import BACKENDS, Backend, learner_class
+from hybridner.model.weights import EMBEDDING, initial_weights, weight_shapes
 
 FORWARD_AND_BACKWARD = 3  # a matmul's two gradients are a matmul of its size each
 _SENTENCE = 20

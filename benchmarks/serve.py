@@ -10,8 +10,8 @@ import sys
 import time
 from typing import Any
 
-from hybridner.allocator import gains_by_keeping, keep_freed_memory
-from hybridner.config import training_config
+from hybridner.config.presets import training_config
+from hybridner.training.allocator import gains_by_keeping, keep_freed_memory
 
 
 def main(name: str, cache: str | None, **corpus: Any) -> None:

@@ -14,9 +14,9 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from hybridner.config import ModelConfig
-from hybridner.data.encoding import IGNORED
-from hybridner.weights import position_table
+from hybridner.batches.encoding import IGNORED
+from hybridner.config.model import ModelConfig
+from hybridner.model.weights import position_table
 
 
 class StockLayer(nnx.Module):

@@ -8,8 +8,8 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hybridner.tagging import load
-    from hybridner.training import train
+    from hybridner.tagging.tagger import load
+    from hybridner.training.train import train
 
 __all__ = ["__version__", "load", "train"]
 __version__ = "0.1.0"
@@ -18,11 +18,11 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
     """Load what is asked for when it is asked for: the command line must start fast."""
     if name == "load":
-        from hybridner.tagging import load
+        from hybridner.tagging.tagger import load
 
         return load
     if name == "train":
-        from hybridner.training import train
+        from hybridner.training.train import train
 
         return train
     raise AttributeError(f"module 'hybridner' has no attribute {name!r}")

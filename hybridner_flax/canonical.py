@@ -1,4 +1,4 @@
-"""Between the model's parameters and canonical weights (``hybridner.weights``).
+"""Between the model's parameters and canonical weights (``hybridner.model.weights``).
 
 A Linear's weight ``[out, in]`` is a ``kernel [in, out]`` here, a LayerNorm's weight a ``scale``, the embedding's an
 ``embedding``; the rest of the path is the same.
@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from hybridner.weights import EMBEDDING, TensorHeader, Weights
+from hybridner.files.tensors import TensorHeader, Weights
+from hybridner.model.weights import EMBEDDING
 
 Tree = dict[str, Any]
 TreeHeaders = Mapping[tuple[str, ...], TensorHeader]

@@ -1,4 +1,4 @@
-"""Orbax: the arrays of a training state (the rest is in ``hybridner.checkpoints``), and weights for plain Flax code.
+"""Orbax: the arrays of a training state (``hybridner.runs.checkpoints`` does the rest), and weights for plain Flax.
 
 A state's tree is ``{"params", "mu", "nu"}``, and ``"average"`` if one is kept, each shaped like
 ``nnx.to_pure_dict(nnx.state(model, nnx.Param))``.
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hybridner.errors import InputError
-from hybridner.weights import Headers, TensorHeader, Weights
+from hybridner.files.tensors import Headers, TensorHeader, Weights
 from hybridner_flax.canonical import TreeHeaders, canonical_headers, from_tree, to_tree
 from hybridner_flax.orbax_tree import read_tree, write_tree
 

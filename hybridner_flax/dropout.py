@@ -1,4 +1,4 @@
-"""Dropout whose masks are a function of (seed, step, site, row): see ``hybridner.dropout``."""
+"""Dropout whose masks are a function of (seed, step, site, row): see ``hybridner.model.dropout``."""
 
 import math
 from typing import NamedTuple
@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, UInt32
 
-from hybridner.dropout import MULTIPLIERS, SITE_STRIDE, drop_threshold, keep_scale
+from hybridner.model.dropout import MULTIPLIERS, SITE_STRIDE, drop_threshold, keep_scale
 
 Site = int | UInt32[Array, ""]
 
@@ -16,7 +16,7 @@ class DropoutStream(NamedTuple):
     """What the masks of one step are made from.
 
     Attributes:
-        key: uint32 ``[2]`` from :func:`hybridner.dropout.step_key`.
+        key: uint32 ``[2]`` from :func:`hybridner.model.dropout.step_key`.
         rows: each row's number in the global batch, ``[batch]``.
     """
 
@@ -35,7 +35,7 @@ def dropout(
 
 
 def keep_mask(stream: DropoutStream, site: Site, shape: tuple[int, ...], rate: float) -> Bool[Array, "batch ..."]:
-    """Which elements of a ``[batch, *shape]`` array are kept; bitwise :func:`hybridner.dropout.keep_mask`."""
+    """Which elements of a ``[batch, *shape]`` array are kept; bitwise :func:`hybridner.model.dropout.keep_mask`."""
     size = math.prod(shape)
     first, second = _mix(stream.key + jnp.uint32(site) * jnp.uint32(SITE_STRIDE))
     rows = stream.rows.astype(jnp.uint32)

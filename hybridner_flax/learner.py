@@ -13,12 +13,13 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float, Int, Int32, UInt32
 
-from hybridner.config import ModelConfig, TrainingConfig
-from hybridner.data.batches import Batch
-from hybridner.data.encoding import IGNORED
-from hybridner.dropout import step_key
-from hybridner.learner import ADAM_BETAS, ADAM_EPS, CLIP_EPS, TrainingState
-from hybridner.weights import Weights
+from hybridner.batches.batch import Batch
+from hybridner.batches.encoding import IGNORED
+from hybridner.config.model import ModelConfig
+from hybridner.config.training import TrainingConfig
+from hybridner.files.tensors import Weights
+from hybridner.model.dropout import step_key
+from hybridner.model.learner import ADAM_BETAS, ADAM_EPS, CLIP_EPS, TrainingState
 from hybridner_flax import parallel
 from hybridner_flax.canonical import from_canonical, to_canonical
 from hybridner_flax.compilation_cache import keep_compiled_programs
@@ -188,7 +189,7 @@ def make_activations(graphdef: nnx.GraphDef[HybridNER]) -> Callable[..., dict[st
 
 
 class Learner:
-    """The Flax twin in training or in use; see :class:`hybridner.learner.Learner`."""
+    """The Flax twin in training or in use; see :class:`hybridner.model.learner.Learner`."""
 
     @staticmethod
     def join(options: TrainingConfig) -> int:

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, UInt32
 
-from hybridner.config import ModelConfig
-from hybridner.weights import initial_weights, position_table
+from hybridner.config.model import ModelConfig
+from hybridner.model.weights import initial_weights, position_table
 from hybridner_flax.canonical import load_weights
 from hybridner_flax.dropout import DropoutStream, Site, dropout
 from hybridner_flax.linear import Linear, linear

@@ -14,7 +14,7 @@ import orbax.checkpoint as ocp
 import tensorstore as ts
 
 from hybridner.errors import InputError, first_line
-from hybridner.weights import TensorHeader
+from hybridner.files.tensors import TensorHeader
 from hybridner_flax.canonical import Tree, TreeHeaders
 
 logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax reports each save there, and what it raises as well

@@ -15,11 +15,11 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
-from hybridner.config import TrainingConfig
+from hybridner.config.training import TrainingConfig
 from hybridner.errors import InputError
-from hybridner.lifeline import hold
-from hybridner.relay import relay
-from hybridner.rendezvous import meet
+from hybridner.training.lifeline import hold
+from hybridner.training.relay import relay
+from hybridner.training.rendezvous import meet
 
 AXIS = "data"
 Returns = Literal["state", "rows", "same"]

@@ -1,4 +1,4 @@
-"""Between the model's parameters and canonical weights (``hybridner.weights``): the names and layouts are the same."""
+"""Between parameters and canonical weights (``hybridner.model.weights``), which have the same names and layouts."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hybridner.weights import Weights
+from hybridner.files.tensors import Weights
 
 
 def to_canonical(params: Mapping[str, Tensor]) -> Weights:

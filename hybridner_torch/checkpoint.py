@@ -1,4 +1,4 @@
-"""The arrays of a training state as safetensors; ``hybridner.checkpoints`` does the rest.
+"""The arrays of a training state as safetensors; ``hybridner.runs.checkpoints`` does the rest.
 
 ``state.safetensors`` holds ``weights.NAME``, ``exp_avg.NAME`` and ``exp_avg_sq.NAME`` for each canonical name, and
 ``average.NAME`` if an average is kept.
@@ -10,8 +10,7 @@ from typing import TypeVar
 
 from safetensors.numpy import save_file
 
-from hybridner.tensor_file import read_tensors
-from hybridner.weights import Headers, Weights
+from hybridner.files.tensors import Headers, Weights, read_tensors
 
 T = TypeVar("T")
 _FILE = "state.safetensors"

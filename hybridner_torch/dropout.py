@@ -1,4 +1,4 @@
-"""Dropout whose masks are a function of (seed, step, site, row): see ``hybridner.dropout``."""
+"""Dropout whose masks are a function of (seed, step, site, row): see ``hybridner.model.dropout``."""
 
 import math
 from typing import NamedTuple
@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Int32, UInt32
 from torch import Tensor
 
-from hybridner.dropout import MULTIPLIERS, drop_threshold, keep_scale, mix, site_key
+from hybridner.model.dropout import MULTIPLIERS, drop_threshold, keep_scale, mix, site_key
 
 _MULTIPLIERS = np.array(MULTIPLIERS, np.uint32).view(np.int32).tolist()
 
@@ -17,7 +17,7 @@ class DropoutStream(NamedTuple):
     """What the masks of one step are made from.
 
     Attributes:
-        key: uint32 ``[2]`` from :func:`hybridner.dropout.step_key`.
+        key: uint32 ``[2]`` from :func:`hybridner.model.dropout.step_key`.
         rows: each row's number in the global batch, ``[batch]``.
     """
 
@@ -38,7 +38,7 @@ def dropout(
 def keep_mask(
     stream: DropoutStream, site: int, shape: tuple[int, ...], rate: float, device: torch.device
 ) -> Bool[Tensor, "batch ..."]:
-    """Which elements of a ``[batch, *shape]`` array are kept; bitwise :func:`hybridner.dropout.keep_mask`.
+    """Which elements of a ``[batch, *shape]`` array are kept; bitwise :func:`hybridner.model.dropout.keep_mask`.
 
     PyTorch has no full arithmetic for uint32: int32 wraps round to the same bits.
     """

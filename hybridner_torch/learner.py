@@ -11,15 +11,16 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from hybridner.config import ModelConfig, TrainingConfig
-from hybridner.data.batches import Batch
-from hybridner.data.encoding import IGNORED
-from hybridner.dropout import step_key
+from hybridner.batches.batch import Batch
+from hybridner.batches.encoding import IGNORED
+from hybridner.config.model import ModelConfig
+from hybridner.config.training import TrainingConfig
 from hybridner.errors import InputError
-from hybridner.learner import ADAM_BETAS, ADAM_EPS, TrainingState
-from hybridner.lifeline import hold
-from hybridner.rendezvous import free_port, meet
-from hybridner.weights import Weights
+from hybridner.files.tensors import Weights
+from hybridner.model.dropout import step_key
+from hybridner.model.learner import ADAM_BETAS, ADAM_EPS, TrainingState
+from hybridner.training.lifeline import hold
+from hybridner.training.rendezvous import free_port, meet
 from hybridner_torch.bfloat16 import check_on_cpu
 from hybridner_torch.canonical import from_canonical, load_weights, to_canonical
 from hybridner_torch.deterministic import compute_deterministically
@@ -44,7 +45,7 @@ def token_loss_sum(
 
 
 class Learner:
-    """The PyTorch twin in training or in use; see :class:`hybridner.learner.Learner`."""
+    """The PyTorch twin in training or in use; see :class:`hybridner.model.learner.Learner`."""
 
     @staticmethod
     def join(options: TrainingConfig) -> int:

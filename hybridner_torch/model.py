@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from hybridner.config import ModelConfig
-from hybridner.weights import initial_weights, position_table
+from hybridner.config.model import ModelConfig
+from hybridner.model.weights import initial_weights, position_table
 from hybridner_torch.canonical import load_weights
 from hybridner_torch.dropout import DropoutStream, dropout
 from hybridner_torch.lstm import lstm_scan

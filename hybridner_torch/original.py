@@ -1,4 +1,4 @@
-"""A ``state_dict`` in a file of PyTorch's own format; the layout of the original's is in ``hybridner.original``."""
+"""A ``state_dict`` in a file of PyTorch's own format; the original's layout is in ``hybridner.saved.original``."""
 
 import pickletools
 import re
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from hybridner.errors import InputError, first_line
-from hybridner.weights import Weights
+from hybridner.files.tensors import Weights
 
 _WRAPPERS = ("state_dict", "model")
 _ZIP = b"PK\x03\x04"

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hybridner.data.sample import sample_sentences
+from hybridner.corpora.sample import sample_sentences
 from hybridner.parity.runs import read_run
 from hybridner.parity.samples import random_weights
 from hybridner_flax.learner import Learner as FlaxLearner

@@ -7,10 +7,11 @@ import sys
 
 import numpy as np
 
-from hybridner.config import ModelConfig, TrainingConfig
+from hybridner.config.model import ModelConfig
+from hybridner.config.training import TrainingConfig
+from hybridner.model.twins import learner_class
 from hybridner.parity.devices import Trace
 from hybridner.parity.samples import random_weights, standard_batches
-from hybridner.twins import learner_class
 
 CONFIG = ModelConfig(
     vocab_size=60, num_labels=5, hidden_size=16, num_heads=2, num_encoder_layers=1, max_length=64, dropout=0.25

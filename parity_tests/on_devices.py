@@ -15,17 +15,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hybridner.config import Dtype, ModelConfig, TrainingConfig
-from hybridner.data.encoding import Encoded, encode
-from hybridner.data.labels import labels_of
-from hybridner.data.packing import ShapePlan
-from hybridner.data.sample import sample_sentences
-from hybridner.data.tokenizer import train_tokenizer
-from hybridner.learner import Learner
+from hybridner.batches.encoding import Encoded, encode
+from hybridner.batches.packing import ShapePlan
+from hybridner.config.choices import Dtype
+from hybridner.config.model import ModelConfig
+from hybridner.config.training import TrainingConfig
+from hybridner.corpora.labels import labels_of
+from hybridner.corpora.sample import sample_sentences
+from hybridner.model.learner import Learner
+from hybridner.model.twins import learner_class
+from hybridner.model.weights import initial_weights
 from hybridner.parity.devices import Trace, run_trace, trace
 from hybridner.parity.samples import random_weights, standard_batches
-from hybridner.twins import learner_class
-from hybridner.weights import initial_weights
+from hybridner.text.tokenizer import train_tokenizer
 from parity_tests.bugs import BUGS
 from parity_tests.skipping import skipping_trace
 

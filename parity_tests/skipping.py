@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from hybridner.config import ModelConfig
-from hybridner.data.batches import Batch
-from hybridner.data.encoding import IGNORED
-from hybridner.learner import Learner, TrainingState
+from hybridner.batches.batch import Batch
+from hybridner.batches.encoding import IGNORED
+from hybridner.config.model import ModelConfig
+from hybridner.files.tensors import Weights
+from hybridner.model.learner import Learner, TrainingState
+from hybridner.model.weights import EMBEDDING
 from hybridner.parity.devices import Trace
 from hybridner.parity.samples import random_weights, standard_batches
-from hybridner.weights import EMBEDDING, Weights
 
 LEARNING_RATES = (1e-3, 5e-4, 2e-3, 1e-3, 1e-3)
 BAD_STEPS = {1: "loss", 3: "gradient"}

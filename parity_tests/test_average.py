@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 
 import hybridner
-from hybridner.checkpoints import newest_state
-from hybridner.config import ModelConfig, TrainingConfig
-from hybridner.conversion import convert
-from hybridner.data.sample import sample_sentences
+from hybridner.config.model import ModelConfig
+from hybridner.config.training import TrainingConfig
+from hybridner.corpora.sample import sample_sentences
+from hybridner.export.convert import convert
 from hybridner.parity.bars import BARS
 from hybridner.parity.errors import bitwise_difference, tensor_errors, worst
 from hybridner.parity.ladder import without_zeros
 from hybridner.parity.samples import random_weights, standard_batches
-from hybridner.run_dir import RunDir
+from hybridner.runs.checkpoints import newest_state
+from hybridner.runs.run_dir import RunDir
 from hybridner_torch.learner import Learner as TorchLearner
 
 CONFIG = ModelConfig(

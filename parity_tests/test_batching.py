@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
-from hybridner.config import ModelConfig, TrainingConfig
-from hybridner.data.batches import Batch
-from hybridner.data.encoding import IGNORED
+from hybridner.batches.batch import Batch
+from hybridner.batches.encoding import IGNORED
+from hybridner.config.model import ModelConfig
+from hybridner.config.training import TrainingConfig
+from hybridner.model.twins import BACKENDS, learner_class
+from hybridner.model.weights import initial_weights
 from hybridner.parity.errors import global_norm, relative_error, tensor_errors, worst
 from hybridner.parity.ladder import SHIFT_INVARIANT
-from hybridner.twins import BACKENDS, learner_class
-from hybridner.weights import initial_weights
 
 BAR = 1e-12
 LENGTHS = (7, 11, 5, 4, 16)

@@ -3,7 +3,7 @@
 import pytest
 
 import hybridner
-from hybridner.config import TrainingConfig
+from hybridner.config.training import TrainingConfig
 from hybridner.parity.bars import BARS, RUNGS
 from hybridner.parity.devices import compare_traces
 from hybridner.parity.ladder import climb

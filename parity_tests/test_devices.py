@@ -8,8 +8,8 @@ over 90 sentences in batches of 20, so that the last of an epoch is smaller.
 import numpy as np
 import pytest
 
-from hybridner.data.encoding import IGNORED
-from hybridner.data.packing import ShapePlan
+from hybridner.batches.encoding import IGNORED
+from hybridner.batches.packing import ShapePlan
 from hybridner.parity.bars import BARS
 from hybridner.parity.devices import compare_traces
 from hybridner.parity.samples import standard_batches

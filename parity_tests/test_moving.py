@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 import hybridner
-from hybridner.checkpoints import newest_state, open_checkpoints
-from hybridner.conversion import convert
-from hybridner.data.read import read_corpus
-from hybridner.loop import TrainingLoop
+from hybridner.corpora.read import read_corpus
+from hybridner.export.convert import convert
 from hybridner.parity.errors import tensor_errors, worst
 from hybridner.parity.ladder import SHIFT_INVARIANT
-from hybridner.run_dir import RunDir
-from hybridner.tagging import load
+from hybridner.runs.checkpoints import newest_state, open_checkpoints
+from hybridner.runs.run_dir import RunDir
+from hybridner.tagging.tagger import load
+from hybridner.training.loop import TrainingLoop
 
 TWINS = ("flax", "torch")
 STEPS_PER_EPOCH, STEPS = 5, 30

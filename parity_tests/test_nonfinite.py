@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from hybridner.config import ModelConfig, TrainingConfig
+from hybridner.config.model import ModelConfig
+from hybridner.config.training import TrainingConfig
 from hybridner.parity.bars import BARS
 from hybridner.parity.devices import compare_traces
 from hybridner_flax.learner import BatchArrays, make_gradients, make_step

@@ -3,7 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybridner.config import ModelConfig, TrainingConfig
+from hybridner.config.model import ModelConfig
+from hybridner.config.training import TrainingConfig
 from hybridner.parity.bars import BARS
 from hybridner.parity.ladder import compare_activations, compare_dropout, compare_weights
 from hybridner.parity.samples import random_batch, random_weights

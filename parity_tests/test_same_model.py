@@ -14,12 +14,12 @@ import hybridner_flax
 import hybridner_flax.canonical
 import hybridner_torch
 import hybridner_torch.canonical
-from hybridner.config import TrainingConfig
+from hybridner.config.training import TrainingConfig
+from hybridner.model.weights import EMBEDDING, initial_weights
 from hybridner.parity.bars import BARS
 from hybridner.parity.errors import bitwise_difference, relative_error
 from hybridner.parity.ladder import climb, compare_optimizer, compare_weights
 from hybridner.parity.samples import standard_batches
-from hybridner.weights import EMBEDDING, initial_weights
 from parity_tests.on_devices import SMALL
 
 NO_LSTM = replace(SMALL, use_lstm=False)

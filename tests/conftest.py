@@ -2,12 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from hybridner.config import ModelConfig
-from hybridner.data.corpus import Sentence
-from hybridner.data.labels import labels_of
-from hybridner.data.tokenizer import train_tokenizer
-from hybridner.model_dir import SavedModel, save_model
-from hybridner.weights import initial_weights
+from hybridner.config.model import ModelConfig
+from hybridner.corpora.corpus import Sentence
+from hybridner.corpora.labels import labels_of
+from hybridner.model.weights import initial_weights
+from hybridner.saved.folder import save_model
+from hybridner.saved.model import SavedModel
+from hybridner.text.tokenizer import train_tokenizer
 
 TEXT = "The river Velmora is long . Anna Tarkin met the mayor of Dorst on Monday , they say ; who knows ?"
 

@@ -36,8 +36,11 @@ def python(code, hidden=()):
     ("modules", "banned"),
     [
         ("hybridner", (*FLAX, *TORCH)),
-        ("hybridner.training, hybridner.tagging, hybridner.evaluation, hybridner.cli.train", (*FLAX, *TORCH)),
-        ("hybridner.conversion, hybridner.original, hybridner.parity.verify", (*FLAX, *TORCH)),
+        (
+            "hybridner.training.train, hybridner.tagging.tagger, hybridner.evaluation.evaluate, hybridner.cli.train",
+            (*FLAX, *TORCH),
+        ),
+        ("hybridner.export.convert, hybridner.saved.original, hybridner.parity.verify", (*FLAX, *TORCH)),
         ("hybridner_flax.learner, hybridner_flax.checkpoint", TORCH),
         ("hybridner_torch.learner, hybridner_torch.checkpoint", FLAX),
     ],

@@ -3,11 +3,11 @@
 import importlib
 import sys
 
-from hybridner import __version__
 from hybridner.cli.examples import EXAMPLES
 from hybridner.cli.parse import guarded
-from hybridner.config import nearest
+from hybridner.config.checks import nearest
 from hybridner.errors import InputError
+from hybridner.version import __version__
 
 _GROUPS = {
     "train a tagger": {

@@ -9,7 +9,7 @@ from hybridner.cli.parse import parse
 from hybridner.cli.report import ReportOptions
 
 if TYPE_CHECKING:
-    from hybridner.comparison import Comparison
+    from hybridner.evaluation.compare import Comparison
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ def run(args: list[str]) -> int:
     """
     options = parse(CompareOptions, args, "hybridner compare")
     options.check()
-    from hybridner.comparison import compare
-    from hybridner.comparison_report import comparison_page, comparison_text
-    from hybridner.tagging import load
+    from hybridner.evaluation.compare import compare
+    from hybridner.evaluation.comparison_report import comparison_page, comparison_text
+    from hybridner.tagging.tagger import load
 
     def make() -> "Comparison":
         a, b = (

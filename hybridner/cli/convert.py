@@ -40,8 +40,8 @@ def run(args: list[str]) -> int:
     """
     options = parse(ConvertOptions, args, "hybridner convert")
     check_writable(options.json)
-    from hybridner.conversion import convert
-    from hybridner.original import OriginalOptions
+    from hybridner.export.convert import convert
+    from hybridner.saved.original import OriginalOptions
 
     missing = OriginalOptions(options.num_heads, options.labels, options.tokenizer, options.lstm)
     done, *notes = convert(options.source, options.destination, options.to, missing)

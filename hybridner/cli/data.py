@@ -12,7 +12,7 @@ from hybridner.cli.examples import examples
 from hybridner.cli.output import check_writable, for_people, write_json
 from hybridner.cli.parse import USER_ERROR, parse
 from hybridner.cli.reading import Reading
-from hybridner.config import nearest
+from hybridner.config.checks import nearest
 from hybridner.errors import InputError
 
 if TYPE_CHECKING:
@@ -125,9 +125,9 @@ def run(args: list[str]) -> int:
 def _check(args: list[str]) -> int:
     options = parse(CheckOptions, args, "hybridner data check")
     check_writable(options.json)
-    from hybridner.data.checks import check_corpus
-    from hybridner.data.checks_text import check_text
-    from hybridner.data.tokenizer import load_tokenizer
+    from hybridner.corpora.checks import check_corpus
+    from hybridner.corpora.checks_text import check_text
+    from hybridner.text.tokenizer import load_tokenizer
 
     tokenizer = None if options.tokenizer is None else load_tokenizer(options.tokenizer)
     with for_people(options.json):
@@ -157,8 +157,8 @@ def _convert(args: list[str]) -> int:
         )
     if to == "spans" and options.scheme is not None:
         raise InputError("--scheme has no meaning with --to spans, which holds no tags; leave one of them out")
-    from hybridner.data.write import convert_corpus
-    from hybridner.model_dir import written_whole
+    from hybridner.corpora.write import convert_corpus
+    from hybridner.files.whole import written_whole
 
     with written_whole(options.destination) as partial:
         notes = convert_corpus(
@@ -173,10 +173,10 @@ def _split(args: list[str]) -> int:
     _check_free(options.folder)
     if options.seed < 0:
         raise InputError(f"seed must not be negative, not {options.seed}")
-    from hybridner.data.read import read_file
-    from hybridner.data.split import split_file
-    from hybridner.model_dir import written_whole
-    from hybridner.tables import Table
+    from hybridner.corpora.read import read_file
+    from hybridner.corpora.split import split_file
+    from hybridner.display.tables import Table
+    from hybridner.files.whole import written_whole
 
     columns = options.columns()
     with written_whole(options.folder) as partial:

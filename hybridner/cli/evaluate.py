@@ -9,7 +9,7 @@ from hybridner.cli.parse import parse
 from hybridner.cli.report import ReportOptions
 
 if TYPE_CHECKING:
-    from hybridner.evaluation import Evaluation
+    from hybridner.evaluation.evaluate import Evaluation
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ def run(args: list[str]) -> int:
     """
     options = parse(EvaluateOptions, args, "hybridner evaluate")
     options.check()
-    from hybridner.evaluation import evaluate
-    from hybridner.evaluation_report import evaluation_page, evaluation_text
-    from hybridner.tagging import load
+    from hybridner.evaluation.evaluate import evaluate
+    from hybridner.evaluation.evaluation_report import evaluation_page, evaluation_text
+    from hybridner.tagging.tagger import load
 
     def make() -> "Evaluation":
         tagger = load(options.model, options.backend, device=options.device, dtype=options.dtype)  # type: ignore[arg-type]

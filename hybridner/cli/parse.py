@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from hybridner.cli.examples import examples
-from hybridner.config import nearest
+from hybridner.config.checks import nearest
 from hybridner.errors import InputError
-from hybridner.lifeline import LOST, ProcessLost, is_held, leave, watched
-from hybridner.signals import Stopped
+from hybridner.training.lifeline import LOST, ProcessLost, is_held, leave, watched
+from hybridner.training.signals import Stopped
 
 Options = TypeVar("Options")
 

@@ -12,12 +12,12 @@ import tyro
 
 from hybridner.cli.output import STANDARD_OUTPUT, check_writable
 from hybridner.cli.parse import parse
-from hybridner.config import Device, Dtype
+from hybridner.config.choices import Device, Dtype
 from hybridner.errors import InputError
 
 if TYPE_CHECKING:
-    from hybridner.inputs import Skipped, TextRecord
-    from hybridner.tagging import TaggedText, Tagger
+    from hybridner.tagging.inputs import Skipped, TextRecord
+    from hybridner.tagging.tagger import TaggedText, Tagger
 
 Format = Literal["jsonl", "conll", "text", "color", "html"]
 _SUFFIXES: dict[str, Format] = {
@@ -66,9 +66,9 @@ def run(args: list[str]) -> int:
     options = parse(PredictOptions, args, "hybridner predict")
     if options.text and (options.input or options.input_format):
         raise InputError("TEXT and --input or --input-format exclude each other; give one of them")
-    from hybridner.inputs import STANDARD_INPUT, Skipped, TextRecord, check_inputs, read_texts
-    from hybridner.outputs.files import opened_whole
-    from hybridner.tagging import load
+    from hybridner.files.whole import opened_whole
+    from hybridner.tagging.inputs import STANDARD_INPUT, Skipped, TextRecord, check_inputs, read_texts
+    from hybridner.tagging.tagger import load
 
     paths = options.input or (STANDARD_INPUT,)
     check_inputs(() if options.text else paths)
@@ -107,7 +107,7 @@ class _Results:
         self.num_windowed = self.num_replaced = 0
 
     def __iter__(self) -> "Iterator[tuple[TextRecord, TaggedText]]":
-        from hybridner.outputs.plain import REPLACED
+        from hybridner.tagging.outputs import REPLACED
 
         waiting: deque[TextRecord] = deque()
 
@@ -127,19 +127,19 @@ class _Results:
 
 
 def _formatter(options: PredictOptions, tagger: "Tagger", out: TextIO) -> "Callable[[_Results], Iterator[str]]":
-    from hybridner.outputs import plain
+    from hybridner.tagging import outputs as plain
 
     suffix = "" if options.output is None else options.output.suffix.lower()
     chosen = options.format or _SUFFIXES.get(suffix, "color" if out.isatty() else "jsonl")
     labels = tagger.model.labels
     if chosen == "html":
-        from hybridner.outputs.html import html_page
+        from hybridner.tagging.page import html_page
 
         return lambda results: html_page(results, labels)
     if chosen == "color":
         from rich.console import Console
 
-        from hybridner.outputs.terminal import coloured
+        from hybridner.tagging.terminal import coloured
 
         return lambda results: coloured(results, labels, Console(file=out))
     return {"jsonl": plain.jsonl, "conll": plain.conll, "text": plain.text}[chosen]

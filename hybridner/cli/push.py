@@ -34,7 +34,7 @@ def run(args: list[str]) -> int:
         InputError: the model is not usable, or the Hub is out of reach or refuses.
     """
     options = parse(PushOptions, args, "hybridner push")
-    from hybridner.push import push_model
+    from hybridner.export.push import push_model
 
     said = push_model(
         options.model,

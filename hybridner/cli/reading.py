@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hybridner.config import Misaligned
+from hybridner.config.choices import Misaligned
 
 if TYPE_CHECKING:
-    from hybridner.data.formats import ColumnFormat
+    from hybridner.corpora.formats import ColumnFormat
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +24,6 @@ class Reading:
 
     def columns(self) -> "ColumnFormat":
         """How the columns of a file are read."""
-        from hybridner.data.formats import ColumnFormat
+        from hybridner.corpora.formats import ColumnFormat
 
         return ColumnFormat(self.word_column, self.tag_column, self.comment)

@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from hybridner.cli.output import STANDARD_OUTPUT, check_writable, for_people, write_json, write_text
 from hybridner.cli.reading import Reading
-from hybridner.config import Device, Dtype
+from hybridner.config.choices import Device, Dtype
 
 
 class Reported(Protocol):

@@ -6,15 +6,16 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hybridner.allocator import gains_by_keeping, keep_freed_memory
 from hybridner.cli.parse import given_options, guarded, parse, take
-from hybridner.config import TrainingConfig, training_config
+from hybridner.config.presets import training_config
+from hybridner.config.training import TrainingConfig
 from hybridner.errors import InputError
-from hybridner.run_dir import RunDir
-from hybridner.twins import choose_backend
+from hybridner.model.twins import choose_backend
+from hybridner.runs.run_dir import RunDir
+from hybridner.training.allocator import gains_by_keeping, keep_freed_memory
 
 if TYPE_CHECKING:
-    from hybridner.twins import Backend
+    from hybridner.model.twins import Backend
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,10 @@ def run(args: list[str], prog: str = "hybridner train") -> int:
     if gains_by_keeping(twin, _begun_with(options)):
         keep_freed_memory()
     # Not before: it loads libraries that start threads, and those would have arenas of their own.
-    from hybridner.training import run_training
+    from hybridner.training.train import run_training
 
     if typed.dry_run:
-        from hybridner.dry_run import rehearse
+        from hybridner.training.dry_run import rehearse
 
         rehearse(twin, options, explicit)
     else:
@@ -79,6 +80,6 @@ def _begun_with(options: TrainingConfig) -> TrainingConfig:
 def _from_file(file: str | None) -> dict[str, Any]:
     if file is None:
         return {}
-    from hybridner.config_file import read_config
+    from hybridner.config.file import read_config
 
     return read_config(Path(file))

@@ -9,7 +9,7 @@ import tyro
 
 from hybridner.cli.output import check_writable, for_people, write_json
 from hybridner.cli.parse import parse
-from hybridner.config import Device
+from hybridner.config.choices import Device
 
 HELD, DIFFERS = 0, 1
 

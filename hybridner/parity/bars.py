@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from hybridner.config import Dtype
+from hybridner.config.choices import Dtype
 
 RUNGS = ("weights", "activations", "gradients", "dropout", "optimizer", "training", "devices")
 

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from hybridner.data.batches import Batch, training_batches
-from hybridner.data.encoding import Encoded
-from hybridner.data.packing import ShapePlan
-from hybridner.inference import predict_words
-from hybridner.learner import Learner
+from hybridner.batches.batch import Batch, training_batches
+from hybridner.batches.encoding import Encoded
+from hybridner.batches.packing import ShapePlan
+from hybridner.model.learner import Learner
 from hybridner.parity.bars import Bars, Finding
 from hybridner.parity.errors import tensor_errors, worst
 from hybridner.parity.ladder import gradient_errors, relative_loss, without_zeros
+from hybridner.tagging.inference import predict_words
 
 Trace = dict[str, np.ndarray]
 

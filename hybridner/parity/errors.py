@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from hybridner.weights import Weights
+from hybridner.files.tensors import Weights
 
 
 def relative_error(a: np.ndarray, b: np.ndarray) -> float:

@@ -8,9 +8,12 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from hybridner.config import Dtype, ModelConfig, TrainingConfig
-from hybridner.data.batches import Batch
-from hybridner.learner import Learner
+from hybridner.batches.batch import Batch
+from hybridner.config.choices import Dtype
+from hybridner.config.model import ModelConfig
+from hybridner.config.training import TrainingConfig
+from hybridner.files.tensors import Weights
+from hybridner.model.learner import Learner
 from hybridner.parity.bars import BARS, Bars, Finding
 from hybridner.parity.errors import (
     bitwise_differences,
@@ -21,7 +24,6 @@ from hybridner.parity.errors import (
     worst,
 )
 from hybridner.parity.samples import standard_batches
-from hybridner.weights import Weights
 
 SHIFT_INVARIANT = "k_proj.bias"
 _DROPOUT_STEPS = (0, 7)

@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from hybridner.checkpoints import newest_state
-from hybridner.data.encoding import encode
-from hybridner.data.tokenizer import load_tokenizer
+from hybridner.batches.encoding import encode
 from hybridner.errors import InputError
-from hybridner.inference import predict_words
+from hybridner.model.twins import choose_backend, learner_class
 from hybridner.parity.bars import Bars, Finding
 from hybridner.parity.errors import relative_error, worst
 from hybridner.parity.ladder import relative_loss
-from hybridner.run_dir import RunDir
-from hybridner.training import read_data
-from hybridner.twins import choose_backend, learner_class
+from hybridner.runs.checkpoints import newest_state
+from hybridner.runs.run_dir import RunDir
+from hybridner.tagging.inference import predict_words
+from hybridner.text.tokenizer import load_tokenizer
+from hybridner.training.train import read_data
 
 FIRST_STEPS = 500
 """The steps that the bar is for: training is chaotic, rounding grows with it, and later losses prove nothing."""

@@ -4,11 +4,12 @@ import zlib
 
 import numpy as np
 
-from hybridner.config import ModelConfig
-from hybridner.data.batches import Batch, build_batch
-from hybridner.data.encoding import IGNORED, Encoded
-from hybridner.data.packing import Packing, Shape, pack
-from hybridner.weights import EMBEDDING, Weights, initial_weights
+from hybridner.batches.batch import Batch, build_batch
+from hybridner.batches.encoding import IGNORED, Encoded
+from hybridner.batches.packing import Packing, Shape, pack
+from hybridner.config.model import ModelConfig
+from hybridner.files.tensors import Weights
+from hybridner.model.weights import EMBEDDING, initial_weights
 
 _ROWS, _LENGTH = 6, 24
 _PACKED = (9, 4, 13, 2, 20, 7, 11, 3, 16, 5)

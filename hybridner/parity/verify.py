@@ -7,19 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hybridner.config import Device, Dtype, ModelConfig, TrainingConfig
-from hybridner.data.batches import Batch
-from hybridner.data.encoding import encode
-from hybridner.data.read import read_corpus, split_name
+from hybridner.batches.batch import Batch
+from hybridner.batches.encoding import encode
+from hybridner.config.choices import Device, Dtype
+from hybridner.config.model import ModelConfig
+from hybridner.config.training import TrainingConfig
+from hybridner.corpora.read import read_corpus, split_name
 from hybridner.errors import InputError
-from hybridner.learner import Learner
-from hybridner.model_dir import ORIGINAL_SUFFIX, SavedModel, find_model, open_model
-from hybridner.original import from_state_dict
+from hybridner.model.learner import Learner
+from hybridner.model.twins import BACKENDS, Backend, choose_backend, installed, learner_class, original_module, versions
+from hybridner.model.weights import check_weights, weight_shapes
 from hybridner.parity.bars import Finding
 from hybridner.parity.ladder import climb
 from hybridner.parity.samples import corpus_batches, standard_batches
-from hybridner.twins import BACKENDS, Backend, choose_backend, installed, learner_class, original_module, versions
-from hybridner.weights import check_weights, weight_shapes
+from hybridner.saved.model import SavedModel
+from hybridner.saved.open import ORIGINAL_SUFFIX, find_model, open_model
+from hybridner.saved.original import from_state_dict
 
 _CLIP_NORM = 0.1  # small enough to be at work
 _LEARNING_RATE = 1e-3

@@ -4,10 +4,10 @@ import numpy as np
 import torch
 from torch import nn
 
-import hybridner.loop
+import hybridner.training.loop
 import hybridner_torch.learner as learner_module
-from hybridner.config import TrainingConfig
-from hybridner.data.encoding import IGNORED
+from hybridner.batches.encoding import IGNORED
+from hybridner.config.training import TrainingConfig
 from hybridner_torch.learner import Learner
 from parity_tests.bugs.registry import bug, wrap
 
@@ -20,13 +20,13 @@ def _(patch):
 @bug("training", "another order of the data")
 def _(patch):
     batches = lambda make, *args, **kwargs: make(*args, **{**kwargs, "seed": kwargs["seed"] + 1})  # noqa: E731
-    wrap(patch, hybridner.loop, "training_batches", batches)
+    wrap(patch, hybridner.training.loop, "training_batches", batches)
 
 
 @bug("training", "each epoch has the order of the first")
 def _(patch):
     batches = lambda make, *args, **kwargs: make(*args, **{**kwargs, "epoch": 0})  # noqa: E731
-    wrap(patch, hybridner.loop, "training_batches", batches)
+    wrap(patch, hybridner.training.loop, "training_batches", batches)
 
 
 @bug("training", "evaluation takes the least likely tag")

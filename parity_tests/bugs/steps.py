@@ -7,9 +7,9 @@ from torch import nn
 import hybridner_torch.learner as learner_module
 import hybridner_torch.lstm as lstm_module
 import hybridner_torch.model as model_module
-from hybridner.data.encoding import IGNORED
-from hybridner.dropout import drop_threshold
-from hybridner.learner import ADAM_BETAS, ADAM_EPS
+from hybridner.batches.encoding import IGNORED
+from hybridner.model.dropout import drop_threshold
+from hybridner.model.learner import ADAM_BETAS, ADAM_EPS
 from hybridner_torch.learner import Learner
 from parity_tests.bugs.registry import bug, wrap
 

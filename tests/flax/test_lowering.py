@@ -8,7 +8,8 @@ import optax
 import pytest
 from flax import nnx
 
-from hybridner.config import ModelConfig, TrainingConfig
+from hybridner.config.model import ModelConfig
+from hybridner.config.training import TrainingConfig
 from hybridner_flax.learner import BatchArrays, State, make_predict, make_step
 from hybridner_flax.model import HybridNER
 

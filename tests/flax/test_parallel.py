@@ -9,11 +9,12 @@ import jax
 import numpy as np
 import pytest
 
-from hybridner.config import ModelConfig, TrainingConfig
+from hybridner.config.model import ModelConfig
+from hybridner.config.training import TrainingConfig
 from hybridner.errors import InputError
+from hybridner.model.weights import initial_weights
 from hybridner.parity.errors import tensor_errors, worst
 from hybridner.parity.samples import standard_batches
-from hybridner.weights import initial_weights
 from hybridner_flax import parallel
 from hybridner_flax.learner import Learner
 

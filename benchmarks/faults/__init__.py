@@ -1,1 +1,0 @@
-"""Harm done to real runs, and whether anything is lost: ``python -m benchmarks.faults``."""

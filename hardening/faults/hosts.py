@@ -1,0 +1,79 @@
+"""``hosts``: of two processes that train together one is killed; the other ends soon, and both go on together."""
+
+import random
+import socket
+import subprocess
+import time
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hardening.faults.bench import Bench, Ended, Row, one_line, wait_for_step
+from hardening.faults.inside import Counts
+
+_SOON = 60  # seconds
+_TRY_AGAIN = 75  # sysexits' EX_TEMPFAIL
+
+
+class TwoProcesses(Bench):
+    """A run that two processes make together, each with one device."""
+
+    @cached_property
+    def _undisturbed(self) -> tuple[Path, Counts]:
+        run = self.scratch / f"whole-{self.backend}"
+        self.must_end(self.start_both(run, keep_checkpoints=10_000))
+        return run, {}
+
+    def start_both(self, run: Path, **more: Any) -> "list[subprocess.Popen[str]]":
+        """Both processes of the user's command."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        started = []
+        for rank in range(2):
+            env = {"OMP_NUM_THREADS": "1", "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "1"}
+            if self.backend == "torch":
+                env |= {"WORLD_SIZE": "2", "RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+            else:
+                more = {**more, "coordinator": f"127.0.0.1:{port}", "num_processes": 2, "process_id": rank}
+            started.append(self.start(run, env=env, **more))
+        return started
+
+    def must_end(self, processes: "list[subprocess.Popen[str]]") -> None:
+        """Wait for both.
+
+        Raises:
+            RuntimeError: one fails.
+        """
+        ended = [self.wait(process) for process in processes]
+        if any(one.code for one in ended):
+            raise RuntimeError(f"the run that nothing disturbs fails: {'; '.join(map(str, ended))}")
+
+    def to_end(self, run: Path) -> list[str]:
+        """Go on with ``run`` to its end, both together; how it differs from the one that nothing disturbed."""
+        ended = [self.wait(process) for process in self.start_both(run)]
+        if any(one.code for one in ended):
+            return [f"{run.name}: cannot go on: {'; '.join(map(str, ended))}"]
+        return self.differences(run)
+
+
+def hosts(bench: Bench, times: int, seed: int) -> Row:
+    """Kill one of two processes at a random step, the first and the second by turns."""
+    row, rng = Row("hosts", bench.backend, told={"said": {}, "seconds": []}), random.Random(seed)
+    both = TwoProcesses(bench.backend, bench.scratch / "hosts", bench.epochs)
+    for number in range(times):
+        run = both.scratch / f"hosts-{bench.backend}-{number}"
+        processes = both.start_both(run)
+        wait_for_step(run, rng.randrange(1, both.steps), processes)
+        killed = number % 2
+        processes[killed].kill()
+        begun = time.perf_counter()
+        left: Ended = both.wait(processes[1 - killed])
+        row.told["seconds"].append(round(time.perf_counter() - begun, 1))
+        both.wait(processes[killed])
+        row.told["said"][f"process {1 - killed}"] = bench.said(left)
+        finds = one_line(left, _TRY_AGAIN)
+        if row.told["seconds"][-1] > _SOON:
+            finds.append(f"it took {row.told['seconds'][-1]} s to end")
+        row.add([*(f"{run.name}, process {killed} killed: {find}" for find in finds), *both.to_end(run)])
+    return row

@@ -1,0 +1,40 @@
+"""``read-only`` and ``gone``: the right to write in the run, or the run itself, is taken away while it trains."""
+
+import os
+import shutil
+
+from hardening.faults.bench import Bench, Row, one_line
+from hardening.faults.inside import protect
+
+_NUMBERS = {"checkpoint": 4, "best": 1, "metrics": 4, "tensorboard": 2, "curves": 2}
+# The user root may write everywhere, unless a process of it gives that up.
+_BOUND = ("setpriv", "--bounding-set=-dac_override", "--inh-caps=-all")
+
+
+def read_only(bench: Bench, times: int, seed: int) -> Row:
+    """Take away the right to write before each place that writes; given back, the run goes on."""
+    row = Row("read-only", bench.backend)
+    prefix = _BOUND if os.geteuid() == 0 else ()
+    if prefix and shutil.which(prefix[0]) is None:
+        row.skipped = "the user is root, and there is no setpriv"
+        return row
+    row.told["said"] = {}
+    for place in list(_NUMBERS)[:times]:
+        run = bench.scratch / f"read-only-{bench.backend}-{place}"
+        harm = {"do": "protect", "in": place, "number": _NUMBERS[place]}
+        ended = bench.wait(bench.start(run, harm, prefix=prefix))
+        row.told["said"][place] = bench.said(ended)
+        protect(run, writable=True)
+        row.add([f"read-only before {place}: {find}" for find in (*one_line(ended, 2), *bench.to_end(run))])
+    return row
+
+
+def gone(bench: Bench, times: int, seed: int) -> Row:
+    """Remove the run before each place that writes; the same command then begins it anew."""
+    row = Row("gone", bench.backend, told={"said": {}})
+    for place in list(_NUMBERS)[:times]:
+        run = bench.scratch / f"gone-{bench.backend}-{place}"
+        ended = bench.wait(bench.start(run, {"do": "remove", "in": place, "number": _NUMBERS[place]}))
+        row.told["said"][place] = bench.said(ended)
+        row.add([f"gone before {place}: {find}" for find in (*one_line(ended, 2), *bench.to_end(run))])
+    return row

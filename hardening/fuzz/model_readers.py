@@ -1,0 +1,169 @@
+"""Readers of saved models, checkpoints of the original, training checkpoints and runs."""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from random import Random
+
+import numpy as np
+
+from hardening.fuzz.cases import Case, Files, Reader, read_case
+from hardening.fuzz.structures import structural
+from hardening.fuzz.text_readers import TYPES
+from hardening.fuzz.whole_tokenizers import tiny_tokenizer
+from hybridner.config.model import ModelConfig
+from hybridner.config.presets import training_config
+from hybridner.corpora.labels import labels_of
+from hybridner.model.learner import TrainingState
+from hybridner.model.twins import Backend
+from hybridner.model.weights import initial_weights
+from hybridner.runs.checkpoints import newest_state, open_checkpoints
+from hybridner.runs.run_dir import RunDir
+from hybridner.saved.folder import Form, save_model
+from hybridner.saved.model import SavedModel
+from hybridner.saved.open import open_model
+from hybridner.saved.original import OriginalOptions, open_original, save_original
+
+_CHECKSUMS = "checksums.json"
+_MANIFEST = "manifest.ocdbt"
+
+
+def _model() -> SavedModel:
+    tokenizer, labels = tiny_tokenizer(), labels_of(TYPES)
+    config = ModelConfig(tokenizer.vocab_size, len(labels), hidden_size=4, num_heads=2, num_encoder_layers=1)
+    return SavedModel(config, labels, tokenizer, initial_weights(config, 1), {"data": "sample", "seed": 1})
+
+
+def read_model(folder: Path) -> object:
+    """Open a model folder."""
+    model = open_model(folder)
+    return model.tokenizer is None, sorted(model.provenance)
+
+
+def read_original(folder: Path) -> object:
+    """Open a checkpoint of the original."""
+    options = OriginalOptions(num_heads=2, labels=folder / "labels.txt", tokenizer=str(folder / "vocab.txt"))
+    return len(open_original(folder / "model.pth", options)[1])
+
+
+def read_state(folder: Path, backend: Backend) -> object:
+    """Read the newest training checkpoint."""
+    restored = newest_state(backend, folder / "checkpoints")
+    return restored is not None and len(restored.notes)
+
+
+def read_run(folder: Path) -> object:
+    """Read the options and the metrics of a run."""
+    run = RunDir(folder)
+    options, backend = run.read_options()
+    return [options.preset, backend, sorted({str(record["event"]) for record in run.records()})]
+
+
+def _weights(folder: Path) -> Iterator[Case]:
+    model = _model()
+    forms: tuple[Form, ...] = ("torch", "flax")
+    for form in forms:
+        save_model(folder / form, model, form)
+        case = read_case("model", folder / form)
+        yield case
+        header = json.loads(case.files["config.json"])
+        del header["weights_sha256"]  # as the format allows: what the weights hold is not known then
+        yield Case("model", {**case.files, "config.json": json.dumps(header).encode()})
+
+
+def _original(folder: Path) -> Iterator[Case]:
+    import torch
+
+    model = _model()
+    path = folder / "model.pth"
+    save_original(path, model)
+    state = torch.load(path, weights_only=True)
+    assert model.tokenizer is not None, "the model was made with one"
+    pieces = json.loads(model.tokenizer.to_json())["model"]["vocab"]
+    beside = {
+        "labels.txt": "".join(f"{label}\n" for label in model.labels).encode(),
+        "vocab.txt": "".join(f"{piece}\n" for piece in sorted(pieces, key=pieces.__getitem__)).encode(),
+    }
+    yield Case("original", {"model.pth": path.read_bytes(), **beside})
+    torch.save({"state_dict": state}, path, _use_new_zipfile_serialization=False)
+    yield Case("original", {"model.pth": path.read_bytes(), **beside})
+
+
+def _checkpoints(folder: Path) -> Iterator[Case]:
+    model = _model()
+    moments = {name: np.zeros_like(value) for name, value in model.weights.items()}
+    state = TrainingState(model.weights, moments, moments, step=3, average=model.weights)
+    backends: tuple[Backend, ...] = ("torch", "flax")
+    for backend in backends:
+        store = open_checkpoints(backend, folder / backend / "checkpoints")
+        store.save(state, {"model": _config_of(model), "best": None, "epoch": 1})
+        store.close()
+        yield read_case(backend, folder / backend)
+    run = RunDir(folder / "run")
+    run.create(training_config(), "torch")
+    run.append({"event": "step", "step": 1, "loss": 2.5})
+    run.append({"event": "epoch", "epoch": 1, "step": 1, "train_loss": 2.5, "valid": {"f1": 0.5}})
+    yield read_case("run", run.folder)
+
+
+def _config_of(model: SavedModel) -> dict[str, object]:
+    import dataclasses
+
+    return dataclasses.asdict(model.config)
+
+
+def change_orbax(files: Files, rng: Random) -> Files:
+    """Now and then change a value in the key-value store of an Orbax folder; its sums are right again."""
+    manifests = [name for name in files if name.endswith(_MANIFEST)]
+    if not manifests or rng.random() < 0.5:
+        return files
+    import tensorstore as ts
+
+    top = manifests[0].removesuffix(_MANIFEST)
+    with tempfile.TemporaryDirectory(prefix="hybridner-fuzz-") as scratch:
+        folder = Path(scratch) / "orbax"
+        Case("", {name: content for name, content in files.items() if name.startswith(top)}).write(folder)
+        try:
+            store = ts.KvStore.open({"driver": "ocdbt", "base": f"file://{folder / top}/"}).result()
+            key = rng.choice(sorted(store.list().result()))
+            value = store[key]
+            changed = structural(key.decode(), value, rng) or value[: rng.randrange(len(value) + 1)]
+            if rng.random() < 0.1:
+                del store[key]
+            else:
+                store[rng.choice((key, key, key, key + b"x", b"a/.zarray"))] = changed
+        except (ValueError, OSError, IndexError, KeyError, RecursionError):
+            return files
+        others = {name: content for name, content in files.items() if not name.startswith(top)}
+        return {**others, **read_case("", folder).files}
+
+
+def sum_up(files: Files, rng: Random) -> Files:
+    """Make the checksums of a training checkpoint right again, more often than not, after its other files changed."""
+    files = change_orbax(files, rng)
+    for name in [name for name in files if name.endswith(_CHECKSUMS)]:
+        top = name.removesuffix(_CHECKSUMS)
+        if rng.random() < 0.2:
+            continue
+        sums = {
+            other.removeprefix(top): {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+            for other, content in files.items()
+            if other.startswith(top) and other != name
+        }
+        files = {**files, name: json.dumps(sums).encode()}
+    return files
+
+
+READERS: tuple[Reader, ...] = (
+    Reader("weights", {"model": read_model}, _weights, {"model": change_orbax}),
+    Reader("pth", {"original": read_original}, _original),
+    Reader(
+        "checkpoints",
+        {"torch": partial(read_state, backend="torch"), "flax": partial(read_state, backend="flax"), "run": read_run},
+        _checkpoints,
+        {"torch": sum_up, "flax": sum_up},
+    ),
+)

@@ -1,0 +1,175 @@
+"""Batches of encoded sentences: packed rows of few fixed shapes, in an order that (seed, epoch) decides."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Int, Int32
+
+from hybridner.batches.encoding import IGNORED, Encoded
+from hybridner.batches.packing import Packing, Shape, ShapePlan, pack, row_lengths
+
+_INFERENCE_CHUNK = 4096
+_INFERENCE_PIECES = (2048, 512, 128)
+_INFERENCE_ROW = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows of word pieces, several sentences to a row; where there are several processes, one's equal part of the rows.
+
+    Attributes:
+        input_ids: int32 ``[rows, length]``; the pad piece where there is nothing.
+        attention_mask: int32 ``[rows, length]``; 0 for padding, 1…n for the sentence within the row. Positions,
+            attention and LSTM state start anew where it changes.
+        labels: int32 ``[rows, length]``; -100 where nothing is scored.
+        examples: which example of the split each packed sequence is, ``[num_examples]``.
+        rows: the row it stands in, ``[num_examples]``.
+        starts: the column it starts at, ``[num_examples]``.
+        lengths: its number of pieces, ``[num_examples]``.
+        part: number of the part whose rows ``input_ids``, ``attention_mask`` and ``labels`` hold, and of how many. All
+            else is said of the whole batch, whose rows the parts hold in order.
+    """
+
+    input_ids: Int32[np.ndarray, "rows length"]
+    attention_mask: Int32[np.ndarray, "rows length"]
+    labels: Int32[np.ndarray, "rows length"]
+    examples: Int[np.ndarray, "num_examples"]
+    rows: Int[np.ndarray, "num_examples"]
+    starts: Int[np.ndarray, "num_examples"]
+    lengths: Int[np.ndarray, "num_examples"]
+    part: tuple[int, int] = (0, 1)
+
+    @property
+    def num_pieces(self) -> int:
+        """Positions of the whole batch that are not padding."""
+        return int(self.lengths.sum())
+
+    @property
+    def shape(self) -> Shape:
+        """Shape of the whole batch."""
+        rows, length = self.input_ids.shape
+        return Shape(rows * self.part[1], length)
+
+    def take_part(self, number: int, of: int) -> "Batch":
+        """The part with an equal share of the rows, or the batch itself if it is that part.
+
+        Raises:
+            ValueError: this is another part, or the rows cannot be shared evenly.
+        """
+        if self.part == (number, of):
+            return self
+        if self.part != (0, 1) or len(self.input_ids) % of:
+            raise ValueError(f"part {number} of {of} of a batch of {len(self.input_ids)} rows, part {self.part}")
+        arrays = (self.input_ids, self.attention_mask, self.labels)
+        input_ids, attention_mask, labels = (np.split(array, of)[number] for array in arrays)
+        return replace(self, input_ids=input_ids, attention_mask=attention_mask, labels=labels, part=(number, of))
+
+    def at_words(self, values: np.ndarray, encoded: Encoded) -> Iterator[tuple[int, np.ndarray]]:
+        """Split ``values [rows, length, …]`` of the whole batch into (example, values at its labelled positions)."""
+        for example, row, start, length in zip(self.examples, self.rows, self.starts, self.lengths, strict=True):
+            yield int(example), values[row, start : start + length][encoded.example(example)[1] != IGNORED]
+
+
+def build_batch(
+    encoded: Encoded,
+    examples: Int[np.ndarray, "num_examples"],
+    shape: Shape,
+    packing: Packing,
+    pad_token_id: int,
+    part: tuple[int, int] = (0, 1),
+) -> Batch:
+    """Copy ``examples`` to the places ``packing`` gives them in a batch of ``shape``, so far as in ``part``."""
+    number, of = part
+    num_rows = shape.rows // of
+    first = number * num_rows
+    here = Shape(num_rows, shape.length)
+    input_ids = np.full(here, pad_token_id, np.int32)
+    attention_mask = np.zeros(here, np.int32)
+    labels = np.full(here, IGNORED, np.int32)
+    lengths = encoded.lengths[examples]
+    sentences_in_row = [0] * num_rows
+    for i in np.flatnonzero((packing.rows >= first) & (packing.rows < first + num_rows)).tolist():
+        row, start = int(packing.rows[i]) - first, int(packing.starts[i])
+        span = slice(start, start + int(lengths[i]))
+        sentences_in_row[row] += 1
+        input_ids[row, span], labels[row, span] = encoded.example(examples[i])
+        attention_mask[row, span] = sentences_in_row[row]
+    return Batch(input_ids, attention_mask, labels, examples, packing.rows, packing.starts, lengths, part)
+
+
+def epoch_order(num_examples: int, seed: int, epoch: int) -> Int[np.ndarray, "num_examples"]:
+    """The order of the examples in an epoch: a function of (seed, epoch) alone."""
+    return np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(num_examples)
+
+
+def training_batches(
+    encoded: Encoded,
+    plan: ShapePlan,
+    *,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    pad_token_id: int,
+    start: int = 0,
+    part: tuple[int, int] = (0, 1),
+) -> Iterator[Batch]:
+    """The batches of an epoch from batch ``start`` on; each holds ``batch_size`` random sentences, packed.
+
+    Args:
+        encoded: the split.
+        plan: shapes whose rows ``part`` can share evenly.
+        batch_size: sentences in a batch, on all devices together.
+        seed: with ``epoch``, decides the order.
+        epoch: from 0.
+        pad_token_id: fills what is left of the rows.
+        start: batches to leave out.
+        part: number of this process, and of how many: its batches hold its rows only.
+    """
+    order = epoch_order(len(encoded), seed, epoch)
+    for first in range(start * batch_size, len(order), batch_size):
+        examples = order[first : first + batch_size]
+        shape, packing = plan.fit(encoded.lengths[examples])
+        yield build_batch(encoded, examples, shape, packing, pad_token_id, part)
+
+
+def inference_batches(
+    encoded: Encoded, *, pad_token_id: int, row_multiple: int = 1, part: tuple[int, int] = (0, 1)
+) -> Iterator[Batch]:
+    """All examples, grouped by length within chunks of the file and packed: at most three shapes for each row length.
+
+    On one device, sentences of a group that fill no more than a row make a batch of that row alone, or of half of it if
+    they fit there. A chunk's batches come one after the other; within a chunk the order is not that of the file.
+    ``part`` is as for :func:`training_batches`.
+    """
+    for first in range(0, len(encoded), _INFERENCE_CHUNK):
+        chunk = np.arange(first, min(first + _INFERENCE_CHUNK, len(encoded)))
+        lengths = encoded.lengths[chunk]
+        shorter = 0
+        for length in row_lengths(int(lengths.max()), _INFERENCE_ROW):
+            group = chunk[(lengths > shorter) & (lengths <= length)]
+            shorter = length
+            yield from _packed(encoded, group, length, pad_token_id, row_multiple, part)
+
+
+def _packed(
+    encoded: Encoded,
+    examples: Int[np.ndarray, "num_examples"],
+    length: int,
+    pad_token_id: int,
+    row_multiple: int,
+    part: tuple[int, int],
+) -> Iterator[Batch]:
+    packing = pack(encoded.lengths[examples], length)
+    sizes = sorted({-(-max(1, pieces // length) // row_multiple) * row_multiple for pieces in _INFERENCE_PIECES})
+    if packing.num_rows == row_multiple == 1:
+        # Someone may wait for this one sentence: it is not computed with rows that hold nothing.
+        sizes, length = [1], length // 2 if encoded.lengths[examples].sum() <= length // 2 else length
+    top = 0
+    while top < packing.num_rows:
+        # The rows that are left fill a batch, or three quarters of one, or else a smaller batch.
+        rows = max([sizes[0], *(size for size in sizes if 4 * (packing.num_rows - top) >= 3 * size)])
+        here = (packing.rows >= top) & (packing.rows < top + rows)
+        placed = Packing(packing.rows[here] - top, packing.starts[here], rows)
+        yield build_batch(encoded, examples[here], Shape(rows, length), placed, pad_token_id, part)
+        top += rows

@@ -1,0 +1,187 @@
+"""Sentences as word pieces with labels, encoded once and kept in memory-mapped files."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import islice
+from tempfile import TemporaryFile
+from typing import IO, NamedTuple
+from weakref import finalize
+
+import numpy as np
+from jaxtyping import Int
+from numpy.typing import DTypeLike
+
+from hybridner.corpora.corpus import Sentence
+from hybridner.text.tokenizer import WordTokenizer
+
+IGNORED = -100
+_SENTENCES_AT_ONCE = 4096
+_PIECE = np.dtype(np.int32).itemsize
+
+
+class Encoded:
+    """A split as examples: one a sentence, or several windows of a sentence that is too long.
+
+    Everything that grows with the corpus is in files without a name, which go with this object, and with a process that
+    is killed.
+
+    Attributes:
+        input_ids: int32, the pieces of all examples one after the other, [CLS] and [SEP] included.
+        labels: int32, as long: the label's number on the first piece of each word, ``IGNORED`` elsewhere.
+        offsets: int64 ``[num_examples + 1]``; example i is at ``offsets[i]:offsets[i + 1]``.
+        lengths: int64 ``[num_examples]``, pieces of each.
+        sentence: int64 ``[num_examples]``, the sentence each example is of.
+        num_sentences: sentences in the split.
+        num_windowed: sentences that were cut into windows.
+    """
+
+    def __init__(self, files: "_Files", opened: ExitStack, num_sentences: int, num_windowed: int) -> None:
+        self.input_ids: Int[np.ndarray, num_pieces] = _mapped(files.input_ids, np.int32)
+        self.labels: Int[np.ndarray, num_pieces] = _mapped(files.labels, np.int32)
+        self.offsets: Int[np.ndarray, num_offsets] = _mapped(files.offsets, np.int64)
+        self.lengths: Int[np.ndarray, num_examples] = _mapped(files.lengths, np.int64)
+        self.sentence: Int[np.ndarray, num_examples] = _mapped(files.sentence, np.int64)
+        self.num_sentences, self.num_windowed = num_sentences, num_windowed
+        # Pages that are read through a map count as the process' memory until the system needs them; these do not.
+        self._pieces = files.input_ids, files.labels
+        finalize(self, opened.close)
+
+    def __len__(self) -> int:
+        return len(self.sentence)
+
+    def example(self, index: int) -> tuple[Int[np.ndarray, "length"], Int[np.ndarray, "length"]]:
+        """Pieces and labels of one example."""
+        size, start = _PIECE * int(self.lengths[index]), _PIECE * int(self.offsets[index])
+        ids, labels = (np.frombuffer(os.pread(file.fileno(), size, start), np.int32) for file in self._pieces)
+        return ids, labels
+
+
+class _Files(NamedTuple):
+    input_ids: IO[bytes]
+    labels: IO[bytes]
+    offsets: IO[bytes]
+    lengths: IO[bytes]
+    sentence: IO[bytes]
+
+
+def encode(sentences: Iterable[Sentence], tokenizer: WordTokenizer, labels: Sequence[str], max_length: int) -> Encoded:
+    """Turn sentences into pieces and labels, a few thousand at a time.
+
+    A sentence of more than ``max_length`` pieces is cut at word boundaries into windows that overlap by about half.
+    Each word is labelled in one window only, where it has most context, so the labelled positions of a sentence's
+    windows, in order, are its words. A word longer than a window is cut to it.
+
+    Args:
+        sentences: a tag that is not in ``labels``, and every word without one, gets label 0.
+        tokenizer: words to pieces.
+        labels: names of the labels by number.
+        max_length: most pieces of an example, [CLS] and [SEP] included.
+    """
+    with ExitStack() as opened:
+        files = _Files(*(opened.enter_context(TemporaryFile()) for _ in _Files._fields))
+        counts = _write(files, iter(sentences), tokenizer, labels, max_length)
+        for file in files:
+            file.flush()
+        return Encoded(files, opened.pop_all(), *counts)
+
+
+def _write(
+    files: _Files, stream: Iterator[Sentence], tokenizer: WordTokenizer, labels: Sequence[str], max_length: int
+) -> tuple[int, int]:
+    """Write the examples; the number of sentences and of those that were cut into windows."""
+    numbers = {label: number for number, label in enumerate(labels)}
+    room = max_length - 2  # for [CLS] and [SEP]
+    count = windowed = end = 0
+    files.offsets.write(np.zeros(1, np.int64).tobytes())
+    while chunk := list(islice(stream, _SENTENCES_AT_ONCE)):
+        pieces = tokenizer.encode_sentences([sentence.words for sentence in chunk])
+        ids: list[int] = []
+        label_ids: list[int] = []
+        lengths: list[int] = []
+        sentence_of: list[int] = []
+        for number, (sentence, words) in enumerate(zip(chunk, pieces, strict=True), count):
+            tags = sentence.tags or ("O",) * len(words)
+            words = [word[:room] for word in words]
+            before_sentence = len(lengths)
+            for start, stop, first, last in windows([len(word) for word in words], room):
+                before = len(ids)
+                ids.append(tokenizer.cls_id)
+                label_ids.append(IGNORED)
+                for i in range(start, stop):
+                    ids += words[i]
+                    label_ids.append(numbers.get(tags[i], 0) if first <= i < last else IGNORED)
+                    label_ids += [IGNORED] * (len(words[i]) - 1)
+                ids.append(tokenizer.sep_id)
+                label_ids.append(IGNORED)
+                lengths.append(len(ids) - before)
+                sentence_of.append(number)
+            windowed += len(lengths) - before_sentence > 1
+        files.input_ids.write(np.asarray(ids, np.int32).tobytes())
+        files.labels.write(np.asarray(label_ids, np.int32).tobytes())
+        files.offsets.write((end + np.cumsum(lengths, dtype=np.int64)).tobytes())
+        files.lengths.write(np.asarray(lengths, np.int64).tobytes())
+        files.sentence.write(np.asarray(sentence_of, np.int64).tobytes())
+        end += len(ids)
+        count += len(chunk)
+    return count, windowed
+
+
+def windows(sizes: Sequence[int], room: int) -> Iterator[tuple[int, int, int, int]]:
+    """Cut words of ``sizes`` pieces, none above ``room``, into windows of at most ``room`` pieces.
+
+    Yields:
+        ``(start, stop, first, last)``: the window holds the words ``start:stop`` and labels ``first:last`` of them.
+        The labelled parts of all windows, in order, are all the words.
+    """
+    if sum(sizes) <= room:
+        yield 0, len(sizes), 0, len(sizes)
+        return
+    spans: list[tuple[int, int]] = []
+    start = 0
+    while True:
+        stop, used = start, 0
+        while stop < len(sizes) and used + sizes[stop] <= room:
+            used += sizes[stop]
+            stop += 1
+        spans.append((start, stop))
+        if stop == len(sizes):
+            break
+        # The next window begins in the middle of this one, by pieces; later if it would end with the same word.
+        passed = 0
+        while start < stop and (2 * passed < used or used - passed + sizes[stop] > room):
+            passed += sizes[start]
+            start += 1
+    first = 0
+    for i, (start, stop) in enumerate(spans):
+        last = (spans[i + 1][0] + stop + 1) // 2 if i + 1 < len(spans) else stop
+        yield start, stop, first, last
+        first = last
+
+
+def by_sentence(encoded: Encoded, values: Iterable[tuple[int, np.ndarray]]) -> list[np.ndarray]:
+    """Join what was found at the labelled positions of each example into one array a sentence.
+
+    Args:
+        encoded: the split.
+        values: pairs of an example and an array ``[labelled positions, …]``, in any order.
+
+    Raises:
+        ValueError: an example is missing.
+    """
+    found: list[np.ndarray | None] = [None] * len(encoded)
+    for number, array in values:
+        found[number] = array
+    parts: list[list[np.ndarray]] = [[] for _ in range(encoded.num_sentences)]
+    for example, sentence in enumerate(encoded.sentence.tolist()):
+        value = found[example]
+        if value is None:
+            raise ValueError(f"nothing for example {example} of {len(encoded)}")
+        parts[sentence].append(value)
+    return [one[0] if len(one) == 1 else np.concatenate(one) for one in parts]
+
+
+def _mapped(file: IO[bytes], dtype: DTypeLike) -> np.ndarray:
+    if os.fstat(file.fileno()).st_size == 0:
+        return np.zeros(0, dtype)
+    return np.memmap(file, dtype, "r").view(np.ndarray)

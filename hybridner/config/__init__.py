@@ -1,0 +1,1 @@
+"""Options, presets and the files that hold them."""

@@ -1,0 +1,131 @@
+"""Entities given as character spans of a text, turned into tags of its words."""
+
+import re
+from bisect import bisect_left, bisect_right
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from hybridner.config.choices import Misaligned
+from hybridner.corpora.issues import Issues
+from hybridner.errors import InputError
+from hybridner.text.words import Word, split_sentences, split_words
+
+_LABEL = re.compile(r"\S+")
+
+
+class TextSpan(NamedTuple):
+    """An entity: characters ``start`` to ``end`` (exclusive) of a text, and its type."""
+
+    start: int
+    end: int
+    label: str
+
+
+def parse_spans(value: Any, text: str, where: str) -> list[TextSpan]:
+    """The spans of ``text`` that a JSON value holds, in its order from the left.
+
+    Args:
+        value: a list of ``{"start": …, "end": …, "label": …}`` or ``[start, end, label]``.
+        text: what they point into.
+        where: file, line and key.
+
+    Raises:
+        InputError: one that has another shape, is empty, leaves the text or overlaps with another.
+    """
+    if not isinstance(value, list):
+        raise InputError(f"{where} is not a list of spans")
+    spans = sorted(_parse(item, text, where) for item in value)
+    for left, right in pairwise(spans):
+        if right.start < left.end:
+            raise InputError(
+                f"{where}: {shown(left, text)} and {shown(right, text)} overlap; a word has one tag, keep one of them"
+            )
+    return spans
+
+
+def _parse(item: Any, text: str, where: str) -> TextSpan:
+    fields = [item.get(name) for name in TextSpan._fields] if isinstance(item, dict) else item
+    if not isinstance(fields, list) or len(fields) != 3:
+        raise InputError(f"{where}: {item!r:.80} is no span; expected start, end and label")
+    start, end, label = fields
+    if type(start) is not int or type(end) is not int:
+        raise InputError(f"{where}: {item!r:.80} does not start and end at whole numbers of characters")
+    if not isinstance(label, str) or not _LABEL.fullmatch(label):
+        raise InputError(f"{where}: {item!r:.80} has no label; expected a type without white space, such as PER")
+    try:
+        label.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{where}: label {label!r:.80} holds half a surrogate pair, which is no character") from error
+    if start >= end:
+        raise InputError(f"{where}: span {start}:{end} ({label}) is empty; a span ends after its last character")
+    if start < 0 or end > len(text):
+        raise InputError(f"{where}: span {start}:{end} ({label}) leaves the text, which has {len(text)} characters")
+    return TextSpan(start, end, label)
+
+
+def shown(span: TextSpan, text: str) -> str:
+    """A span with its text, for a message."""
+    return f"span {span.start}:{span.end} {text[span.start : span.end]!r:.80} ({span.label})"
+
+
+def tag_text(
+    text: str, spans: list[TextSpan], where: str, misaligned: Misaligned, issues: Issues
+) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Words and BIO tags of the sentences of ``text``, cut as they are cut in prediction.
+
+    A sentence does not end inside a span: what such an end would part stays one sentence.
+
+    Args:
+        text: any text.
+        spans: in order and without overlap.
+        where: file and line.
+        misaligned: "error", or "drop" to leave out a span that does not fall on word boundaries and count it.
+        issues: counts what is dropped.
+
+    Raises:
+        InputError: a span that does not fall on word boundaries.
+    """
+    sentences = [words for start, end in _sentences(text, spans) if (words := split_words(text[start:end], start))]
+    words = [word for sentence in sentences for word in sentence]
+    first_at = {word.start: i for i, word in enumerate(words)}
+    last_at = {word.end: i for i, word in enumerate(words)}
+    tags = ["O"] * len(words)
+    for span in spans:
+        first, last = first_at.get(span.start), last_at.get(span.end)
+        if first is None or last is None:
+            near = ", ".join(f"{word.text!r:.40} {word.start}:{word.end}" for word in _nearest(words, span))
+            problem = (
+                f"{where}: {shown(span, text)} does not fall on word boundaries; the nearest words: {near or 'none'}"
+            )
+            if misaligned == "error":
+                raise InputError(f"{problem}; mend the span, or leave such spans out with --misaligned drop")
+            issues.drop(problem)
+            continue
+        tags[first : last + 1] = [f"B-{span.label}", *[f"I-{span.label}"] * (last - first)]
+    result = []
+    at = 0
+    for sentence in sentences:
+        result.append((tuple(word.text for word in sentence), tuple(tags[at : at + len(sentence)])))
+        at += len(sentence)
+    return result
+
+
+def _sentences(text: str, spans: list[TextSpan]) -> list[tuple[int, int]]:
+    joined: list[tuple[int, int]] = []
+    for start, end in split_sentences(text):
+        # The last span that begins before this sentence is the only one that can reach into it.
+        before = bisect_left(spans, (start,)) - 1
+        if joined and before >= 0 and spans[before].end > start:
+            joined[-1] = (joined[-1][0], end)
+        else:
+            joined.append((start, end))
+    return joined
+
+
+def _nearest(words: list[Word], span: TextSpan) -> list[Word]:
+    """The first and the last word that a span touches; where it touches none, those before and after it."""
+    first = bisect_right([word.end for word in words], span.start)
+    last = bisect_left([word.start for word in words], span.end) - 1
+    if first > last:
+        return words[max(0, last) : first + 1]
+    return [words[i] for i in sorted({first, last})]

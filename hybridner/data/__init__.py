@@ -1,1 +1,0 @@
-"""Corpora, label schemes, tokenizers, alignment and batches: numpy and data libraries only."""

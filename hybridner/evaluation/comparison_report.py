@@ -1,0 +1,109 @@
+"""A comparison for people: in a terminal, and as a page."""
+
+from hybridner.display.plots import bars
+from hybridner.display.tables import WIDTH, Table
+from hybridner.evaluation.analysis import CORRECT, Mention
+from hybridner.evaluation.bootstrap import Units
+from hybridner.evaluation.compare import EXAMPLES, Answer, Comparison, Paired, RightBy, Verdict
+from hybridner.evaluation.report import Block, Found, Picture, Section, as_page, as_text
+
+_SHOWN_IN_TERMINAL = 5
+_MOST_TYPES = 30  # in a picture
+_TITLES = {"only_a": "right in A only", "only_b": "right in B only", "neither": "right in neither"}
+
+
+def comparison_text(comparison: Comparison, width: int = WIDTH) -> str:
+    """The report for a terminal of ``width`` columns."""
+    about = Section(f"A against B on {comparison.data.title}", _about(comparison))
+    return as_text([about, *_sections(comparison, _SHOWN_IN_TERMINAL)], width)
+
+
+def comparison_page(comparison: Comparison) -> str:
+    """The report as one self-contained HTML page."""
+    title = f"A against B on {comparison.data.title}"
+    return as_page(title, [Section("", _about(comparison)), *_sections(comparison, EXAMPLES)])
+
+
+def _about(comparison: Comparison) -> list[str]:
+    return [f"A: {comparison.a}", f"B: {comparison.b}", *comparison.notes]
+
+
+def _sections(comparison: Comparison, shown: int) -> list[Section]:
+    units = comparison.data.units
+    sections = [
+        Section(
+            "argmax of each word (the headline)", [*_paired(comparison.argmax, units), *_by_type(comparison.argmax)]
+        ),
+        Section("decoded to valid sequences, as predict does", _paired(comparison.decoded, units)),
+    ]
+    for who, verdicts in comparison.verdicts.items():
+        if verdicts:
+            count = getattr(comparison.argmax.right_by_in_all, who)
+            title = f"{_TITLES[who]} (argmax): {count:,} entities, the most frequent"
+            found = [Found(_said(verdict), verdict.example) for verdict in verdicts[:shown]]
+            sections.append(Section(title, [found]))
+    return sections
+
+
+def _paired(paired: Paired, units: Units) -> list[Block]:
+    if not paired.words_tagged_differently:
+        return [_table(paired), f"A and B tag all {paired.a.words:,} words alike."]
+    difference = paired.difference
+    low, high = difference.interval
+    said = (
+        f"A less B: {difference.difference:+.4f} micro F1, 95 % interval {low:+.4f} to {high:+.4f} (paired bootstrap, "
+        f"{units}). A is not better than B in {100 * difference.share_a_not_better:.1f} % of the "
+        "resamples. "
+    )
+    if low <= 0 <= high:
+        said += "The interval holds 0: these data do not tell which one is better."
+    else:
+        said += f"The interval does not hold 0: on such data {'A' if low > 0 else 'B'} is better."
+    said += " It is about other texts of this kind, not about other seeds of training."
+    different = f"Words tagged differently: {paired.words_tagged_differently:,} of {paired.a.words:,}."
+    return [_table(paired), said, different]
+
+
+def _table(paired: Paired) -> Table:
+    by_type_a, by_type_b = paired.a.by_type, paired.b.by_type
+    rows = []
+    for kind in sorted(by_type_a.keys() | by_type_b.keys()):
+        f1_a, f1_b = (scores[kind].f1 if kind in scores else 0.0 for scores in (by_type_a, by_type_b))
+        rows.append(_row(kind, f1_a, f1_b, paired.right_by.get(kind, RightBy())))
+    return Table(
+        ("", "F1 of A", "F1 of B", "A less B", "both right", "only A", "only B", "neither"),
+        [*rows, _row("micro", paired.a.f1, paired.b.f1, paired.right_by_in_all)],
+        optional=(4, 7, 5, 6),
+    )
+
+
+def _row(name: str, f1_a: float, f1_b: float, right: RightBy) -> tuple[str, ...]:
+    counts = (right.both, right.only_a, right.only_b, right.neither)
+    return (name, f"{f1_a:.4f}", f"{f1_b:.4f}", f"{f1_a - f1_b:+.4f}", *(f"{count:,}" for count in counts))
+
+
+def _by_type(paired: Paired) -> list[Picture]:
+    frequent = sorted(paired.right_by, key=lambda kind: -paired.a.by_type[kind].gold)[:_MOST_TYPES]
+    if not frequent:
+        return []
+    names = sorted(frequent)
+    series = {
+        "F1 of A": [paired.a.by_type[kind].f1 for kind in names],
+        "F1 of B": [paired.b.by_type[kind].f1 for kind in names],
+    }
+    about = "F1 of A and of B of the types that the data have most of, as bars"
+    return [Picture(lambda ink: bars(names, series, ink), about)]
+
+
+def _said(verdict: Verdict) -> str:
+    return f"{verdict.count:,} × {_mention(verdict.gold)}. A: {_answer(verdict.a)}. B: {_answer(verdict.b)}."
+
+
+def _answer(answer: Answer) -> str:
+    if answer.kind == CORRECT:
+        return "right"
+    return answer.kind if answer.predicted is None else _mention(answer.predicted)
+
+
+def _mention(mention: Mention) -> str:
+    return f"{mention.label} {mention.text}"

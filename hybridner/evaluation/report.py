@@ -1,0 +1,133 @@
+"""A report that is written once and read in a terminal and as a page."""
+
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING
+
+from hybridner.display.html import page, png
+from hybridner.display.tables import WIDTH, Table
+from hybridner.evaluation.analysis import Example
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_CONTEXT = 6  # words of the sentence on either side of an entity
+_NARROWEST = 24
+_INDENT = "    "
+_INK = {"light": "#1d2127", "dark": "#e4e8ed"}
+_STYLE = """
+mark { background: color-mix(in srgb, var(--accent) 22%, transparent); color: inherit; padding: 0 .15em;
+  border-radius: .2em; }
+ol.found { padding: 0; list-style: none; }
+ol.found li { padding: .45rem 0; border-bottom: 1px solid var(--line); }
+picture img { width: 42rem; }
+ol.found b { font-weight: 600; }
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A figure; the terminal goes without it.
+
+    Attributes:
+        draw: makes the figure on a transparent ground, from the colour of its lines and letters.
+        about: what it shows, for those who cannot see it.
+    """
+
+    draw: "Callable[[str], Figure]"
+    about: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Something found in the data.
+
+    Attributes:
+        what: in words.
+        example: where.
+    """
+
+    what: str
+    example: Example
+
+
+Block = str | Table | Picture | Sequence[Found]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading, empty for none, and what stands under it: paragraphs, tables, pictures, lists of what was found."""
+
+    title: str
+    blocks: Sequence[Block]
+
+
+def as_text(sections: Sequence[Section], width: int = WIDTH) -> str:
+    """The report for a terminal of ``width`` columns, without colours."""
+    width = max(width, _NARROWEST)
+    parts = []
+    for section in sections:
+        blocks = [text for block in section.blocks if (text := _block_text(block, width))]
+        parts.append("\n".join(filter(None, [textwrap.fill(section.title, width), *blocks])))
+    return "\n\n".join(parts)
+
+
+def as_page(title: str, sections: Sequence[Section]) -> str:
+    """The report as one self-contained HTML page."""
+    parts = [f"<h1>{escape(title)}</h1>"]
+    for section in sections:
+        heading = f"<h2>{escape(section.title[:1].upper() + section.title[1:])}</h2>" if section.title else ""
+        parts.append("\n".join(["<section>", heading, *map(_block_html, section.blocks), "</section>"]))
+    return page(title, "\n".join(parts), _STYLE)
+
+
+def _block_text(block: Block, width: int) -> str:
+    if isinstance(block, str):
+        return textwrap.fill(block, width, break_on_hyphens=False)
+    if isinstance(block, Table):
+        return block.text(width)
+    if isinstance(block, Picture):
+        return ""
+    lines = []
+    for found in block:
+        before, entity, after = _snippet(found.example)
+        sentence = " ".join(filter(None, (before, f"[{entity}]", after, f"(line {found.example.line:,})")))
+        lines += [
+            textwrap.fill(found.what, width, subsequent_indent="  "),
+            textwrap.fill(sentence, width, initial_indent=_INDENT, subsequent_indent=_INDENT),
+        ]
+    return "\n".join(lines)
+
+
+def _block_html(block: Block) -> str:
+    if isinstance(block, str):
+        return f"<p>{escape(block)}</p>"
+    if isinstance(block, Table):
+        return block.html()
+    if isinstance(block, Picture):
+        light, dark = (png(block.draw(_INK[mode])) for mode in ("light", "dark"))
+        return (
+            f'<picture><source media="(prefers-color-scheme: dark)" srcset="{dark}">'
+            f'<img src="{light}" alt="{escape(block.about)}"></picture>'
+        )
+    items = []
+    for found in block:
+        before, entity, after = map(escape, _snippet(found.example))
+        line = f'<span class="faint">line {found.example.line:,}</span>'
+        items.append(f"<li><b>{escape(found.what)}</b><br>{before} <mark>{entity}</mark> {after} {line}</li>")
+    return "\n".join(['<ol class="found">', *items, "</ol>"])
+
+
+def _snippet(example: Example) -> tuple[str, str, str]:
+    """The words before, of and after an entity."""
+    words, start, stop = example.words, example.start, example.stop
+    first, last = max(0, start - _CONTEXT), min(len(words), stop + _CONTEXT)
+    before = " ".join(words[first:start])
+    after = " ".join(words[stop:last])
+    return (
+        f"… {before}" if first else before,
+        " ".join(words[start:stop]),
+        f"{after} …" if last < len(words) else after,
+    )

@@ -1,0 +1,1 @@
+"""A model or a run in another form: conversion, the Hub."""

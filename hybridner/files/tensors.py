@@ -1,0 +1,64 @@
+"""Safetensors, read in two steps: what is in the file is checked before any of it is in memory."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from hybridner.errors import InputError
+
+Weights = dict[str, np.ndarray]
+
+
+class TensorHeader(NamedTuple):
+    """What a file says of a tensor before its values are read: the shape, and numpy's name of the type."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+Headers = Mapping[str, TensorHeader]
+
+_TYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+
+
+def read_tensors(path: Path, check: Callable[[Headers], None]) -> Weights:
+    """The tensors of a file of safetensors.
+
+    Args:
+        path: the file.
+        check: is called with the names, shapes and types that the file's header tells, and raises if they are not what
+            is expected; only then are the values read.
+
+    Raises:
+        InputError: the file cannot be read, or ``check`` raised it.
+    """
+    try:
+        with safe_open(path, "numpy") as file:
+            headers = {}
+            for name in file.keys():  # noqa: SIM118, it is no dict
+                tensor = file.get_slice(name)
+                headers[name] = TensorHeader(tuple(tensor.get_shape()), _numpy_type(tensor.get_dtype()))
+            check(headers)
+            return {name: file.get_tensor(name) for name in headers}
+    except InputError:
+        raise
+    except (OSError, ValueError, SafetensorError) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from error
+
+
+def _numpy_type(name: str) -> str:
+    return _TYPES.get(name, name.lower())
+
+
+def digest(weights: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 of names, types, shapes and values, in hexadecimal: the same for the same bits in any form of file."""
+    total = hashlib.sha256()
+    for name, value in sorted(weights.items()):
+        value = np.ascontiguousarray(value, value.dtype.newbyteorder("<"))
+        total.update(f"{name}\0{value.dtype.name}\0{value.shape}\0".encode())
+        total.update(value.data)
+    return total.hexdigest()

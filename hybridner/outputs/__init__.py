@@ -1,1 +1,0 @@
-"""Tagged texts as JSONL, CoNLL columns, lines of entities, coloured text and an HTML page."""

@@ -1,0 +1,329 @@
+"""Training states of a run on disk, by step: each whole and checked, the newest and the best kept.
+
+``checkpoints/STEP/`` holds what the twin's ``write_state`` writes, ``progress.json`` with the step and what the
+training loop needs to go on, and ``checksums.json`` with the size and SHA-256 of every other file. It is written as
+``STEP.partial``, forced to the disk, and renamed, so a process that is killed or a machine that fails leaves the
+states that were there before; one that is read is compared with its checksums before anything is made of it.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from hybridner.errors import CannotWriteError, InputError, first_line
+from hybridner.model.learner import TrainingState
+from hybridner.model.size import check_fits
+from hybridner.files.reading import read_json
+from hybridner.saved.model import model_config
+from hybridner.files.whole import replace_folder
+from hybridner.files.paths import remove
+from hybridner.model.twins import (Backend, checkpoint_module)
+from hybridner.files.tensors import (Headers, Weights)
+from hybridner.model.weights import check_weights
+
+_CHECKSUMS, _PROGRESS = "checksums.json", "progress.json"
+_KINDS = ("weights", "exp_avg", "exp_avg_sq", "average")
+
+
+class StateFormat(Protocol):
+    """How a twin writes the arrays of a state: its ``checkpoint`` module."""
+
+    def write_state(self, folder: Path, kinds: dict[str, Weights]) -> None:
+        """Write canonical arrays of each kind (of "weights", "exp_avg", "exp_avg_sq", "average") into ``folder``."""
+        ...
+
+    def read_state(self, folder: Path, check: Callable[[str, Headers], None]) -> dict[str, Weights]:
+        """What :meth:`write_state` wrote; ``check`` is told what the files say of each kind before values are read.
+
+        Raises:
+            InputError: it cannot be read, or ``check`` raised it.
+        """
+        ...
+
+
+class Restored(NamedTuple):
+    """What was read.
+
+    Attributes:
+        state: the training state.
+        progress: what the training loop needs to go on.
+        notes: sentences for the user about newer states that are damaged.
+    """
+
+    state: TrainingState
+    progress: dict[str, Any]
+    notes: list[str]
+
+
+class CheckpointStore:
+    """The training states in a folder; one process writes, in the background, and any number read."""
+
+    def __init__(self, folder: Path, form: StateFormat, keep: int = 2, *, read_only: bool = False) -> None:
+        """Open ``folder``, which is made if need be.
+
+        Args:
+            folder: holds the states.
+            form: the twin's way to write arrays.
+            keep: how many of the newest states to keep.
+            read_only: change nothing on disk; another process may be saving there.
+
+        Raises:
+            CannotWriteError: the folder cannot be made.
+        """
+        self._folder, self._form, self._keep, self._read_only = folder, form, keep, read_only
+        self._thread = ThreadPoolExecutor(1, "hybridner-checkpoint")
+        self._writing: Future[None] | None = None
+        if not read_only:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                self._tidy()
+            except OSError as error:
+                raise CannotWriteError(f"{folder}: cannot be written ({error.strerror})") from error
+
+    def save(self, state: TrainingState, progress: dict[str, Any], best_step: int | None = None) -> None:
+        """Save a state and the loop's ``progress`` in the background, whole or not at all, after the one before it.
+
+        Args:
+            state: arrays that nobody changes any more.
+            progress: goes into JSON; ``progress["model"]`` holds the model's config.
+            best_step: the state of this step is kept, however many come after it.
+
+        Raises:
+            CannotWriteError: this one or the one before it could not be saved.
+        """
+        self.wait()
+        text = json.dumps({"step": state.step, "skipped": state.skipped, **progress})
+        self._writing = self._thread.submit(self._write, state, text, best_step)
+
+    def check(self) -> None:
+        """Raise what went wrong behind the caller's back, without waiting.
+
+        Raises:
+            CannotWriteError: the state could not be saved.
+        """
+        if self._writing is not None and self._writing.done():
+            self.wait()
+
+    def wait(self) -> None:
+        """Wait until all is on disk.
+
+        Raises:
+            CannotWriteError: the state could not be saved.
+        """
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def close(self) -> None:
+        """Wait until all is on disk, and end the thread; as :meth:`wait`."""
+        try:
+            self.wait()
+        finally:
+            self._thread.shutdown()
+
+    def latest_step(self) -> int | None:
+        """The newest step of which a state was written to its end."""
+        return max(self._places(), default=None)
+
+    def restore(self, step: int | None = None) -> Restored:
+        """The newest state that is whole; those that are newer and damaged are set aside.
+
+        Args:
+            step: read the state of this step and of no other.
+
+        Raises:
+            InputError: there is none, or none is whole; the message names the newest and its damage.
+        """
+        places = self._places()
+        damaged: list[tuple[Path, str]] = []
+        for number in sorted(places, reverse=True) if step is None else [step]:
+            if number not in places:
+                break
+            try:
+                state, progress = self._read(places[number], number)
+            except InputError as error:
+                damaged.append((places[number], str(error)))
+                continue
+            notes = [
+                f"{reason}; {self._set_aside(place)}the checkpoint of step {number:,} is used"
+                for place, reason in damaged
+            ]
+            return Restored(state, progress, notes)
+        if not damaged:
+            raise InputError(f"{self._folder}: no checkpoint" + ("" if step is None else f" of step {step}"))
+        before = "" if len(damaged) == 1 else f", and none of the {len(damaged) - 1} before it is whole"
+        raise InputError(damaged[0][1] + before)
+
+    def _write(self, state: TrainingState, progress: str, best_step: int | None) -> None:
+        final = self._folder / str(state.step)
+        partial = self._folder / f"{state.step}.partial"
+        try:
+            remove(partial)
+            partial.mkdir()
+            kinds = {kind: getattr(state, kind) for kind in _KINDS}
+            kinds = {kind: weights for kind, weights in kinds.items() if weights is not None}
+            _reserve(partial, sum(value.nbytes for weights in kinds.values() for value in weights.values()))
+            self._form.write_state(partial, kinds)
+            (partial / _PROGRESS).write_text(progress, encoding="utf-8")
+            sums = {name: _checksum(path) for name, path in _files(partial)}
+            (partial / _CHECKSUMS).write_text(json.dumps(sums, indent=1), encoding="utf-8")
+            _sync_tree(partial)
+            replace_folder(partial, final)
+            _sync(self._folder)
+            self._prune(best_step)
+        except Exception as error:  # what each library makes of a disk that is full or gone
+            remove(partial)
+            for empty in (self._folder, self._folder.parent):  # made anew by a library, where the run was removed
+                with suppress(OSError):
+                    empty.rmdir()
+            raise CannotWriteError(f"{final}: the checkpoint cannot be written ({_reason(error)})") from error
+
+    def _prune(self, best_step: int | None) -> None:
+        places = self._places()
+        for step in sorted(places)[: -self._keep]:
+            if step != best_step:
+                remove(places[step])
+
+    def _places(self) -> dict[int, Path]:
+        """Where the state of each step stands; in ``STEP.old`` if its writer was killed between two renames."""
+        places = {}
+        for suffix in (".old", ""):
+            for path in self._folder.glob(f"*{suffix}"):
+                name = path.name.removesuffix(suffix)
+                if name.isascii() and name.isdecimal() and str(int(name)) == name and path.is_dir():
+                    places[int(name)] = path
+        return places
+
+    def _tidy(self) -> None:
+        """Take away what a writer that was killed has left."""
+        for path in self._folder.glob("*.partial"):
+            remove(path)
+        places = self._places()
+        for path in self._folder.glob("*.old"):
+            if path in places.values():
+                path.rename(path.with_suffix(""))
+            else:
+                remove(path)
+
+    def _set_aside(self, place: Path) -> str:
+        """Put a damaged state where it neither counts nor is lost; what was done, in words."""
+        if self._read_only:
+            return ""
+        aside = place.with_name(f"{place.name}.damaged")
+        remove(aside)
+        place.rename(aside)
+        return f"it was set aside as {aside.name}; "
+
+    def _read(self, place: Path, step: int) -> tuple[TrainingState, dict[str, Any]]:
+        try:
+            _compare_checksums(place)
+            progress = read_json(place / _PROGRESS)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{place}: the checkpoint is damaged ({_reason(error)})") from error
+        saved, skipped = progress.pop("step", None), progress.pop("skipped", None)
+        if saved != step or type(skipped) is not int or not 0 <= skipped <= step:
+            raise InputError(f"{place}: the checkpoint is damaged ({_PROGRESS} says step {saved}, {skipped} skipped)")
+        config = model_config(progress.get("model"), place / _PROGRESS)
+        check_fits(config, f"{place / _PROGRESS}", training=True)
+
+        def check(kind: str, headers: Headers) -> None:
+            if kind not in _KINDS:
+                raise InputError(f"{place}: {kind!r} does not belong to a training state")
+            check_weights(config, headers, f"{place}: {kind}", ("float32", "float64"))
+
+        kinds = self._form.read_state(place, check)
+        for kind in ("weights", "exp_avg", "exp_avg_sq"):
+            if kind not in kinds:
+                raise InputError(f"{place}: the checkpoint is damaged (it holds no {kind})")
+        return TrainingState(**kinds, step=step, skipped=skipped), progress
+
+
+def open_checkpoints(backend: Backend, folder: Path, keep: int = 2, *, read_only: bool = False) -> CheckpointStore:
+    """The training states in ``folder``, in the twin's format."""
+    return CheckpointStore(folder, checkpoint_module(backend), keep, read_only=read_only)
+
+
+def newest_state(backend: Backend, folder: Path) -> Restored | None:
+    """The newest whole training state in ``folder``, or None without any; nothing is changed there.
+
+    Raises:
+        InputError: none is whole.
+    """
+    store = open_checkpoints(backend, folder, read_only=True)
+    return None if store.latest_step() is None else store.restore()
+
+
+def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """All files below ``folder`` but the checksums, by their names relative to it, sorted; no link is followed."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink():
+            raise ValueError(f"{path.name} is a link; a checkpoint has none")
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name != _CHECKSUMS:
+            yield name, path
+
+
+def _checksum(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        return {"bytes": os.fstat(file.fileno()).st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+def _compare_checksums(folder: Path) -> None:
+    """See that ``folder`` holds the files that were written, and their bytes.
+
+    Raises:
+        OSError, ValueError: it does not.
+    """
+    expected, there = read_json(folder / _CHECKSUMS), dict(_files(folder))
+    if _PROGRESS not in expected:
+        raise ValueError(f"{_CHECKSUMS} does not name {_PROGRESS}")
+    for name, checksum in expected.items():
+        if name not in there:
+            raise ValueError(f"{name} is missing")
+        if not isinstance(checksum, dict) or there[name].stat().st_size != checksum.get("bytes"):
+            raise ValueError(f"{name} has {there[name].stat().st_size:,} bytes, not what it had when it was written")
+        if _checksum(there[name]) != checksum:
+            raise ValueError(f"{name} is not what was written: its SHA-256 differs")
+    for name in there:
+        if name not in expected:
+            raise ValueError(f"{name} was not there when the checkpoint was written")
+
+
+def _reserve(folder: Path, size: int) -> None:
+    """See that ``size`` bytes can be written in ``folder``, before a library is in the midst of it.
+
+    Raises:
+        OSError: there is no room.
+    """
+    path = folder / "room"
+    try:
+        with path.open("wb") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _sync_tree(folder: Path) -> None:
+    for path in (*folder.rglob("*"), folder):
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    """Force a file, or the names in a folder, to the disk."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror + (f": {Path(str(error.filename)).name}" if error.filename else "")
+    return first_line(error)

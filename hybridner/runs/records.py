@@ -1,0 +1,163 @@
+"""Where a run stands, what it came to, and the records it leaves as it goes."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from hybridner.errors import InputError
+from hybridner.runs.curves import plot_curves
+from hybridner.runs.run_dir import RunDir
+from hybridner.runs.tensorboard import Board
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingResult:
+    """What a run came to.
+
+    Attributes:
+        folder: the run; its ``best`` is the model folder.
+        epoch: the epoch with the best dev F1, from 1.
+        step: optimizer steps done in all.
+        valid: dev scores of the best model, as in ``metrics.jsonl``.
+        test: its test scores, or None without a test split.
+    """
+
+    folder: Path
+    epoch: int
+    step: int
+    valid: dict[str, Any]
+    test: dict[str, Any] | None
+
+
+@dataclass(slots=True)
+class Progress:
+    """Where the loop stands; saved with each checkpoint, so that a run goes on as if it had not stopped.
+
+    Attributes:
+        epoch: epochs that have ended.
+        batch: batches done of the one after them.
+        epoch_loss: sum of the losses of that epoch's labels.
+        epoch_labels: their number.
+        epoch_pieces: its word pieces.
+        epoch_seconds: the time it took.
+        log_loss: sum of the losses since the last line of training loss.
+        log_labels: their number.
+        skipped_steps: steps of the run that were left out because they were not finite.
+        skipped_in_row: those of them since the last that was not.
+        best: epoch, step and dev scores of the best model.
+        epochs_without_better: whole epochs since then.
+        evaluated_at: step of the last evaluation.
+        stopped: why the run ended before its last step.
+        metrics_bytes: length of ``metrics.jsonl``.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    epoch_loss: float = 0.0
+    epoch_labels: int = 0
+    epoch_pieces: int = 0
+    epoch_seconds: float = 0.0
+    log_loss: float = 0.0
+    log_labels: int = 0
+    skipped_steps: int = 0
+    skipped_in_row: int = 0
+    best: dict[str, Any] | None = None
+    epochs_without_better: int = 0
+    evaluated_at: int = 0
+    stopped: str = ""
+    metrics_bytes: int = 0
+
+    @classmethod
+    def of(cls, saved: Any, step: int) -> "Progress":
+        """The progress that a checkpoint of ``step`` holds.
+
+        Raises:
+            InputError: it is not what :func:`dataclasses.asdict` made of one.
+        """
+        try:
+            progress = cls(**saved)
+        except TypeError as error:
+            raise InputError(f"the checkpoint of step {step}: its progress cannot be read ({error})") from error
+        for name, default in asdict(cls()).items():
+            value = getattr(progress, name)
+            fits = isinstance(value, dict | None) if name == "best" else type(value) is type(default)
+            if not fits or (isinstance(value, int | float) and value < 0):
+                raise InputError(f"the checkpoint of step {step}: its progress has {name} {value!r}")
+        return progress
+
+    @property
+    def epoch_mean_loss(self) -> float:
+        """Mean loss a label of the epoch so far."""
+        return self.epoch_loss / max(self.epoch_labels, 1)
+
+    @property
+    def pieces_per_second(self) -> float:
+        """Mean rate of the epoch so far."""
+        return self.epoch_pieces / max(self.epoch_seconds, 1e-9)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Count from the first batch after ``epoch`` epochs."""
+        self.epoch, self.batch = epoch, 0
+        self.epoch_loss, self.epoch_labels, self.epoch_pieces, self.epoch_seconds = 0.0, 0, 0, 0.0
+
+
+class Records:
+    """``metrics.jsonl``, ``curves.png`` and TensorBoard's files; silent in all processes but the first."""
+
+    def __init__(self, run: RunDir, writes: bool) -> None:
+        self._run, self._writes = run, writes
+        self._board: Board | None = None
+
+    @contextmanager
+    def opened(self, step: int) -> Iterator[None]:
+        """Keep TensorBoard's file open while the block runs; what it holds beyond ``step`` is taken back."""
+        if not self._writes:
+            yield
+            return
+        self._board = Board(self._run.tensorboard, purge_step=step + 1)
+        try:
+            yield
+        finally:
+            self._board.close()
+            self._board = None
+
+    def add(self, record: dict[str, Any]) -> None:
+        """Write a line to ``metrics.jsonl``, and the numbers of an epoch to TensorBoard."""
+        if self._writes:
+            self._run.append(record)
+        if self._board is not None and record["event"] == "epoch":
+            numbers = {"train/loss": record["train_loss"]}
+            numbers |= {f"train/{name}": record[name] for name in ("learning_rate", "pieces_per_second")}
+            numbers |= {f"valid/{name}": record["valid"][name] for name in ("f1", "precision", "recall")}
+            self._board.add(numbers, record["step"])
+
+    def draw(self) -> None:
+        """Draw the learning curves anew."""
+        if self._writes:
+            partial = self._run.curves.with_name(f"{self._run.curves.name}.partial")
+            plot_curves(list(self._run.records()), partial)
+            partial.replace(self._run.curves)
+
+    def sync(self) -> int:
+        """Force ``metrics.jsonl`` to the disk; its size in bytes."""
+        if not self._run.metrics.exists():
+            return 0
+        with self._run.metrics.open("rb") as file:
+            os.fsync(file.fileno())
+            return os.fstat(file.fileno()).st_size
+
+    def cut(self, size: int) -> int:
+        """Take back what stands in ``metrics.jsonl`` after its first ``size`` bytes; how many of these it lacks."""
+        if not self._run.metrics.exists():
+            return size
+        with self._run.metrics.open("r+b") as file:
+            kept = file.read(size).rfind(b"\n") + 1
+            file.truncate(kept)
+        return size - kept
+
+    def final(self) -> dict[str, Any] | None:
+        """The line that ends a run, if it stands there."""
+        return next((record for record in self._run.records() if record["event"] == "test"), None)

@@ -1,0 +1,1 @@
+"""A model on disk: its folder, its card, the original's checkpoint."""

@@ -1,0 +1,128 @@
+"""What a saved model is on disk: ``config.json``, ``tokenizer.json``, the weights and a card.
+
+The weights are canonical, in ``model.safetensors``, which either twin opens with one framework installed; or, for
+plain Flax code, in the Orbax folder ``model.orbax``. ``config.json`` holds their digest, the same for both forms.
+Nothing in the folder holds a time, so the same run twice writes the same bytes.
+
+A folder may come from a stranger: no link leads out of it, no code in it is run, and what it asks for is checked before
+memory is taken for it.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Literal
+
+from safetensors.numpy import save_file
+
+from hybridner.config.model import ModelConfig
+from hybridner.corpora.labels import check_labels
+from hybridner.errors import InputError
+from hybridner.files.paths import check_links, inside
+from hybridner.files.reading import read_json
+from hybridner.files.tensors import Headers, Weights, digest, read_tensors
+from hybridner.files.whole import written_whole
+from hybridner.model.size import check_fits
+from hybridner.model.weights import check_weights
+from hybridner.saved.card import card
+from hybridner.saved.model import SavedModel, model_config
+from hybridner.text.tokenizer import load_tokenizer
+
+FORMAT_VERSION = 1
+_SAFETENSORS, _ORBAX = "model.safetensors", "model.orbax"
+Form = Literal["torch", "flax"]
+
+
+def save_model(folder: Path, model: SavedModel, form: Form = "torch", *, parents: bool = True) -> None:
+    """Write a model folder, whole or not at all; one that is there is replaced.
+
+    Args:
+        folder: where to.
+        model: what to save.
+        form: weights in ``model.safetensors`` ("torch") or in Orbax form ("flax").
+        parents: make the folders that it stands in.
+
+    Raises:
+        InputError: the folder cannot be written, or Flax, which Orbax form needs, is not installed.
+    """
+    with written_whole(folder, parents=parents) as partial:
+        partial.mkdir()
+        if form == "flax":
+            from hybridner.model.twins import checkpoint_module
+
+            checkpoint_module("flax").save_weights(partial / _ORBAX, model.weights)
+        else:
+            save_file(model.weights, partial / _SAFETENSORS)
+        if model.tokenizer is not None:
+            model.tokenizer.save(partial / "tokenizer.json")
+        header = {
+            "format": "hybridner",
+            "format_version": FORMAT_VERSION,
+            "model": dataclasses.asdict(model.config),
+            "labels": list(model.labels),
+            "weights_sha256": digest(model.weights),
+            "provenance": model.provenance,
+        }
+        (partial / "config.json").write_text(json.dumps(header, indent=2) + "\n", encoding="utf-8")
+        (partial / "README.md").write_text(card(model), encoding="utf-8")
+
+
+def read_folder(folder: Path) -> SavedModel:
+    """Read a model folder.
+
+    Raises:
+        InputError: a file is missing or damaged, or its parts do not belong together; the message names it.
+    """
+    where = inside(folder, "config.json")
+    header = read_json(where)
+    if header.get("format") != "hybridner" or header.get("format_version") != FORMAT_VERSION:
+        raise InputError(f"{where}: not a model folder of format version {FORMAT_VERSION}")
+    config = model_config(header.get("model"), where)
+    check_fits(config, str(where))
+    labels = header.get("labels")
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise InputError(f"{where}: 'labels' is not a list of strings")
+    check_labels(labels, str(where))
+    if len(labels) != config.num_labels:
+        raise InputError(f"{where}: {len(labels)} labels for num_labels {config.num_labels}")
+    tokenizer = None
+    if inside(folder, "tokenizer.json").is_file():
+        tokenizer = load_tokenizer(str(folder / "tokenizer.json"))
+        if tokenizer.vocab_size > config.vocab_size:
+            raise InputError(
+                f"{folder}/tokenizer.json: {tokenizer.vocab_size} pieces for vocab_size {config.vocab_size}"
+            )
+    weights = _read_weights(folder, config)
+    if "weights_sha256" in header and header["weights_sha256"] != digest(weights):
+        raise InputError(
+            f"{folder}: the weights are not those that were saved with {where.name} (their SHA-256 differs); copy the "
+            "whole folder again from where it comes from"
+        )
+    provenance = header.get("provenance")
+    return SavedModel(
+        config,
+        tuple(labels),
+        tokenizer,
+        weights,
+        provenance if isinstance(provenance, dict) else {},
+        str(folder),
+    )
+
+
+def _read_weights(folder: Path, config: ModelConfig) -> Weights:
+    def check(headers: Headers) -> None:
+        check_weights(config, headers, str(folder), ("float32", "float64"))
+
+    if inside(folder, _SAFETENSORS).is_file():
+        return read_tensors(folder / _SAFETENSORS, check)
+    if inside(folder, _ORBAX).is_dir():
+        check_links(folder, _ORBAX)
+        from hybridner.model.twins import checkpoint_module, installed
+
+        if "flax" not in installed():
+            raise InputError(
+                f"{folder}: weights in Orbax form need Flax; pip install 'hybridner[flax]', "
+                "or convert the model with --to torch where Flax is"
+            )
+        return checkpoint_module("flax").read_weights(folder / _ORBAX, check)
+    raise InputError(f"{folder}: no weights (neither {_SAFETENSORS} nor {_ORBAX})")

@@ -1,0 +1,236 @@
+"""The original HybridNER's checkpoint: a PyTorch ``state_dict`` in a ``.pth`` file, its layout and what it lacks.
+
+It holds tensors and nothing else: the canonical ones (``hybridner.model.weights``) in float32, the embedding under two
+names, and those of the LSTM whether the model uses it or not. All sizes but the number of heads show in the shapes.
+Heads, labels and tokenizer come from :class:`OriginalOptions`; 1,024 positions, pad piece 0 and dropout 0.1 are what
+the original's code has.
+
+The original computes its position table in float32, up to 6e-5 from the float64 one that the twins round (at position
+1,023). So the logits of an imported model differ from the original's own by about 2e-7 on short sentences.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hybridner.config.model import ModelConfig
+from hybridner.corpora.labels import labels_of, read_labels
+from hybridner.errors import InputError
+from hybridner.files.tensors import Weights
+from hybridner.files.whole import written_whole
+from hybridner.model.size import check_fits
+from hybridner.model.twins import choose_backend, original_module
+from hybridner.model.weights import EMBEDDING, check_weights, initial_weights
+from hybridner.saved.model import SavedModel
+from hybridner.text.tokenizer import WordTokenizer, load_tokenizer
+from hybridner.version import __version__
+
+ENCODER_EMBEDDING = "transformer_encoder.encoder.embed_tokens.weight"
+LABELS = labels_of(("PER", "ORG", "LOC", "MISC"))
+NUM_HEADS, MAX_LENGTH, PAD_TOKEN_ID = 4, 1024, 0
+_LAYERS = "transformer_encoder.encoder.layers."
+
+
+@dataclass(frozen=True, slots=True)
+class OriginalOptions:
+    """What a checkpoint of the original does not hold.
+
+    Attributes:
+        num_heads: attention heads; 4 if None.
+        labels: a file with the names of the classes, one a line in the order of the classifier; if None and there are
+            nine classes, those of the original.
+        tokenizer: a ``vocab.txt``, a ``tokenizer.json`` or a Hub id; none if None.
+        use_lstm: whether the model uses its LSTM.
+    """
+
+    num_heads: int | None = None
+    labels: Path | None = None
+    tokenizer: str | None = None
+    use_lstm: bool = True
+
+    def given(self) -> list[str]:
+        """The options that differ from the defaults, as they are typed."""
+        typed = {
+            "--num-heads": self.num_heads is not None,
+            "--labels": self.labels is not None,
+            "--tokenizer": self.tokenizer is not None,
+            "--no-lstm": not self.use_lstm,
+        }
+        return [name for name, is_given in typed.items() if is_given]
+
+
+def open_original(path: Path, options: OriginalOptions) -> tuple[SavedModel, list[str]]:
+    """Read a checkpoint of the original; no code in it is run.
+
+    Args:
+        path: the ``.pth`` file.
+        options: what it does not hold.
+
+    Returns:
+        The model, and sentences for the user about what was assumed or left out.
+
+    Raises:
+        InputError: PyTorch is not installed; the file is damaged, another model's, or holds more than tensors; the
+            options do not fit it.
+    """
+    _need_torch(path)
+    weights = from_state_dict(original_module().read_state_dict(path), str(path))
+    config = _config(weights, options, path)
+    check_weights(config, weights, str(path))
+    notes = []
+    if not options.use_lstm:
+        config = dataclasses.replace(config, use_lstm=False)
+        lstm = [name for name in weights if name.startswith("lstm.")]
+        weights = {name: value for name, value in weights.items() if name not in lstm}
+        notes.append(f"--no-lstm: the file's {len(lstm)} tensors of the LSTM are left out")
+    labels, tokenizer = _labels(config, options, path), _tokenizer(config, options, path)
+    assumed = [f"{NUM_HEADS} attention heads (--num-heads)"] if options.num_heads is None else []
+    if options.labels is None:
+        assumed.append(f"the labels {', '.join(labels)} (--labels)")
+    assumed.append(f"inputs of at most {MAX_LENGTH:,} pieces")
+    notes.append(f"taken to be as in the original, for the file does not say: {' and '.join(assumed)}")
+    if tokenizer is None:
+        notes.append("without a tokenizer: to tag text, convert with --tokenizer FILE")
+    provenance = {"imported_from": path.name, "hybridner": __version__}
+    return SavedModel(config, labels, tokenizer, weights, provenance, str(path)), notes
+
+
+def save_original(path: Path, model: SavedModel) -> list[str]:
+    """Write ``model`` as a checkpoint of the original, whole or not at all.
+
+    Args:
+        path: the ``.pth`` file to write.
+        model: any; without LSTM, its tensors are written as they are at the start of training, for the original always
+            has them.
+
+    Returns:
+        Sentences for the user about what was added, rounded, or is not in the file.
+
+    Raises:
+        InputError: PyTorch is not installed, or the file cannot be written.
+    """
+    _need_torch(path)
+    weights, notes = dict(model.weights), []
+    if not model.config.use_lstm:
+        seed = model.provenance.get("seed")
+        seed = seed if type(seed) is int and 0 <= seed < 2**64 else 0
+        start = initial_weights(dataclasses.replace(model.config, use_lstm=True), seed)
+        lstm = {name: value for name, value in start.items() if name not in weights}
+        weights |= lstm
+        notes.append(f"the original always has an LSTM: {len(lstm)} untrained tensors of one (seed {seed}) were added")
+    if wide := [name for name, value in weights.items() if value.dtype != np.float32]:
+        with np.errstate(over="ignore"):
+            rounded = {name: weights[name].astype(np.float32) for name in wide}
+        lost = sum(int((np.isinf(value) & np.isfinite(weights[name])).sum()) for name, value in rounded.items())
+        weights |= rounded
+        notes.append(
+            f"{len(wide)} float64 tensors were rounded to the original's float32: not bit for bit"
+            + (f", and {lost:,} of their numbers, too large for it, became infinite" if lost else "")
+        )
+    notes.append(f"the file holds weights alone; to read it back: {' '.join(_options_to_read_back(model))}")
+    with written_whole(path) as partial:
+        original_module().write_state_dict(partial, to_state_dict(weights))
+    return notes
+
+
+def from_state_dict(tensors: Mapping[str, np.ndarray], where: str) -> Weights:
+    """Canonical weights from the original's tensors: the embedding once.
+
+    Raises:
+        InputError: the embedding is missing under one of its names, or is not the same bits under both.
+    """
+    for name in (EMBEDDING, ENCODER_EMBEDDING):
+        if name not in tensors:
+            first = f", such as {next(iter(tensors))!r}" if tensors else ""
+            raise InputError(
+                f"{where}: not a checkpoint of the original HybridNER: tensor {name!r} is missing "
+                f"(it holds {len(tensors)} tensors{first})"
+            )
+    one, other = tensors[EMBEDDING], tensors[ENCODER_EMBEDDING]
+    if (one.shape, one.dtype) != (other.shape, other.dtype) or one.tobytes() != other.tobytes():
+        raise InputError(
+            f"{where}: {EMBEDDING!r} and {ENCODER_EMBEDDING!r} differ; in the original they are one tensor"
+        )
+    return {name: value for name, value in tensors.items() if name != ENCODER_EMBEDDING}
+
+
+def to_state_dict(weights: Mapping[str, np.ndarray]) -> Weights:
+    """The original's tensors from canonical weights: the embedding, the same array, under both names."""
+    return {EMBEDDING: weights[EMBEDDING], ENCODER_EMBEDDING: weights[EMBEDDING], **weights}
+
+
+def _need_torch(path: Path) -> None:
+    try:
+        choose_backend("torch")
+    except InputError as error:
+        raise InputError(f"{path}: a .pth file is read and written with PyTorch; {error}") from error
+
+
+def _config(weights: Weights, options: OriginalOptions, path: Path) -> ModelConfig:
+    """Sizes from shapes; whether all tensors have them is then for the canonical table to say."""
+    for name in (EMBEDDING, "classifier.weight"):
+        if name not in weights:
+            raise InputError(f"{path}: tensor {name!r} is missing")
+        if weights[name].ndim != 2:
+            raise InputError(f"{path}: tensor {name!r} has shape {weights[name].shape}, expected two dimensions")
+    vocab_size, hidden_size = weights[EMBEDDING].shape
+    num_heads = NUM_HEADS if options.num_heads is None else options.num_heads
+    if num_heads < 1 or hidden_size % num_heads:
+        raise InputError(
+            f"{path}: its hidden size {hidden_size} is not divisible by {num_heads} attention heads; "
+            "say with --num-heads how many it has"
+        )
+    layers = {name.removeprefix(_LAYERS).partition(".")[0] for name in weights if name.startswith(_LAYERS)}
+    try:
+        config = ModelConfig(
+            vocab_size=vocab_size,
+            num_labels=len(weights["classifier.weight"]),
+            hidden_size=hidden_size,
+            num_heads=num_heads,
+            num_encoder_layers=len(layers),
+            max_length=MAX_LENGTH,
+            pad_token_id=PAD_TOKEN_ID,
+        )
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    check_fits(config, str(path))
+    return config
+
+
+def _labels(config: ModelConfig, options: OriginalOptions, path: Path) -> tuple[str, ...]:
+    if options.labels is None:
+        if config.num_labels != len(LABELS):
+            raise InputError(
+                f"{path}: has {config.num_labels} classes and no names for them (the original has {len(LABELS)}); "
+                "convert it with --labels FILE, one label a line in the order of the classifier"
+            )
+        return LABELS
+    labels = read_labels(options.labels)
+    if len(labels) != config.num_labels:
+        raise InputError(f"{options.labels}: {len(labels)} labels for the {config.num_labels} classes of {path}")
+    return labels
+
+
+def _tokenizer(config: ModelConfig, options: OriginalOptions, path: Path) -> WordTokenizer | None:
+    if options.tokenizer is None:
+        return None
+    tokenizer = load_tokenizer(options.tokenizer)
+    if tokenizer.vocab_size != config.vocab_size:
+        raise InputError(
+            f"{options.tokenizer}: {tokenizer.vocab_size} pieces for the {config.vocab_size} rows of the embedding in "
+            f"{path}; give the vocabulary the model was trained with"
+        )
+    return tokenizer
+
+
+def _options_to_read_back(model: SavedModel) -> list[str]:
+    config = model.config
+    return [
+        *([f"--num-heads {config.num_heads}"] if config.num_heads != NUM_HEADS else []),
+        *(["--labels FILE"] if model.labels != LABELS else []),
+        *([] if config.use_lstm else ["--no-lstm"]),
+        "--tokenizer FILE",
+    ]

@@ -1,0 +1,169 @@
+"""What is to be tagged, read a text at a time: lines of text, JSONL, or columns of words."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+from hybridner.corpora.formats import PLAIN, decoded_lines, read_columns
+from hybridner.corpora.issues import Issues
+from hybridner.corpora.jsonl import parse_object
+from hybridner.errors import InputError
+from hybridner.text.words import SplitText, Word, join_words
+
+STANDARD_INPUT = Path("-")
+InputFormat = Literal["text", "jsonl", "conll"]
+_SUFFIXES: dict[str, InputFormat] = {".jsonl": "jsonl", ".conll": "conll", ".tsv": "conll", ".iob2": "conll"}
+_TEXT, _WORDS = "text", ("words", "tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class TextRecord:
+    """One text to tag.
+
+    Attributes:
+        text: the text, or the text with its words where these are given.
+        carried: what else the JSON object holds; it goes into the output.
+        document: for a sentence of a file of columns, the file's and the document's number; None elsewhere.
+    """
+
+    text: str | SplitText
+    carried: dict[str, Any] = field(default_factory=dict)
+    document: tuple[int, int] | None = None
+
+
+@dataclass(slots=True)
+class Skipped(Issues):
+    """Counts the lines that are skipped, and keeps what is wrong with the first of them."""
+
+    count: int = 0
+
+    def add(self, problem: InputError) -> None:
+        """Take what is wrong with a line that is skipped."""
+        self.count += 1
+        if self.count == 1:
+            self.problems.append(str(problem))
+
+
+def check_inputs(paths: Iterable[Path]) -> None:
+    """Check that there is a file at each of ``paths``, before the work on them; ``-`` is the standard input.
+
+    Raises:
+        InputError: there is none.
+    """
+    for path in paths:
+        if path.is_dir():
+            raise InputError(f"{path}: a folder; expected a file")
+        if path != STANDARD_INPUT and not path.exists():
+            raise InputError(f"{path}: no such file")
+
+
+def read_texts(
+    paths: Iterable[Path],
+    format: InputFormat | None = None,  # noqa: A002 - what the option is called
+    issues: Issues | None = None,
+    advance: Callable[[int], None] = lambda _: None,
+) -> Iterator[TextRecord]:
+    """The texts of files, in order, read as they are needed.
+
+    A file of text holds a text a line. A JSONL file holds an object a line, with a "text", or with the "words" (or
+    "tokens") of one sentence; with both, the words have to stand in the text. In a file of columns the first column
+    of each row holds a word, blank lines end sentences, ``-DOCSTART-`` rows documents; each sentence is a text.
+
+    Args:
+        paths: the files; ``-`` is the standard input.
+        format: of all of them; by default the suffix tells it: ``.jsonl``, ``.conll``, ``.tsv`` and ``.iob2``, and
+            text for any other.
+        issues: takes what is wrong with a line of text or JSONL; by default the first problem is raised.
+        advance: is told how many bytes were read.
+
+    Raises:
+        InputError: a file that cannot be read or breaks its format, or an "id" that stands twice; the message names
+            file and line.
+    """
+    issues = issues or Issues()
+    ids: dict[bytes, str] = {}
+    for number, path in enumerate(paths):
+        kind = format or _SUFFIXES.get(path.suffix.lower(), "text")
+        shown = Path("standard input") if path == STANDARD_INPUT else path
+        try:
+            with _opened(path) as file:
+                if kind == "conll":
+                    # A row that was left out would be a hole in its sentence.
+                    lines = decoded_lines(shown, _counted(file, advance), Issues())
+                    for sentence in read_columns(shown, lines, labelled=False, columns=PLAIN, issues=Issues()):
+                        yield TextRecord(join_words(sentence.words), document=(number, sentence.document))
+                    continue
+                for line_number, line in decoded_lines(shown, _counted(file, advance), issues):
+                    if kind == "text":
+                        yield TextRecord(line)
+                    elif line.strip():
+                        try:
+                            record = _parse(line, f"{shown}:{line_number}", ids)
+                        except InputError as error:
+                            issues.add(error)
+                            continue
+                        yield record
+        except OSError as error:
+            raise InputError(f"{shown}: cannot be read ({error.strerror})") from error
+
+
+def _opened(path: Path) -> BinaryIO:
+    return sys.stdin.buffer if path == STANDARD_INPUT else path.open("rb")
+
+
+def _counted(file: Iterable[bytes], advance: Callable[[int], None]) -> Iterator[bytes]:
+    for raw in file:
+        yield raw
+        advance(len(raw))
+
+
+def _parse(line: str, where: str, ids: dict[bytes, str]) -> TextRecord:
+    record = parse_object(line, where, "a 'text', or with 'words'")
+    name = next((name for name in _WORDS if _are_words(record.get(name))), None)
+    text: Any = record.get(_TEXT)
+    if name is None and not isinstance(text, str):
+        raise InputError(
+            f"{where}: neither a string 'text' nor a list of strings 'words' or 'tokens'; there are "
+            f"{', '.join(map(repr, record)) or 'no keys'}"
+        )
+    if name is None:
+        split = text
+    elif text is None:
+        split = join_words(record[name])
+    else:
+        split = _place(record[name], text, where)
+    _check_id(record.get("id"), where, ids)
+    return TextRecord(split, {key: value for key, value in record.items() if key not in (_TEXT, name)})
+
+
+def _are_words(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(word, str) for word in value)
+
+
+def _place(words: list[str], text: Any, where: str) -> SplitText:
+    """The words of a sentence where they stand in its text."""
+    placed: list[Word] = []
+    end = 0
+    for word in words:
+        start = text.find(word, end) if isinstance(text, str) else -1
+        if start < 0 or any(map(str.isalnum, text[end:start])):
+            raise InputError(
+                f"{where}: word {word!r} does not stand in 'text' behind the word before it; give 'text' or words alone"
+            )
+        end = start + len(word)
+        placed.append(Word(word, start, end))
+    return SplitText(text, [placed] if placed else [])
+
+
+def _check_id(value: Any, where: str, ids: dict[bytes, str]) -> None:
+    """Check that no line before had the id; 16 bytes of a hash stand for it."""
+    if value is None:
+        return
+    digest = blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=16).digest()
+    if digest in ids:
+        raise InputError(f"{where}: id {value!r} stands at {ids[digest]} already; give each line its own")
+    ids[digest] = where

@@ -1,0 +1,56 @@
+"""Formats for programs: JSONL, CoNLL columns, and an entity a line."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from itertools import pairwise
+
+import regex
+
+from hybridner.corpora.formats import DOCUMENT_ROW
+from hybridner.errors import InputError
+from hybridner.tagging.inputs import TextRecord
+from hybridner.tagging.tagger import TaggedText
+
+Results = Iterable[tuple[TextRecord, TaggedText]]
+REPLACED = ("words", "tags", "entities")
+_BREAK = regex.compile(r"[\p{Cc}\p{Zl}\p{Zp}]+")
+
+
+def jsonl(results: Results) -> Iterator[str]:
+    """An object a text: what was carried, then text, words with offsets, tags and entities with scores."""
+    for record, tagged in results:
+        carried = {key: value for key, value in record.carried.items() if key not in REPLACED}
+        words = [{"text": word.text, "start": word.start, "end": word.end} for word in tagged.words]
+        found = {"words": words, "tags": tagged.tags, "entities": [asdict(entity) for entity in tagged.entities]}
+        yield json.dumps({**carried, "text": tagged.text, **found}, ensure_ascii=False) + "\n"
+
+
+def conll(results: Results) -> Iterator[str]:
+    """A word, a TAB and its tag a row, and a blank line after each sentence.
+
+    A ``-DOCSTART-`` row stands between documents of columns that were read.
+
+    Raises:
+        InputError: a word that cannot stand in a row.
+    """
+    document = None
+    for record, tagged in results:
+        if document is not None and record.document not in (None, document):
+            yield f"{DOCUMENT_ROW}\tO\n\n"
+        document = record.document
+        rows = []
+        for word, tag in zip(tagged.words, tagged.tags, strict=True):
+            if not word.text.strip(" ") or word.text == DOCUMENT_ROW or any(c in word.text for c in "\t\r\n\0"):
+                raise InputError(f"word {word.text!r} cannot stand in a row of columns; choose --format jsonl")
+            rows.append(f"{word.text}\t{tag}\n")
+        for start, end in pairwise([0, *tagged.sentence_ends]):
+            yield "".join(rows[start:end]) + "\n"
+
+
+def text(results: Results) -> Iterator[str]:
+    """An entity a line: type, text, start, end and score, with TABs between; a line break in it becomes a space."""
+    for _, tagged in results:
+        for entity in tagged.entities:
+            shown = _BREAK.sub(" ", entity.text)
+            yield f"{entity.label}\t{shown}\t{entity.start}\t{entity.end}\t{entity.score:.3f}\n"

@@ -1,0 +1,239 @@
+"""Text in, entities out, with either twin."""
+
+import dataclasses
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from hybridner.batches.batch import Batch
+from hybridner.batches.encoding import Encoded, encode
+from hybridner.config.training import TrainingConfig
+from hybridner.corpora.corpus import Sentence
+from hybridner.errors import InputError
+from hybridner.model.learner import Learner
+from hybridner.model.twins import Backend, choose_backend, learner_class
+from hybridner.saved.model import SavedModel
+from hybridner.saved.open import open_model
+from hybridner.tagging.decoding import Entity, argmax_tags, decode_many, entities_of, scored_spans_many
+from hybridner.tagging.inference import one_ahead, predict_chunks, predict_words
+from hybridner.text.words import SentenceMode, SplitText, Word, join_words, split_text
+
+_TEXTS_AT_ONCE, _FIRST_TEXTS = 1024, 64
+_CHARACTERS_AT_ONCE = 1 << 18
+
+
+def load(
+    source: str | Path,
+    backend: Backend | None = None,
+    *,
+    device: str = "auto",
+    dtype: Literal["float32", "bfloat16", "float64"] = "float32",
+) -> "Tagger":
+    """Open a saved model for use.
+
+    Args:
+        source: a run (meaning its best model) or a model folder, made by either twin; OWNER/NAME on the Hub;
+            or a checkpoint of the original, ``NAME.pth``, which has no tokenizer: ``logits`` works, and text can be
+            tagged after ``hybridner convert``.
+        backend: the twin that computes: "flax" or "torch"; by default the one installed, Flax first.
+        device: "auto", "cpu", "cuda", "tpu" or "mps".
+        dtype: type of the computation.
+
+    Raises:
+        InputError: there is no model, it is damaged, or the twin's packages are not installed.
+    """
+    return Tagger(open_model(source), choose_backend(backend), device=device, dtype=dtype)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TaggedText:
+    """What was found in one text.
+
+    Attributes:
+        text: the text.
+        words: its words with their character offsets.
+        tags: one BIO tag a word; a valid sequence, unless raw tags were asked for.
+        entities: in the order of the text.
+        sentence_ends: for each sentence, the number of words up to its end.
+        num_windowed: sentences longer than the model's ``max_length``, cut into overlapping windows.
+    """
+
+    text: str
+    words: list[Word]
+    tags: list[str]
+    entities: list[Entity]
+    sentence_ends: list[int]
+    num_windowed: int = 0
+
+
+class Tagger:
+    """A saved model in use."""
+
+    def __init__(self, model: SavedModel, backend: Backend, *, device: str = "auto", dtype: Any = "float32") -> None:
+        self.model, self.backend, self.dtype = model, backend, dtype
+        options = TrainingConfig(device=device, dtype=dtype, parallel="jit")  # type: ignore[arg-type]
+        self.learner: Learner = learner_class(backend)(model.config, options)
+        self.learner.init(model.weights)
+        self._one_encodes = threading.Lock()
+
+    def tag(self, text: str, sentences: SentenceMode = "auto", *, raw: bool = False) -> list[Entity]:
+        """The entities of ``text``; ``text[entity.start:entity.end] == entity.text``.
+
+        Args:
+            text: any text; an empty one has no entities.
+            sentences: "auto" finds the sentences, "line" takes each line as one, "none" the whole text.
+            raw: take the most probable label of each word by itself, in the place of the most probable valid
+                sequence. An I- without an entity of its type before it starts one, as conlleval reads it. A score
+                means the same: the probability of exactly this entity, given that the tags are valid.
+
+        Raises:
+            InputError: the model has no tokenizer.
+        """
+        return next(self.tag_texts([text], sentences, raw=raw)).entities
+
+    def tag_texts(
+        self, texts: Iterable[str | SplitText], sentences: SentenceMode = "auto", *, raw: bool = False
+    ) -> Iterator[TaggedText]:
+        """Tag many texts in order, a chunk of at most 1,024 or about 262,144 characters at a time.
+
+        While the device computes, the next chunk is split into words. If taking a text raises, what was found in
+        those before it comes out first.
+
+        Args:
+            texts: texts, or texts whose words are known (such as :func:`hybridner.text.words.join_words` gives).
+            sentences: how texts are split whose words are not known, as for :meth:`tag`.
+            raw: as for :meth:`tag`.
+
+        Raises:
+            InputError: the model has no tokenizer.
+        """
+        failures: list[Exception] = []
+
+        def until_failure() -> Iterator[str | SplitText]:
+            try:
+                yield from texts
+            except Exception as error:
+                failures.append(error)
+
+        prepared = one_ahead(partial(self._prepare, mode=sentences), _chunks(until_failure()))
+        for (split, encoded), logits in predict_chunks(self.learner, prepared, self.model.config.pad_token_id):
+            yield from self._tagged(split, _is_windowed(encoded), logits, raw)
+        if failures:
+            raise failures[0]
+
+    def tag_words(self, words: Sequence[str], *, raw: bool = False) -> list[str]:
+        """One BIO tag for each of a sentence's ``words``; ``raw`` as for :meth:`tag`."""
+        return next(self.tag_texts([join_words(words)], raw=raw)).tags
+
+    def word_logits(self, sentences: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[bool]]:
+        """Logits of each word, ``[num_words, num_labels]`` a sentence, and which sentences needed windows.
+
+        Raises:
+            InputError: the model has no tokenizer.
+        """
+        encoded = self.encode(Sentence(tuple(words)) for words in sentences if len(words))
+        logits = iter(predict_words(self.learner, encoded, self.model.config.pad_token_id))
+        windowed = iter(_is_windowed(encoded))
+        none = np.zeros((0, self.model.config.num_labels), np.float32)
+        return (
+            [next(logits) if len(words) else none for words in sentences],
+            [next(windowed) if len(words) else False for words in sentences],
+        )
+
+    def _prepare(
+        self, texts: list[str | SplitText], mode: SentenceMode
+    ) -> tuple[tuple[list[SplitText], Encoded], Encoded]:
+        split = [split_text(text, mode) if isinstance(text, str) else text for text in texts]
+        sentences = (words for text in split for words in text.sentences)
+        encoded = self.encode(Sentence(tuple(word.text for word in words)) for words in sentences)
+        return (split, encoded), encoded
+
+    def encode(self, sentences: Iterable[Sentence]) -> Encoded:
+        """Sentences as the model takes them.
+
+        Raises:
+            InputError: the model has no tokenizer.
+        """
+        model = self.model
+        if model.tokenizer is None:
+            raise InputError(f"{model.where}: has no tokenizer; convert the model again with --tokenizer FILE")
+        with self._one_encodes:
+            return encode(sentences, model.tokenizer, model.labels, model.config.max_length)
+
+    def _tagged(
+        self, texts: list[SplitText], windowed: list[bool], logits: list[np.ndarray], raw: bool
+    ) -> Iterator[TaggedText]:
+        labels = self.model.labels
+        ids = [argmax_tags(one) for one in logits] if raw else decode_many(logits, labels)
+        found = zip(ids, scored_spans_many(ids, logits, labels), windowed, strict=True)
+        for text, sentences in texts:
+            words: list[Word] = []
+            tags: list[str] = []
+            entities: list[Entity] = []
+            sentence_ends: list[int] = []
+            num_windowed = 0
+            for sentence in sentences:
+                numbers, spans, is_windowed = next(found)
+                words += sentence
+                tags += [labels[i] for i in numbers.tolist()]
+                entities += entities_of(spans, sentence, text)
+                sentence_ends.append(len(words))
+                num_windowed += is_windowed
+            yield TaggedText(text, words, tags, entities, sentence_ends, num_windowed)
+
+    def logits(
+        self, input_ids: Int[np.ndarray, "batch length"], attention_mask: Int[np.ndarray, "batch length"]
+    ) -> Float[np.ndarray, "batch length num_labels"]:
+        """Logits of every piece.
+
+        Args:
+            input_ids: word pieces.
+            attention_mask: 0 for padding, 1…n for the sentence within the row (1 where a row is one sentence).
+
+        Raises:
+            InputError: the shapes differ, an id is outside the vocabulary, or a row is longer than ``max_length``.
+        """
+        input_ids, attention_mask = np.asarray(input_ids), np.asarray(attention_mask)
+        config = self.model.config
+        if input_ids.ndim != 2 or input_ids.shape != attention_mask.shape:
+            raise InputError(
+                f"input_ids {input_ids.shape} and attention_mask {attention_mask.shape}: expected two of one shape "
+                "[batch, length]"
+            )
+        if input_ids.size and not 0 <= input_ids.min() <= input_ids.max() < config.vocab_size:
+            raise InputError(f"input_ids: ids must be from 0 to {config.vocab_size - 1}")
+        if input_ids.shape[1] > config.max_length:
+            raise InputError(f"input_ids: rows of {input_ids.shape[1]} pieces, the model takes {config.max_length}")
+        none = np.zeros(0, np.int32)
+        batch = Batch(
+            input_ids.astype(np.int32),
+            attention_mask.astype(np.int32),
+            np.zeros(input_ids.shape, np.int32),
+            none, none, none, none,
+        )  # fmt: skip
+        return self.learner.gather(self.learner.predict(batch))
+
+
+def _chunks(texts: Iterable[str | SplitText]) -> Iterator[list[str | SplitText]]:
+    """Chunks of texts; the first are small, so that the device has work soon."""
+    chunk: list[str | SplitText] = []
+    characters, most = 0, min(_FIRST_TEXTS, _TEXTS_AT_ONCE)
+    for text in texts:
+        chunk.append(text)
+        characters += len(text if isinstance(text, str) else text.text)
+        if len(chunk) >= most or characters >= _CHARACTERS_AT_ONCE:
+            yield chunk
+            chunk, characters, most = [], 0, min(4 * most, _TEXTS_AT_ONCE)
+    if chunk:
+        yield chunk
+
+
+def _is_windowed(encoded: Encoded) -> list[bool]:
+    """Of each sentence, whether it was cut into windows."""
+    windows: list[bool] = (np.bincount(encoded.sentence) > 1).tolist()
+    return windows

@@ -1,0 +1,226 @@
+"""Words to pieces: WordPiece trained on a corpus, or a tokenizer from a file or the Hub."""
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+from hybridner.errors import InputError
+from hybridner.files.paths import inside
+from hybridner.files.reading import LARGEST_TOKENIZER, read_text
+from hybridner.text.tokenizer_file import read_tokenizer
+
+PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
+_OTHER_NAMES = {PAD: "<pad>", UNK: "<unk>", CLS: "<s>", SEP: "</s>"}
+_PREFIX = "##"
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_MOST_CACHED = 200_000  # words; some 50 MB, however many a corpus has
+LONGEST_WORD = 100  # characters; BERT's limit, beyond which a word is [UNK]
+_LONGEST_CUT = 10_000  # characters; no model has room for their pieces, and some tokenizers take the square in time
+
+
+class HasWords(Protocol):
+    """A sentence: anything with words."""
+
+    @property
+    def words(self) -> Sequence[str]:
+        """The words, in order."""
+
+
+class WordTokenizer:
+    """A tokenizer whose unit is the word of a corpus: each word becomes at least one piece.
+
+    Attributes:
+        pad_id: fills a batch.
+        unk_id: stands for a word without pieces.
+        cls_id: begins a sentence.
+        sep_id: ends a sentence.
+        vocab_size: number of pieces, special ones included.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, where: str = "tokenizer") -> None:
+        """Wrap ``tokenizer``, which came from ``where``.
+
+        Raises:
+            InputError: it has no padding, unknown, start or end piece.
+        """
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        self._tokenizer, self._where = tokenizer, where
+        self.pad_id, self.unk_id, self.cls_id, self.sep_id = (
+            _special(tokenizer, name, where) for name in (PAD, UNK, CLS, SEP)
+        )
+        self.vocab_size = max(tokenizer.get_vocab(with_added_tokens=True).values()) + 1
+        self._cache: dict[str, list[int]] = {}
+
+    def encode_sentences(self, sentences: Sequence[Sequence[str]]) -> list[list[list[int]]]:
+        """Ids of the pieces of each word of each sentence; a word's pieces do not depend on its neighbours.
+
+        Of a word of more than 10,000 characters, the rest is left out.
+
+        Raises:
+            InputError: the tokenizer has no piece for a word, and none that stands for those.
+        """
+        unseen = {word for words in sentences for word in words if word not in self._cache}
+        if len(self._cache) > _MOST_CACHED:
+            self._cache = {}
+            unseen = {word for words in sentences for word in words}
+        ordered = list(unseen)
+        # Half a surrogate pair is no character, and the library takes none: it becomes the sign for that.
+        clean = [_SURROGATE.sub("\ufffd", word[:_LONGEST_CUT]) for word in ordered]
+        try:
+            encodings = self._tokenizer.encode_batch(clean, add_special_tokens=False)
+        except Exception as error:  # the tokenizers package raises bare Exception
+            raise InputError(f"{self._where}: cannot cut words into pieces ({error})") from error
+        for word, encoding in zip(ordered, encodings, strict=True):
+            self._cache[word] = encoding.ids or [self.unk_id]
+        return [[self._cache[word] for word in words] for words in sentences]
+
+    def to_json(self) -> str:
+        """The whole tokenizer as the text of a ``tokenizer.json``."""
+        return self._tokenizer.to_str(pretty=True)
+
+    def save(self, path: Path) -> None:
+        """Write ``tokenizer.json``."""
+        path.write_text(self.to_json(), encoding="utf-8")
+
+
+def train_tokenizer(sentences: Iterable[HasWords], vocab_size: int, lower_case: bool = False) -> WordTokenizer:
+    """Train WordPiece on the words of ``sentences``: the same bytes in every process.
+
+    The trainer numbers a corpus' characters in the order of a hash table, so they are handed to it sorted, as special
+    tokens, and the vocabulary it finds goes into a model whose special tokens are the real ones only.
+
+    Args:
+        sentences: the train split.
+        vocab_size: most pieces.
+        lower_case: lower-case and strip accents first.
+
+    Raises:
+        InputError: ``vocab_size`` has no room for the characters.
+    """
+    normalizer, pre_tokenizer = _bert_parts(lower_case)
+    counts: dict[str, int] = {}
+    for sentence in sentences:
+        for word in sentence.words:
+            counts[word] = counts.get(word, 0) + 1
+    characters = {
+        character
+        for word in counts
+        for piece, _ in pre_tokenizer.pre_tokenize_str(normalizer.normalize_str(word))
+        for character in piece
+    }
+    alphabet = sorted(characters)
+    specials = [PAD, UNK, CLS, SEP, MASK]
+    first = [*specials, *alphabet, *(_PREFIX + character for character in alphabet)]
+    if vocab_size < len(first):
+        raise InputError(
+            f"vocab_size {vocab_size} is too small: the train split has {len(alphabet)} characters, "
+            f"which need at least {len(first)} pieces"
+        )
+    trained = Tokenizer(models.WordPiece(unk_token=UNK))
+    trained.normalizer, trained.pre_tokenizer = normalizer, pre_tokenizer
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=vocab_size, special_tokens=first, continuing_subword_prefix=_PREFIX, show_progress=False
+    )
+    trained.train_from_iterator((word for word in sorted(counts) for _ in range(counts[word])), trainer)
+    return WordTokenizer(_word_piece(trained.get_vocab(with_added_tokens=True), lower_case))
+
+
+def load_tokenizer(source: str, lower_case: bool | None = None) -> WordTokenizer:
+    """Open a ``vocab.txt``, a ``tokenizer.json``, a folder that holds one, or a Hub id.
+
+    Args:
+        source: file, folder or Hub id; what is there locally wins.
+        lower_case: for a ``vocab.txt``: lower-case and strip accents; by default only if no piece has an upper-case
+            letter.
+
+    Raises:
+        InputError: it is not there, cannot be read, or lacks a special piece.
+    """
+    path = Path(source)
+    if path.is_dir():
+        names = [name for name in ("tokenizer.json", "vocab.txt") if (path / name).is_file()]
+        if not names:
+            raise InputError(f"{path}: holds neither tokenizer.json nor vocab.txt")
+        path = inside(path, names[0])
+    elif not path.exists():
+        if path.suffix in (".txt", ".json") or source.startswith((".", "/")) or source.count("/") > 1:
+            raise InputError(f"{path}: no such file; expected a vocab.txt, a tokenizer.json, or a Hub id")
+        path = _from_hub(source)
+    if path.suffix == ".json":
+        if lower_case is not None:
+            raise InputError(f"{path}: a tokenizer.json says itself whether it lower-cases; leave --lower-case out")
+        return WordTokenizer(read_tokenizer(path), str(path))
+    vocab = _read_vocab(path)
+    if lower_case is None:
+        # Not isupper(): symbols such as ℝ are upper case and have no lower-case form.
+        lower_case = all(piece == piece.lower() for piece in vocab if not _is_special(piece))
+    return WordTokenizer(_word_piece(vocab, lower_case), str(path))
+
+
+def _bert_parts(lower_case: bool) -> tuple[normalizers.Normalizer, pre_tokenizers.PreTokenizer]:
+    normalizer = normalizers.BertNormalizer(
+        clean_text=True, handle_chinese_chars=True, strip_accents=lower_case, lowercase=lower_case
+    )
+    return normalizer, pre_tokenizers.BertPreTokenizer()
+
+
+def _word_piece(vocab: dict[str, int], lower_case: bool) -> Tokenizer:
+    tokenizer = Tokenizer(
+        models.WordPiece(vocab, unk_token=UNK, max_input_chars_per_word=LONGEST_WORD, continuing_subword_prefix=_PREFIX)
+    )
+    tokenizer.normalizer, tokenizer.pre_tokenizer = _bert_parts(lower_case)
+    tokenizer.decoder = decoders.WordPiece(prefix=_PREFIX)
+    return tokenizer
+
+
+def _special(tokenizer: Tokenizer, name: str, where: str) -> int:
+    for candidate in (name, _OTHER_NAMES[name]):
+        number = tokenizer.token_to_id(candidate)
+        if number is not None:
+            return int(number)
+    raise InputError(f"{where}: has no {name} piece (nor {_OTHER_NAMES[name]}); choose a tokenizer that has one")
+
+
+def _is_special(piece: str) -> bool:
+    return piece.startswith("[") and piece.endswith("]") and len(piece) > 2
+
+
+def _read_vocab(path: Path) -> dict[str, int]:
+    pieces = read_text(path, LARGEST_TOKENIZER).split("\n")
+    if pieces and not pieces[-1]:
+        pieces.pop()
+    vocab: dict[str, int] = {}
+    for number, piece in enumerate(pieces):
+        piece = piece.rstrip("\r")
+        if piece in vocab:
+            raise InputError(f"{path}:{number + 1}: piece {piece!r} stands on line {vocab[piece] + 1} already")
+        vocab[piece] = number
+    if not vocab:
+        raise InputError(f"{path}: empty; expected one piece a line")
+    return vocab
+
+
+def _from_hub(name: str) -> Path:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
+
+    reason: Exception | None = None
+    for file in ("tokenizer.json", "vocab.txt"):
+        try:
+            return Path(hf_hub_download(name, file, etag_timeout=5))
+        except LocalEntryNotFoundError as error:
+            reason = error
+            break
+        except EntryNotFoundError as error:
+            reason = error
+        except (HfHubHTTPError, OSError, ValueError) as error:
+            reason = error
+            break
+    raise InputError(
+        f"tokenizer {name!r}: not a local file, and the Hub gave none ({type(reason).__name__}); "
+        "give the path of a vocab.txt or tokenizer.json"
+    ) from reason

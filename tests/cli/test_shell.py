@@ -1,0 +1,164 @@
+"""What the shell has of the command: a fast start, help with examples that hold, completions, JSON, exit codes."""
+
+import dataclasses
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from hybridner.cli import _COMMANDS, run
+from hybridner.cli.completions import _commands, script
+from hybridner.cli.data import _COMMANDS as _OF_DATA
+from hybridner.cli.examples import EXAMPLES, examples
+from hybridner.cli.parse import CLOSED_PIPE, INTERRUPTED, USER_ERROR
+from hybridner.model.weights import initial_weights
+from hybridner.saved.folder import save_model
+
+HEAVY = {"numpy", "jax", "flax", "torch", "datasets", "pyarrow", "matplotlib", "tokenizers", "rich", "tyro", "yaml"}
+ALL = [*_COMMANDS, *(f"data {name}" for name in _OF_DATA)]
+
+
+def heavy_after(code):
+    code += f"\nimport sys; print(*sorted({HEAVY!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[-1].split()
+
+
+def test_importing_and_asking_for_help_load_nothing_heavy():
+    assert heavy_after("import hybridner") == []
+    assert heavy_after("from hybridner.cli import run; run(['--help'])") == []
+    assert heavy_after("from hybridner.cli import run; run(['--version'])") == []
+
+
+@pytest.mark.parametrize("command", ALL)
+def test_the_help_of_a_command_loads_no_framework_and_no_reader_of_data(command):
+    code = f"from hybridner.cli import run\ntry: run([*{command.split()!r}, '--help'])\nexcept SystemExit: pass"
+    assert heavy_after(code) in (["tyro"], [])
+
+
+def help_of(command, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit) as stop:
+        run([*command.split(), "--help"])
+    assert stop.value.code == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ALL)
+def test_the_help_of_every_command_ends_with_examples_whose_options_it_has(command, capsys, monkeypatch):
+    printed = help_of(command, capsys, monkeypatch)
+    before, ended = printed.rsplit("\nexamples:\n", 1)
+    lines = ended.splitlines()
+    assert lines == [f"  {line}" for line in EXAMPLES[f"hybridner {command}"]]
+    assert lines
+    for line in lines:
+        words = shlex.split(line)
+        assert words[: 1 + len(command.split())] == ["hybridner", *command.split()]
+        own = help_of(f"data {words[2]}", capsys, monkeypatch) if command == "data" else before
+        for option in (word for word in words if word.startswith("--")):
+            assert f"{option} " in own.replace(",", " ")
+
+
+def test_the_scripts_help_ends_with_the_same_examples_in_their_own_name():
+    lines = examples("train_flax.py")
+    assert len(lines) >= 3
+    assert all(line.startswith("python train_flax.py ") and "--backend" not in line for line in lines)
+
+
+def test_the_help_names_every_command_an_example_of_it_and_every_exit_code(capsys):
+    assert run([]) == 0
+    printed = capsys.readouterr().out
+    for name in _COMMANDS:
+        assert f"\n  {name} " in printed
+        assert f"  {EXAMPLES[f'hybridner {name}'][0]}\n" in printed
+    for code in (0, 1, USER_ERROR, INTERRUPTED, CLOSED_PIPE, 143):
+        assert f"{code} " in printed.rsplit("exit codes:", 1)[1]
+    assert max(map(len, printed.splitlines())) <= 120
+
+
+def test_completions_know_every_command():
+    assert list(_commands()) == list(_COMMANDS)
+
+
+@pytest.fixture(scope="module")
+def bash(tmp_path_factory):
+    """What bash completes to, with the printed script sourced in a folder that holds a model."""
+    if shutil.which("bash") is None:
+        pytest.skip("no bash here")
+    folder = tmp_path_factory.mktemp("shell")
+    (folder / "my models" / "best").mkdir(parents=True)
+    (folder / "texts.txt").touch()
+    (folder / "hybridner.bash").write_text(script("bash"))
+
+    def complete(*words):
+        # The way of readline: the function, and file names where it found nothing and -o default was asked for.
+        code = """
+        source hybridner.bash
+        [[ $(complete -p hybridner) == "complete -o default -F "* ]] || exit 3
+        COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+        $(complete -p hybridner | sed 's/.*-F \\([^ ]*\\).*/\\1/')
+        [ ${#COMPREPLY[@]} = 0 ] && compgen -f -- "${COMP_WORDS[COMP_CWORD]}" || printf '%s\\n' "${COMPREPLY[@]}"
+        """
+        done = subprocess.run(
+            ["bash", "--norc", "-c", code, "bash", *words], cwd=folder, capture_output=True, text=True, check=True
+        )
+        return sorted(done.stdout.splitlines())
+
+    return complete
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("hybridner eva", ["evaluate"]),
+        ("hybridner com", ["compare", "completions"]),
+        ("hybridner predict --fo", ["--format"]),
+        ("hybridner train --data-", ["--data-license"]),
+        ("hybridner train --no-use", ["--no-use-lstm"]),
+        ("hybridner data ch", ["check"]),
+        ("hybridner data check x --stri", ["--strict"]),
+        ("hybridner verify x --dtype float6", ["float64"]),
+        ("hybridner predict my", ["my models"]),
+        ("hybridner predict --input te", ["texts.txt"]),
+    ],
+)
+def test_bash_completes_commands_options_values_and_files(bash, typed, completed):
+    assert bash(*typed.split()) == completed
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_other_shells_have_a_script_that_falls_back_to_files_too(shell, capsys):
+    assert run(["completions", shell]) == 0
+    printed = capsys.readouterr().out
+    assert "hybridner" in printed
+    assert "COMPLETION_SPEC) or ['__TYRO_COMPLETE_FILES__']" in printed
+    assert "--no-files" not in printed
+
+
+def test_the_verdict_on_two_models_is_one_json_object_on_the_standard_output(model, saved_model, tmp_path, capsys):
+    config = dataclasses.replace(model.config, hidden_size=8)
+    save_model(tmp_path / "b", dataclasses.replace(model, config=config, weights=initial_weights(config, 1)))
+    assert run(["verify", str(saved_model), str(tmp_path / "b"), "--json", "-"]) == 1
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["a"].startswith(str(saved_model))
+    assert "NOT the same: model, hidden_size 32 against 8" in printed.err
+
+
+def test_a_conversion_says_in_json_what_it_did(saved_model, tmp_path, capsys):
+    arguments = ["convert", str(saved_model), str(tmp_path / "new"), "--to", "torch"]
+    assert run([*arguments, "--json", "-"]) == 0
+    printed = capsys.readouterr()
+    report = json.loads(printed.out)
+    assert (report["source"], report["destination"], report["to"]) == (*arguments[1:3], "torch")
+    assert [report["done"], *report["notes"]] == printed.err.splitlines()
+
+
+def test_json_in_a_file_leaves_the_standard_output_to_people(saved_model, tmp_path, capsys):
+    arguments = ["convert", str(saved_model), str(tmp_path / "new"), "--to", "torch"]
+    assert run([*arguments, "--json", str(tmp_path / "report.json")]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith(json.loads((tmp_path / "report.json").read_text())["done"])
+    assert printed.err == ""

@@ -1,0 +1,298 @@
+"""Evaluation and comparison of saved models, as objects and as a user types them."""
+
+import dataclasses
+import json
+import re
+
+import pytest
+
+import hybridner
+from hybridner.cli import compare as compare_command
+from hybridner.cli import evaluate as evaluate_command
+from hybridner.corpora.labels import labels_of
+from hybridner.corpora.schemes import entity_spans
+from hybridner.errors import InputError
+from hybridner.evaluation.analysis import KINDS
+from hybridner.evaluation.bootstrap import f1_interval
+from hybridner.evaluation.compare import compare
+from hybridner.evaluation.comparison_report import comparison_page, comparison_text
+from hybridner.evaluation.evaluate import evaluate, predict, read_labelled
+from hybridner.evaluation.evaluation_report import evaluation_page, evaluation_text
+from hybridner.model.weights import initial_weights
+from hybridner.saved.folder import save_model
+
+SENTENCES = [
+    "Anna B-PER\nTarkin I-PER\nmet O\nthe O\nmayor O\nof O\nDorst B-LOC\n",
+    "the O\nriver O\nVelmora B-LOC\nis O\nlong O\n",
+    "<b> B-ORG\n& I-ORG\nSons I-ORG\nsay O\nthey O\nknow O\nAnna B-PER\n",
+]
+TRAIN = "Anna B-PER\nTarkin I-PER\nknows O\nVelmora B-LOC\n"
+
+
+def documents(number):
+    return "".join(f"-DOCSTART- O\n\n{SENTENCES[i % 3]}\n{SENTENCES[(i + 1) % 3]}\n" for i in range(number))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corpus")
+    (folder / "train.txt").write_text(TRAIN)
+    (folder / "test.txt").write_text(documents(12))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tagger(saved_model):
+    return hybridner.load(saved_model, "torch", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def other_model(model, tmp_path_factory):
+    """Other weights, and a type of its own in the place of MISC."""
+    labels = labels_of(["PER", "ORG", "LOC", "DATE"])
+    path = tmp_path_factory.mktemp("other") / "saved"
+    save_model(path, dataclasses.replace(model, labels=labels, weights=initial_weights(model.config, 5)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def evaluation(tagger, folder):
+    return evaluate(tagger, str(folder))
+
+
+@pytest.fixture(scope="module")
+def comparison(tagger, other_model, folder):
+    return compare(tagger, hybridner.load(other_model, "torch", device="cpu"), str(folder))
+
+
+def test_the_interval_is_that_of_the_tags_over_documents(evaluation, tagger, folder):
+    data = read_labelled(str(folder))
+    prediction = predict(tagger, data)
+    numbers = [sentence.document for sentence in data.sentences]
+    assert (data.units.kind, data.units.count) == ("documents", 12)
+    for result, tags in ((evaluation.argmax, prediction.argmax), (evaluation.decoded, prediction.decoded)):
+        assert result.f1_interval == f1_interval(data.gold, tags, numbers)
+        assert sum(result.analysis.kinds.values()) >= result.scores.predicted > 0
+    assert evaluation.to_dict()["bootstrap"] == {
+        "unit": "documents", "units": 12, "resamples": 2000, "confidence": 0.95, "seed": 0,
+    }  # fmt: skip
+
+
+def test_the_calibrated_scores_are_those_of_the_decoded_entities(evaluation, tagger, folder):
+    data = read_labelled(str(folder))
+    prediction = predict(tagger, data)
+    right = []
+    for sentence, tags, scored in zip(data.sentences, prediction.decoded, prediction.scored, strict=True):
+        assert [span for span, _ in scored] == entity_spans(tags)
+        right += [(score, span in entity_spans(sentence.tags)) for span, score in scored]
+        words = " ".join(sentence.words)
+        if re.fullmatch(r"[\w ]+", words):
+            assert [score for _, score in scored] == pytest.approx([e.score for e in tagger.tag(words, "none")])
+    calibration = evaluation.calibration
+    assert calibration.count == len(right) == evaluation.decoded.scores.predicted > 0
+    assert calibration.mean_score == pytest.approx(sum(score for score, _ in right) / len(right))
+    assert calibration.right == pytest.approx(evaluation.decoded.scores.precision)
+
+
+def test_seen_entities_are_those_of_the_train_split_or_of_another_file(evaluation, tagger, folder, tmp_path):
+    seen = evaluation.argmax.analysis.seen
+    # In train stand Velmora in 8 of the 24 sentences and Anna Tarkin in 8; Dorst, <b> & Sons and Anna do not.
+    assert (seen.gold_seen.total, seen.gold_unseen.total) == (16, 24)
+    assert evaluation.data.train_name == str(folder / "train.txt")
+    path = tmp_path / "more.txt"
+    path.write_text("Dorst B-LOC\n")
+    for train in (str(path), str(folder)):
+        other = evaluate(tagger, str(folder / "test.txt"), train=train).argmax.analysis.seen
+        assert (other.gold_seen.total, other.gold_unseen.total) == ((8, 32) if train == str(path) else (16, 24))
+
+
+def test_a_single_labelled_file_is_scored_as_the_split_it_is(evaluation, tagger, folder):
+    of_file = evaluate(tagger, str(folder / "test.txt"))
+    assert of_file.argmax.scores == evaluation.argmax.scores
+    assert (of_file.data.name, of_file.data.split) == (str(folder / "test.txt"), None)
+    assert of_file.argmax.analysis.seen is None
+    assert evaluation_text(of_file).startswith(f"{folder / 'test.txt'}, on cpu\n")
+    assert str(folder / "test.txt") in evaluation_page(of_file)
+    with pytest.raises(InputError, match="a file, which has no dev split; leave --split out"):
+        evaluate(tagger, str(folder / "test.txt"), "dev")
+
+
+def test_the_notes_on_a_file_are_those_on_a_split(tagger, tmp_path):
+    (tmp_path / "test.txt").write_text("Anna I-PER\nand O\nVelmora I-LOC\nDorst B-LOC\n")
+    notes = evaluate(tagger, str(tmp_path / "test.txt")).notes
+    assert notes == evaluate(tagger, str(tmp_path)).notes
+    assert any("scheme IOB1" in note for note in notes)
+
+
+def test_the_train_split_itself_is_not_asked_what_is_seen(tagger, folder):
+    assert evaluate(tagger, str(folder), "train").argmax.analysis.seen is None
+
+
+def test_the_report_holds_the_numbers_and_is_no_wider_than_the_terminal(evaluation):
+    for width in (40, 80, 120):
+        text = evaluation_text(evaluation, width)
+        assert max(map(len, text.splitlines())) <= width
+        assert "\x1b" not in text
+        for result in (evaluation.argmax, evaluation.decoded):
+            assert f"F1 {result.scores.f1:.4f}, 95 % interval" in text
+        assert "12 documents" in " ".join(text.split())
+        for kind in KINDS:
+            assert f"\n{kind} " in text
+    low, high = evaluation.argmax.f1_interval
+    assert f"{low:.4f} to {high:.4f} (bootstrap, 12 documents" in " ".join(evaluation_text(evaluation).split())
+
+
+def test_the_page_needs_nothing_but_itself_and_shows_words_as_text(evaluation):
+    page = evaluation_page(evaluation)
+    assert "<b> &" not in page
+    assert "&lt;b&gt; &amp; Sons" in page
+    assert not re.search(r"https?:|<script|<link|url\(|@import", page)
+    sources = re.findall(r'(?:src|srcset|href)="([^"]{0,30})', page)
+    assert len(sources) == 4  # two pictures, each for light and for dark
+    assert all(source.startswith("data:image/png;base64,") for source in sources)
+    assert page.count('alt="') == 2
+
+
+def test_a_model_that_finds_nothing_has_a_report(model, folder, tmp_path):
+    bias = model.weights["classifier.bias"].copy()
+    bias[0] = 100
+    save_model(tmp_path / "silent", dataclasses.replace(model, weights={**model.weights, "classifier.bias": bias}))
+    silent = evaluate(hybridner.load(tmp_path / "silent", "torch", device="cpu"), str(folder))
+    assert (silent.argmax.scores.predicted, silent.calibration.ece) == (0, None)
+    assert silent.argmax.f1_interval == (0.0, 0.0)
+    assert "No entity was predicted." in evaluation_text(silent)
+    assert "No entity was predicted." in evaluation_page(silent)
+    assert json.loads(json.dumps(silent.to_dict()))["argmax"]["seen"]["predicted_seen"]["precision"] is None
+    (tmp_path / "nothing.txt").write_text("long O\n")
+    tagger = hybridner.load(tmp_path / "silent", "torch", device="cpu")
+    assert "<img" not in evaluation_page(evaluate(tagger, str(tmp_path / "nothing.txt")))
+    both = compare(tagger, tagger, str(tmp_path / "nothing.txt"))
+    assert "A and B tag all 1 words alike." in comparison_text(both)
+    assert "<img" not in comparison_page(both)
+
+
+def test_types_of_any_name_can_be_drawn(tagger, tmp_path):
+    (tmp_path / "names.txt").write_text("".join(f"Anna B-{kind}\n\n" for kind in ("$x$", "$", "都市", "a_{b")))
+    page = evaluation_page(evaluate(tagger, str(tmp_path / "names.txt")))
+    assert all(f"<td>{kind}</td>" in page for kind in ("$x$", "$", "都市", "a_{b"))
+
+
+def test_data_of_very_many_types_have_a_report(tagger, tmp_path):
+    rows = "".join(f"the O\nAnna B-T{i:03}\n\n" for i in range(200))
+    (tmp_path / "many.txt").write_text(rows)
+    many = evaluate(tagger, str(tmp_path / "many.txt"))
+    assert len(many.argmax.scores.by_type) >= 200
+    assert any("T000, T001" in note for note in many.notes)
+    page = evaluation_page(many)
+    assert "→ missed" in page
+    assert len(page) < 500_000
+    assert "T199" in evaluation_text(many, 40)
+
+
+def test_a_comparison_counts_each_gold_entity_once(comparison):
+    for paired in (comparison.argmax, comparison.decoded):
+        right = paired.right_by_in_all
+        assert right.both + right.only_a + right.only_b + right.neither == paired.a.gold == paired.b.gold == 40
+        assert (right.both + right.only_a, right.both + right.only_b) == (paired.a.correct, paired.b.correct)
+        for kind, one in paired.right_by.items():
+            assert one.both + one.only_a == paired.a.by_type[kind].correct
+        assert paired.difference.difference == pytest.approx(paired.a.f1 - paired.b.f1)
+        assert paired.words_tagged_differently > 0
+    for who, verdicts in comparison.verdicts.items():
+        assert sum(verdict.count for verdict in verdicts) == getattr(comparison.argmax.right_by_in_all, who)
+        for verdict in verdicts:
+            assert (verdict.a.kind == "correct", verdict.b.kind == "correct") == (who == "only_a", who == "only_b")
+
+
+def test_a_comparison_says_where_the_labels_differ(comparison):
+    assert comparison.notes == ["types that only A knows: MISC", "types that only B knows: DATE"]
+    text = " ".join(comparison_text(comparison).split())
+    difference = comparison.argmax.difference
+    low, high = difference.interval
+    assert f"A less B: {difference.difference:+.4f} micro F1, 95 % interval {low:+.4f} to {high:+.4f}" in text
+    assert "paired bootstrap, 12 documents" in text
+    for width in (40, 80):
+        assert max(map(len, comparison_text(comparison, width).splitlines())) <= width
+    page = comparison_page(comparison)
+    assert "<b> &" not in page
+    assert not re.search(r"https?:|<script|<link|url\(|@import", page)
+
+
+def test_a_model_against_itself_differs_nowhere(tagger, folder):
+    same = compare(tagger, tagger, str(folder))
+    assert same.argmax.difference.difference == same.argmax.words_tagged_differently == 0
+    assert same.argmax.right_by_in_all.only_a == same.argmax.right_by_in_all.only_b == 0
+    assert f"A and B tag all {same.argmax.a.words} words alike." in comparison_text(same)
+    assert same.notes == []
+
+
+@pytest.fixture
+def typed(capsys):
+    def typed(command, *args):
+        assert command.run([str(arg) for arg in args]) == 0
+        return capsys.readouterr()
+
+    return typed
+
+
+def test_word_and_tag_are_read_from_the_columns_that_are_named(typed, saved_model, folder, tmp_path):
+    rows = (folder / "test.txt").read_text().splitlines()
+    moved = ["\t".join(("x", *row.split(" ")[::-1])) if row and "-DOCSTART-" not in row else row for row in rows]
+    path = tmp_path / "test.tsv"
+    path.write_text("\n".join(moved) + "\n")
+    options = ("--data", path, "--json", "-", "--device", "cpu", "--word-column", "3", "--tag-column", "2")
+    assert json.loads(typed(evaluate_command, saved_model, *options, "--backend", "torch").out)["argmax"]["gold"] == 40
+    backends = ("--backend-a", "torch", "--backend-b", "torch")
+    printed = typed(compare_command, saved_model, saved_model, *options, *backends).out
+    assert json.loads(printed)["argmax"]["words_tagged_differently"] == 0
+
+
+def test_json_on_the_standard_output_stands_there_alone(typed, saved_model, other_model, folder, tmp_path):
+    options = ("--data", folder, "--device", "cpu")
+    printed = typed(evaluate_command, saved_model, *options, "--backend", "torch", "--json", "-")
+    assert json.loads(printed.out)["argmax"]["gold"] == 40
+    assert "95 % interval" in printed.err
+    backends = ("--backend-a", "torch", "--backend-b", "torch")
+    html = ("--html", tmp_path / "report.html")
+    printed = typed(compare_command, saved_model, other_model, *options, *backends, "--json", "-", *html)
+    record = json.loads(printed.out)
+    assert (record["a"]["model"], record["b"]["model"]) == (str(saved_model), str(other_model))
+    assert set(record["argmax"]["right_by"]["by_type"]) == {"PER", "ORG", "LOC"}
+    assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
+
+
+def test_a_report_is_a_file_and_a_table_in_the_width_of_the_terminal(typed, saved_model, folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    html = ("--html", tmp_path / "report.html")
+    printed = typed(evaluate_command, saved_model, "--data", folder, "--backend", "torch", "--device", "cpu", *html)
+    assert max(map(len, printed.out.splitlines())) <= 40
+    assert printed.err == ""
+    assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize("option", ["--json", "--html"])
+@pytest.mark.parametrize(("command", "models"), [(evaluate_command, 1), (compare_command, 2)])
+def test_a_file_that_cannot_be_written_is_said_before_any_model_is_opened(command, models, option):
+    with pytest.raises(InputError, match="there is no folder nowhere"):
+        command.run([*["MODEL"] * models, "--data", "sample", option, "nowhere/x"])
+
+
+def test_a_comparison_takes_two_models(folder):
+    with pytest.raises(InputError):
+        compare_command.run(["MODEL", "--data", str(folder)])
+
+
+def test_a_pipe_that_is_closed_early_leaves_the_files_whole(saved_model, folder, tmp_path, monkeypatch):
+    def closed(*_):
+        raise BrokenPipeError
+
+    files = {option: tmp_path / f"report.{option}" for option in ("json", "html")}
+    options = [word for option, path in files.items() for word in (f"--{option}", str(path))]
+    monkeypatch.setattr("builtins.print", closed)
+    with pytest.raises(BrokenPipeError):
+        evaluate_command.run(
+            [str(saved_model), "--data", str(folder), "--backend", "torch", "--device", "cpu", *options]
+        )
+    monkeypatch.undo()
+    assert json.loads(files["json"].read_text())["argmax"]["gold"] == 40
+    assert files["html"].read_text().rstrip().endswith("</html>")
