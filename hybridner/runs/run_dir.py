@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hybridner.config.training import TrainingConfig
+from hybridner.config.file import options_as_dict, read_config
 from hybridner.config.presets import training_config
-from hybridner.config.file import (options_as_dict, read_config)
+from hybridner.config.training import TrainingConfig
 from hybridner.errors import InputError
-from hybridner.files.paths import (check_links, remove)
+from hybridner.files.paths import check_links, remove
 from hybridner.model.twins import Backend
 
 # What may differ when a run goes on: it decides how long or where the run goes, not what comes out.
