@@ -89,10 +89,6 @@ class Learner(Protocol):
         """Logits ``[rows, length, num_labels]`` of :meth:`weights`, on the device; does not wait for it."""
         ...
 
-    def enter_lane(self) -> None:
-        """Make the calling thread one of ``num_lanes``."""
-        ...
-
     def gradients(self, batch: Batch) -> tuple[float, Weights]:
         """The mean loss of a global batch and its gradient, with the dropout of the step that comes next."""
         ...
