@@ -57,8 +57,8 @@ class Learner(Protocol):
         row_multiple: batches need a multiple of this many rows.
         rank: number of this process.
         world_size: number of processes.
-        num_lanes: threads that are to call :meth:`predict` at once, each for a batch of its own, to keep a CPU's cores
-            busy: the parts of one batch's computation wait for each other, two batches do not.
+        num_lanes: number of threads that call :meth:`predict` at once, each for a batch of its own, to keep a CPU's
+            cores busy: the parts of one batch's computation wait for each other, two batches do not.
     """
 
     config: ModelConfig
