@@ -17,7 +17,7 @@ from hybridner.evaluation.bootstrap import Interval, Units, entity_counts, inter
 from hybridner.evaluation.calibration import Calibration, calibrate
 from hybridner.evaluation.scoring import Scores, score
 from hybridner.model.twins import versions
-from hybridner.tagging.decoding import ScoredSpans, decode_many, scored_spans_many
+from hybridner.tagging.decoding import ScoredSpans, argmax_tags, bio_tags, decode_many, scored_spans_many
 from hybridner.tagging.inference import predict_words
 from hybridner.tagging.tagger import Tagger
 
@@ -251,11 +251,11 @@ def predict(tagger: Tagger, data: LabelledData) -> Prediction:
     model = tagger.model
     encoded = tagger.encode(data.sentences)
     logits = predict_words(tagger.learner, encoded, model.config.pad_token_id)
-    best = decode_many(logits, model.labels)
+    decoded = bio_tags(decode_many(logits, tagger.transitions), model.labels)
     return Prediction(
-        [[model.labels[i] for i in one.argmax(-1)] for one in logits],
-        [[model.labels[i] for i in tags] for tags in best],
-        scored_spans_many(best, logits, model.labels),
+        bio_tags([argmax_tags(one) for one in logits], model.labels),
+        decoded,
+        scored_spans_many(decoded, logits, model.labels, tagger.transitions),
         encoded.num_windowed,
     )
 
