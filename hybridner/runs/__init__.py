@@ -1,0 +1,1 @@
+"""A run on disk: its folder, its records, its checkpoints."""

@@ -1,0 +1,35 @@
+"""Learning curves of a run as a picture."""
+
+from pathlib import Path
+from typing import Any
+
+
+def plot_curves(records: list[dict[str, Any]], path: Path) -> None:
+    """Draw training loss and dev F1 by epoch.
+
+    Args:
+        records: lines of a run's ``metrics.jsonl``.
+        path: the PNG to write.
+    """
+    from matplotlib.figure import Figure
+
+    epochs = [record for record in records if record["event"] == "epoch"]
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    at = [record["epoch"] for record in epochs]
+    left.plot(at, [record["train_loss"] for record in epochs], marker=".")
+    left.set(xlabel="epoch", ylabel="training loss (mean a word)", yscale="log")
+    right.plot(at, [record["valid"]["f1"] for record in epochs], marker=".", label="valid")
+    right.set(xlabel="epoch", ylabel="F1 (micro, conlleval)", ylim=(0, 1))
+    for record in records:
+        if record["event"] == "test" and record["test"] is not None:
+            right.axhline(
+                record["test"]["f1"],
+                linestyle=":",
+                color="gray",
+                label=f"test, model of epoch {record['epoch']}",
+            )
+    right.legend(loc="lower right")
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+    figure.savefig(path, format="png", dpi=120, metadata={"Software": None})
