@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from hybridner.errors import CannotWriteError, InputError, first_line
+from hybridner.files.paths import remove
+from hybridner.files.reading import read_json
+from hybridner.files.tensors import Headers, Weights
+from hybridner.files.whole import replace_folder
 from hybridner.model.learner import TrainingState
 from hybridner.model.size import check_fits
-from hybridner.files.reading import read_json
-from hybridner.saved.model import model_config
-from hybridner.files.whole import replace_folder
-from hybridner.files.paths import remove
-from hybridner.model.twins import (Backend, checkpoint_module)
-from hybridner.files.tensors import (Headers, Weights)
+from hybridner.model.twins import Backend, checkpoint_module
 from hybridner.model.weights import check_weights
+from hybridner.saved.model import model_config
 
 _CHECKSUMS, _PROGRESS = "checksums.json", "progress.json"
 _KINDS = ("weights", "exp_avg", "exp_avg_sq", "average")

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hybridner.config.training import TrainingConfig
+from hybridner.config.file import options_as_dict, read_config
 from hybridner.config.presets import training_config
-from hybridner.config.file import (options_as_dict, read_config)
+from hybridner.config.training import TrainingConfig
 from hybridner.errors import InputError
-from hybridner.files.paths import (check_links, remove)
+from hybridner.files.paths import check_links, remove
 from hybridner.model.twins import Backend
 
 # What may differ when a run goes on: it decides how long or where the run goes, not what comes out.
@@ -105,10 +105,11 @@ class RunDir:
         return training_config(**values), backend
 
     def contents(self) -> list[tuple[str, str]]:
-        """What a finished run holds, and where."""
+        """Name what a finished run holds, and where; curves and TensorBoard only where they were written."""
         named = [("model", self.best), ("metrics", self.metrics), ("curves", self.curves), ("options", self.config)]
         folders = [("TensorBoard", self.tensorboard), ("checkpoints", self.checkpoints)]
-        return [(name, str(path)) for name, path in (*named, *folders)]
+        optional = (self.curves, self.tensorboard)
+        return [(name, str(path)) for name, path in (*named, *folders) if path not in optional or path.exists()]
 
     def resume_command(self, backend: Backend) -> str:
         """What to type to go on with the run."""

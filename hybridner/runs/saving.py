@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from hybridner.runs.checkpoints import (CheckpointStore, Restored, open_checkpoints)
 from hybridner.config.model import ModelConfig
 from hybridner.config.training import TrainingConfig
 from hybridner.errors import CannotWriteError, InputError
-from hybridner.model.learner import Learner
 from hybridner.model.finite import nonfinite_in
-from hybridner.runs.records import (Progress, Records)
+from hybridner.model.learner import Learner
+from hybridner.model.twins import Backend, versions
+from hybridner.runs.checkpoints import CheckpointStore, Restored, open_checkpoints
+from hybridner.runs.records import Progress, Records
 from hybridner.runs.run_dir import RunDir
-from hybridner.model.twins import (Backend, versions)
 
 # What a disk that is full, read-only or gone says; errors of other kinds are not the disk's.
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOENT}
