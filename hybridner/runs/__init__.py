@@ -1,1 +1,1 @@
-"""A run on disk: its folder, its records, its checkpoints."""
+"""A run on disk: options, checkpoints, metrics."""
