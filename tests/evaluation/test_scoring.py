@@ -9,6 +9,7 @@ from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import IOB2
 
 from hybridner.corpora.schemes import to_bio
+from hybridner.evaluation import scoring
 from hybridner.evaluation.scoring import score
 
 GOLD = [["B-PER", "I-PER", "O", "B-LOC"], ["O", "B-ORG"]]
@@ -125,9 +126,21 @@ def test_the_dict_is_plain_json_and_names_the_scorers():
     assert record["by_type"]["LOC"]["gold"] == 1
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_without_seqeval_the_scores_are_the_same_to_the_last_bit_and_do_not_name_it(seed, monkeypatch):
+    pair = random_tags(seed), random_tags(seed + 100)
+    with_seqeval = score(*pair).to_dict()
+    monkeypatch.setattr(scoring, "find_spec", lambda name: None)
+    names = {
+        "scorer": "micro average as conlleval counts",
+        "strict_scorer": "micro average of valid BIO entities only",
+    }
+    assert score(*pair).to_dict() == {**with_seqeval, **names}
+
+
 def test_the_table_is_aligned_however_long_a_type_is():
     scores = score([["B-a-type-with-a-long-name", "B-A"]], [["B-a-type-with-a-long-name", "O"]])
-    header, *rows, last = scores.table().splitlines()
+    header, *rows = scores.as_table().text().splitlines()
     assert [row.split()[0] for row in rows] == ["A", "a-type-with-a-long-name", "micro"]
     assert {len(row) for row in rows} == {len(header)}
-    assert "strict F1 0.6667, token accuracy 0.5000, 0 invalid transitions, 2 words in 1 sentences" in last
+    assert "strict F1 0.6667, token accuracy 0.5000, 0 invalid transitions, 2 words in 1 sentences" in scores.summary()

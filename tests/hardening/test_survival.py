@@ -16,6 +16,8 @@ from hybridner.config.presets import make_options
 from hybridner.errors import InputError
 from hybridner.runs.run_dir import RunDir, choose_folder
 
+pytestmark = pytest.mark.slow
+
 SEED = 2
 
 
