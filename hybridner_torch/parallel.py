@@ -38,10 +38,12 @@ def _join_others(kind: str, timeout: float) -> None:
     try:
         # A timeout given to init_process_group would end every later collective that takes longer, too.
         store, rank, world_size = next(distributed.rendezvous("env://", timeout=timedelta(seconds=timeout)))
+        # torchrun restarts lost processes with the store of the lost ones, which still has their addresses.
+        store = distributed.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)
         distributed.init_process_group(
             "nccl" if device else "gloo", store=store, rank=rank, world_size=world_size, device_id=device
         )
-    except (ValueError, distributed.DistError) as error:
+    except (ValueError, RuntimeError) as error:
         where = f"{os.environ.get('MASTER_ADDR', '')}:{os.environ.get('MASTER_PORT', '')}"
         raise InputError(
             f"{where}: not all {os.environ['WORLD_SIZE']} processes joined within {timeout:g} s (--join-timeout): "
