@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from hybridner.config.training import TrainingConfig
 from hybridner.config.presets import training_config
+from hybridner.config.training import TrainingConfig
 from hybridner.errors import InputError
-from hybridner.runs.run_dir import (RunDir, choose_folder, merge_resumed)
+from hybridner.runs.run_dir import RunDir, choose_folder, merge_resumed
 
 # A value other than the default for every option that a run's folder keeps.
 OTHER = {

@@ -6,12 +6,12 @@ import shutil
 import pytest
 
 import hybridner
-from hybridner.runs.checkpoints import (newest_state, open_checkpoints)
 from hybridner.corpora.sample import sample_sentences
 from hybridner.errors import InputError
-from hybridner.saved.open import open_model
 from hybridner.parity.errors import bitwise_difference
+from hybridner.runs.checkpoints import newest_state, open_checkpoints
 from hybridner.runs.run_dir import RunDir
+from hybridner.saved.open import open_model
 
 OPTIONS = {
     "preset": "tiny",

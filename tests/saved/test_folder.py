@@ -210,7 +210,7 @@ def test_a_save_that_is_stopped_leaves_the_old_model_as_it_was(model, folder, mo
 
     with monkeypatch.context() as patch:
         if step == "weights":
-            patch.setattr(model_dir, "save_file", stop)
+            patch.setattr(model_dir, "write_tensors", stop)
         elif step == "tokenizer":
             patch.setattr(type(model.tokenizer), "save", stop)
         elif step == "config":
