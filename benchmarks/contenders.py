@@ -14,8 +14,8 @@ from hybridner.batches.batch import Batch, epoch_order, training_batches
 from hybridner.batches.encoding import encode
 from hybridner.batches.packing import ShapePlan
 from hybridner.config.model import ModelConfig
-from hybridner.config.presets import training_config
-from hybridner.config.training import TrainingConfig
+from hybridner.config.options import Options
+from hybridner.config.presets import make_options
 from hybridner.corpora.corpus import Corpus
 from hybridner.training.train import make_tokenizer, read_data
 
@@ -27,10 +27,10 @@ class Data:
 
     def __init__(self, data: str, tokenizer: str, steps: int) -> None:
         options = {"data": data, "tokenizer": tokenizer, "learning_rate": LEARNING_RATE, "seed": SEED}
-        self.training: TrainingConfig = training_config("original", **options)
+        self.training: Options = make_options("original", **options)
         self.corpus: Corpus = read_data(self.training)
         words = make_tokenizer(self.training, self.corpus)
-        self.config: ModelConfig = self.training.model(words.vocab_size, len(self.corpus.labels), words.pad_id)
+        self.config: ModelConfig = self.training.model.config(words.vocab_size, len(self.corpus.labels), words.pad_id)
         self.encoded = {
             name: encode(self.corpus.splits[name], words, self.corpus.labels, self.config.max_length)
             for name in ("train", "test")

@@ -21,8 +21,8 @@ from hybridner.batches.encoding import Encoded, encode
 from hybridner.batches.packing import ShapePlan
 from hybridner.config.choices import Device, Dtype, PresetName
 from hybridner.config.model import ModelConfig
-from hybridner.config.presets import training_config
-from hybridner.config.training import TrainingConfig
+from hybridner.config.options import Options
+from hybridner.config.presets import make_options
 from hybridner.corpora.read import read_corpus
 from hybridner.errors import InputError
 from hybridner.model.learner import Learner
@@ -90,17 +90,20 @@ def measure(job: Job) -> dict[str, Any]:
     """Warm a contender up for every shape, and measure its real pieces a second in rounds."""
     corpus = read_corpus(job.data)
     tokenizer = load_tokenizer(job.tokenizer)
-    options = training_config(
+    options = make_options(
         job.preset, data=job.data, device=job.device, dtype=job.dtype, batch_size=job.batch_size, parallel="jit"
     )
-    config = options.model(tokenizer.vocab_size, len(corpus.labels), tokenizer.pad_id)
+    config = options.model.config(tokenizer.vocab_size, len(corpus.labels), tokenizer.pad_id)
     encoded = encode(corpus.splits["train"], tokenizer, corpus.labels, config.max_length)
     if len(encoded) < job.batch_size:
         raise InputError(f"{job.data}: {len(encoded)} sentences to train on are fewer than a batch of {job.batch_size}")
     plan = ShapePlan(encoded.lengths, job.batch_size)
     with patched(job.contender, job.batch_size):
         contender = make_contender(job.contender, config, options, encoded)
-        return {"flops_per_piece": flops_per_piece(config), **run_rounds(job, contender, encoded, plan, options.seed)}
+        return {
+            "flops_per_piece": flops_per_piece(config),
+            **run_rounds(job, contender, encoded, plan, options.optimization.seed),
+        }
 
 
 def run_rounds(job: Job, contender: Contender, encoded: Encoded, plan: ShapePlan, seed: int) -> dict[str, Any]:
@@ -154,7 +157,7 @@ def one_of_each_shape(batches: Iterator[Batch], plan: ShapePlan) -> Iterator[Bat
             return
 
 
-def make_contender(name: str, config: ModelConfig, options: TrainingConfig, encoded: Encoded) -> Contender:
+def make_contender(name: str, config: ModelConfig, options: Options, encoded: Encoded) -> Contender:
     """A contender by name, with the initial weights of the options' seed.
 
     Raises:
@@ -164,10 +167,10 @@ def make_contender(name: str, config: ModelConfig, options: TrainingConfig, enco
         return loop_contender(config, options, encoded)
     if name not in CONTENDERS:
         raise InputError(f"no contender {name!r}; there are {', '.join(CONTENDERS)}")
-    if name == "flax-cudnn" and options.dtype != "float32":
-        raise InputError(f"JAX's binding of cuDNN's LSTM computes in float32 alone, not in {options.dtype}")
+    if name == "flax-cudnn" and options.devices.dtype != "float32":
+        raise InputError(f"JAX's binding of cuDNN's LSTM computes in float32 alone, not in {options.devices.dtype}")
     learner = learner_class(framework(name))(config, options)
-    learner.init(initial_weights(config, options.seed))
+    learner.init(initial_weights(config, options.optimization.seed))
     if name.startswith("torch-cudnn"):
         return torch_cudnn_contender(learner, "packed" if name.endswith("packed") else "rectangle")
     return twin_contender(learner)
@@ -200,23 +203,23 @@ def torch_cudnn_contender(learner: Any, kind: Literal["rectangle", "packed"]) ->
     )
 
 
-def loop_contender(config: ModelConfig, options: TrainingConfig, encoded: Encoded) -> Contender:
+def loop_contender(config: ModelConfig, options: Options, encoded: Encoded) -> Contender:
     """The original's way: sentences padded to the longest, a Python loop over the steps; autocast for bfloat16."""
     import torch
 
     from benchmarks.loop import LoopTagger, padded, train_step
     from hybridner_torch.learner import find_device
 
-    device = find_device(options.device)
+    device = find_device(options.devices.device)
     model = LoopTagger(config).train()
-    weights = initial_weights(config, options.seed)
+    weights = initial_weights(config, options.optimization.seed)
     model.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
     model.to(device)
-    torch.manual_seed(options.seed)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=_LEARNING_RATE, weight_decay=options.weight_decay)
+    torch.manual_seed(options.optimization.seed)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=_LEARNING_RATE, weight_decay=options.optimization.weight_decay)
 
     def step(prepared: Any) -> Loss:
-        with torch.autocast(device.type, torch.bfloat16, enabled=options.dtype == "bfloat16"):
+        with torch.autocast(device.type, torch.bfloat16, enabled=options.devices.dtype == "bfloat16"):
             loss = train_step(model, optimizer, *(tensor.to(device) for tensor in prepared))
         return lambda: loss
 

@@ -29,7 +29,7 @@ from benchmarks.gpu_contenders import CONTENDERS, Job, framework
 from hybridner.cli.output import check_writable, write_json
 from hybridner.cli.parse import guarded
 from hybridner.config.choices import Device, Dtype, PresetName
-from hybridner.config.presets import training_config
+from hybridner.config.presets import make_options
 from hybridner.errors import InputError
 from hybridner.training.train import make_tokenizer, read_data
 
@@ -191,7 +191,7 @@ def main(options: Options) -> None:
     for contender in options.contenders:
         if contender not in CONTENDERS:
             raise InputError(f"no contender {contender!r}; there are {', '.join(CONTENDERS)}")
-    training = training_config(options.preset, data=options.data, tokenizer=options.tokenizer)
+    training = make_options(options.preset, data=options.data, tokenizer=options.tokenizer)
     tokenizer = make_tokenizer(training, read_data(training))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "tokenizer.json"

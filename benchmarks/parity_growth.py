@@ -5,7 +5,6 @@ them stands what rounding does to one twin alone: the PyTorch twin against itsel
 weight changed. The ladder's other rungs are climbed for a model of the original's size, in both types.
 """
 
-import dataclasses
 import math
 import platform
 import subprocess
@@ -23,9 +22,9 @@ import tyro
 
 import hybridner
 from hybridner.cli.output import write_json
+from hybridner.config import options as config_options
 from hybridner.config.choices import Dtype
 from hybridner.config.model import ModelConfig
-from hybridner.config.training import TrainingConfig
 from hybridner.files.tensors import Weights
 from hybridner.model.learner import Learner
 from hybridner.model.twins import BACKENDS, learner_class, versions
@@ -119,8 +118,8 @@ def ladder(dtype: Dtype) -> list[Finding]:
     """The rungs up to the optimizer for a model of the original's size, with dropout, and many AdamW steps."""
     weights = initial_weights(ORIGINAL, 12)
 
-    def make(config: ModelConfig, options: TrainingConfig) -> tuple[Learner, Learner]:
-        a, b = (learner_class(backend)(config, dataclasses.replace(options, device="cpu")) for backend in BACKENDS)
+    def make(config: ModelConfig, options: config_options.Options) -> tuple[Learner, Learner]:
+        a, b = (learner_class(backend)(config, options.replace(device="cpu")) for backend in BACKENDS)
         a.init(weights)
         b.init(weights)
         return a, b

@@ -26,7 +26,7 @@ from hybridner.batches.packing import Shape
 from hybridner.cli.output import check_writable, write_json
 from hybridner.cli.parse import guarded
 from hybridner.config.model import ModelConfig
-from hybridner.config.presets import training_config
+from hybridner.config.presets import make_options
 from hybridner.model.learner import Learner
 from hybridner.model.twins import BACKENDS, Backend, learner_class
 from hybridner.model.weights import EMBEDDING, initial_weights, weight_shapes
@@ -74,7 +74,7 @@ class Point(NamedTuple):
 
 def sweeps(options: Options) -> dict[str, list[Point]]:
     """The points of each course, by the name of what grows."""
-    width = training_config("original").hidden_size
+    width = make_options("original").model.hidden_size
     rows = max(1, round(options.pieces / options.length))
     return {
         "length": [Point(max(1, round(options.pieces / n)), n, width) for n in options.lengths],
@@ -122,16 +122,16 @@ def step_seconds(learner: Learner, batch: Batch) -> float:
 
 def measure(point: Point, options: Options) -> list[dict[str, Any]]:
     """Each twin at one size, the matmul and the twins one after the other in each round."""
-    training = training_config(
+    training = make_options(
         "original",
         device="cpu",
         parallel="jit",
         hidden_size=point.hidden_size,
         num_encoder_layers=options.num_encoder_layers,
     )
-    config = training.model(options.vocab_size, _NUM_LABELS, 0)
+    config = training.model.config(options.vocab_size, _NUM_LABELS, 0)
     shape = Shape(point.rows, point.length)
-    batch, weights = full_rows(config, shape), initial_weights(config, training.seed)
+    batch, weights = full_rows(config, shape), initial_weights(config, training.optimization.seed)
     learners = {backend: learner_class(backend)(config, training) for backend in options.backends}
     for learner in learners.values():
         learner.init(weights)

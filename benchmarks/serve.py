@@ -10,7 +10,7 @@ import sys
 import time
 from typing import Any
 
-from hybridner.config.presets import training_config
+from hybridner.config.presets import make_options
 from hybridner.training.allocator import gains_by_keeping, keep_freed_memory
 
 
@@ -20,7 +20,7 @@ def main(name: str, cache: str | None, **corpus: Any) -> None:
         os.environ["JAX_COMPILATION_CACHE_DIR"] = cache
     else:
         os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
-    if name in ("flax", "torch") and gains_by_keeping(name, training_config("original", data=corpus["data"])):
+    if name in ("flax", "torch") and gains_by_keeping(name, make_options("original", data=corpus["data"])):
         keep_freed_memory()  # as the command does, and as early
     from benchmarks.contenders import CONTENDERS, Data
 

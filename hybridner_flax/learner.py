@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int, Int32, UInt32
 from hybridner.batches.batch import Batch
 from hybridner.batches.encoding import IGNORED
 from hybridner.config.model import ModelConfig
-from hybridner.config.training import TrainingConfig
+from hybridner.config.options import Options
 from hybridner.files.tensors import Weights
 from hybridner.model.dropout import step_key
 from hybridner.model.learner import ADAM_BETAS, ADAM_EPS, CLIP_EPS, TrainingState
@@ -112,7 +112,7 @@ def _in_parts(array: Array, parts: int, shards: int) -> Array:
 
 
 def make_step(
-    graphdef: nnx.GraphDef[HybridNER], options: TrainingConfig, axis_name: str | None, shards: int = 1
+    graphdef: nnx.GraphDef[HybridNER], options: Options, axis_name: str | None, shards: int = 1
 ) -> Callable[..., tuple[State, StepMetrics]]:
     """The training step, a pure function to be compiled.
 
@@ -127,16 +127,16 @@ def make_step(
         ``step(state, arrays, key, learning_rate) -> (state, metrics)``.
     """
     adam = optax.scale_by_adam(*ADAM_BETAS, eps=ADAM_EPS)
-    gradients = make_gradients(graphdef, axis_name, options.accumulate, shards)
-    skips = options.on_nonfinite == "skip"
+    gradients = make_gradients(graphdef, axis_name, options.devices.accumulate, shards)
+    skips = options.run.on_nonfinite == "skip"
 
     def step(
         state: State, arrays: BatchArrays, key: UInt32[Array, "2"], learning_rate: Float[Array, ""]
     ) -> tuple[State, StepMetrics]:
         metrics, grads = gradients(state.params, arrays, key)
         finite = jnp.isfinite(optax.tree.norm(grads)) & jnp.isfinite(metrics.loss_sum) if skips else None
-        if options.clip_norm is not None:
-            scale = jnp.minimum(1, options.clip_norm / (optax.tree.norm(grads) + CLIP_EPS))
+        if options.optimization.clip_norm is not None:
+            scale = jnp.minimum(1, options.optimization.clip_norm / (optax.tree.norm(grads) + CLIP_EPS))
             grads = jax.tree.map(lambda g: g * scale, grads)
 
         def unless_skipped(new: Array, old: Array | float) -> Array:
@@ -146,7 +146,7 @@ def make_step(
         @jax.jit
         def moved(p: Array, grad: Array, mu: Array, nu: Array) -> tuple[Array, Array, Array]:
             update, (_, new_mu, new_nu) = adam.update(grad, optax.ScaleByAdamState(state.adam.count, mu, nu))
-            new = (p - learning_rate.astype(p.dtype) * (update + options.weight_decay * p)).astype(p.dtype)
+            new = (p - learning_rate.astype(p.dtype) * (update + options.optimization.weight_decay * p)).astype(p.dtype)
             return unless_skipped(new, p), unless_skipped(new_mu, mu), unless_skipped(new_nu, nu)
 
         leaves, structure = jax.tree.flatten(state.params)
@@ -156,9 +156,9 @@ def make_step(
         count = unless_skipped(optax.safe_increment(state.adam.count), state.adam.count)
         adam_state = optax.ScaleByAdamState(count, mu, nu)
         metrics = metrics._replace(loss_sum=unless_skipped(metrics.loss_sum, jnp.nan))
-        if options.average is None:
+        if options.optimization.average is None:
             return State(params, adam_state, None), metrics
-        largest = options.average
+        largest = options.optimization.average
 
         def averaged(a: Array, p: Array) -> Array:
             done = adam_state.count.astype(a.dtype)
@@ -192,34 +192,36 @@ class Learner:
     """The Flax twin in training or in use; see :class:`hybridner.model.learner.Learner`."""
 
     @staticmethod
-    def join(options: TrainingConfig) -> int:
+    def join(options: Options) -> int:
         """Join the other processes, if there are any, and return this one's rank."""
-        if options.deterministic:
-            compute_deterministically(options.device)
+        if options.devices.deterministic:
+            compute_deterministically(options.devices.device)
         return parallel.join(options)
 
-    def __init__(self, config: ModelConfig, options: TrainingConfig) -> None:
+    def __init__(self, config: ModelConfig, options: Options) -> None:
         keep_compiled_programs()
         self.config, self.options = config, options
         self._parallel = parallel.choose(options)
-        self._x64 = options.dtype == "float64"
-        devices = parallel.find_devices(options.device, options.num_devices)
+        self._x64 = options.devices.dtype == "float64"
+        devices = parallel.find_devices(options.devices.device, options.devices.num_devices)
         self._first_device = next(d for d in devices if d.process_index == jax.process_index())
         num_devices = self._parallel.num_devices
-        self.row_multiple = num_devices * options.accumulate
+        self.row_multiple = num_devices * options.devices.accumulate
         count = f"{num_devices} × " if num_devices > 1 else ""
         self.spread = _SPREADS[type(self._parallel)]
         self.device = f"{count}{devices[0].device_kind}"
         self.rank, self.world_size = jax.process_index(), jax.process_count()
         with self._precision():
             param_dtype = jnp.float64 if self._x64 else jnp.float32
-            model = HybridNER(config, seed=options.seed, dtype=jnp.dtype(options.dtype), param_dtype=param_dtype)
+            model = HybridNER(
+                config, seed=options.optimization.seed, dtype=jnp.dtype(options.devices.dtype), param_dtype=param_dtype
+            )
             graphdef, self._like = nnx.split(model, nnx.Param)
         compiled, axis_name = self._parallel.compile, self._parallel.axis_name
         shards = num_devices if axis_name is None else 1
         self._step = compiled(make_step(graphdef, options, axis_name, shards), "state", 2)
         self._predict = compiled(make_predict(graphdef), "rows")
-        self._gradients = compiled(make_gradients(graphdef, axis_name, options.accumulate, shards), "same", 1)
+        self._gradients = compiled(make_gradients(graphdef, axis_name, options.devices.accumulate, shards), "same", 1)
         self._activations = compiled(make_activations(graphdef), "rows")
         # A CPU computes no faster with a second step waiting, which would hold the memory of its buffers meanwhile.
         self._one_at_a_time = devices[0].platform == "cpu"
@@ -235,7 +237,10 @@ class Learner:
 
     def step(self, batch: Batch, learning_rate: float) -> StepMetrics:
         """One AdamW step on a global batch; does not wait for the device."""
-        key, rate = step_key(self.options.seed, self._steps_done), np.asarray(learning_rate, self._like_dtype)
+        key, rate = (
+            step_key(self.options.optimization.seed, self._steps_done),
+            np.asarray(learning_rate, self._like_dtype),
+        )
         with self._precision():
             arrays = self._arrays(batch)
             if self._one_at_a_time:
@@ -255,7 +260,7 @@ class Learner:
     def gradients(self, batch: Batch) -> tuple[float, Weights]:
         """The mean loss of a global batch and its gradient, with the dropout of the step that comes next."""
         with self._precision():
-            key = step_key(self.options.seed, self._steps_done)
+            key = step_key(self.options.optimization.seed, self._steps_done)
             metrics, grads = self._gradients(self.state.params, self._arrays(batch), key)
         return float(metrics.loss_sum) / max(int(metrics.num_labels), 1), to_canonical(grads)
 
@@ -309,7 +314,11 @@ class Learner:
             params, mu, nu = (from_canonical(w, self._like) for w in (state.weights, state.exp_avg, state.exp_avg_sq))
             count = jnp.asarray(state.step - state.skipped, jnp.int32)
             # Arrays of its own, even where the parameters are its beginning: a step takes over the memory of both.
-            kept = None if self.options.average is None else from_canonical(state.average or state.weights, self._like)
+            kept = (
+                None
+                if self.options.optimization.average is None
+                else from_canonical(state.average or state.weights, self._like)
+            )
             self.state = self._parallel.replicate(State(params, optax.ScaleByAdamState(count, mu, nu), kept))
         self._steps_done = state.step
 

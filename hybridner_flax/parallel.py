@@ -15,7 +15,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
-from hybridner.config.training import TrainingConfig
+from hybridner.config.options import Options
 from hybridner.errors import InputError
 from hybridner.training.lifeline import hold
 from hybridner.training.relay import relay
@@ -162,26 +162,30 @@ class GlobalMesh:
         return np.asarray(array.addressable_shards[0].data)
 
 
-def join(options: TrainingConfig) -> int:
+def join(options: Options) -> int:
     """Join the other processes, if there are any, and return this one's rank; call it before any other JAX.
 
     Raises:
         InputError: another process did not come, or one of the three options is missing.
     """
-    given = (options.coordinator, options.num_processes, options.process_id)
+    given = (options.devices.coordinator, options.devices.num_processes, options.devices.process_id)
     if jax.distributed.is_initialized():
         return jax.process_index()
-    if options.coordinator is not None and options.num_processes is not None and options.process_id is not None:
-        rank, num_processes = options.process_id, options.num_processes
-        connections = meet(options.coordinator, rank, num_processes, options.join_timeout)
+    if (
+        options.devices.coordinator is not None
+        and options.devices.num_processes is not None
+        and options.devices.process_id is not None
+    ):
+        rank, num_processes = options.devices.process_id, options.devices.num_processes
+        connections = meet(options.devices.coordinator, rank, num_processes, options.devices.join_timeout)
         if num_processes > 1:
             hold(rank, num_processes, connections)
-            coordinator = options.coordinator if rank == 0 else relay(options.coordinator)
+            coordinator = options.devices.coordinator if rank == 0 else relay(options.devices.coordinator)
             jax.distributed.initialize(coordinator, num_processes, rank, initialization_timeout=_JOINING_SECONDS)
     elif any(option is not None for option in given):
         raise InputError("--coordinator, --num-processes and --process-id belong together: give all three, or none")
     else:
-        _join_detected(options.join_timeout)
+        _join_detected(options.devices.join_timeout)
     return jax.process_index()
 
 
@@ -199,14 +203,14 @@ def _join_detected(timeout: float) -> None:
             raise
 
 
-def choose(options: TrainingConfig) -> Parallel:
+def choose(options: Options) -> Parallel:
     """The way to spread that ``options`` ask for, or the plainest that uses every device.
 
     Raises:
         InputError: the devices are not there, or cannot be spread over as asked.
     """
-    devices = find_devices(options.device, options.num_devices)
-    kind, num_hosts = options.parallel, jax.process_count()
+    devices = find_devices(options.devices.device, options.devices.num_devices)
+    kind, num_hosts = options.devices.parallel, jax.process_count()
     if kind == "auto":
         kind = "mesh" if num_hosts > 1 else "pmap" if len(devices) > 1 else "jit"
     if num_hosts > 1:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from hybridner.batches.batch import Batch
 from hybridner.batches.encoding import IGNORED
 from hybridner.config.model import ModelConfig
-from hybridner.config.training import TrainingConfig
+from hybridner.config.options import Options
 from hybridner.errors import InputError
 from hybridner.files.tensors import Weights
 from hybridner.model.dropout import step_key
@@ -48,33 +48,37 @@ class Learner:
     """The PyTorch twin in training or in use; see :class:`hybridner.model.learner.Learner`."""
 
     @staticmethod
-    def join(options: TrainingConfig) -> int:
+    def join(options: Options) -> int:
         """Join the other processes, if there are any, and return this one's rank."""
-        if options.coordinator is not None:
+        if options.devices.coordinator is not None:
             raise InputError("--coordinator is for Flax; start several PyTorch processes with torchrun")
-        if options.parallel in ("pmap", "mesh"):
-            raise InputError(f"--parallel {options.parallel} is Flax's; start several PyTorch processes with torchrun")
-        if options.num_devices is not None:
+        if options.devices.parallel in ("pmap", "mesh"):
+            raise InputError(
+                f"--parallel {options.devices.parallel} is Flax's; start several PyTorch processes with torchrun"
+            )
+        if options.devices.num_devices is not None:
             raise InputError(
                 "--num-devices is Flax's; with PyTorch the number of processes decides: torchrun --nproc-per-node N"
             )
-        if options.deterministic:
+        if options.devices.deterministic:
             compute_deterministically()
         return _processes(options)[0]
 
-    def __init__(self, config: ModelConfig, options: TrainingConfig) -> None:
+    def __init__(self, config: ModelConfig, options: Options) -> None:
         self.config, self.options = config, options
-        self._device = find_device(options.device)
-        if options.dtype == "bfloat16" and self._device.type == "cpu":
+        self._device = find_device(options.devices.device)
+        if options.devices.dtype == "bfloat16" and self._device.type == "cpu":
             check_on_cpu()
         self.rank, self.world_size = _processes(options)
-        self.row_multiple = self.world_size * options.accumulate
+        self.row_multiple = self.world_size * options.devices.accumulate
         self.spread = "DistributedDataParallel" if self.world_size > 1 else "one process"
         count = f"{self.world_size} × " if self.world_size > 1 else ""
         self.device = count + (torch.cuda.get_device_name() if self._device.type == "cuda" else self._device.type)
-        dtype = getattr(torch, options.dtype)
+        dtype = getattr(torch, options.devices.dtype)
         param_dtype = torch.promote_types(dtype, torch.float32)
-        self.model = HybridNER(config, seed=options.seed, dtype=dtype, param_dtype=param_dtype).to(self._device)
+        self.model = HybridNER(config, seed=options.optimization.seed, dtype=dtype, param_dtype=param_dtype).to(
+            self._device
+        )
         self._parameters = dict(self.model.named_parameters())
         self.num_lanes = 2 if self._device.type == "cpu" and self.world_size == 1 and torch.get_num_threads() > 1 else 1
         self._forward: nn.Module = self.model
@@ -90,7 +94,7 @@ class Learner:
         load_weights(self.model, weights)
         self._optimizer = self._new_optimizer()
         self._steps_done = self._skipped_before = 0
-        if self.options.average is not None:
+        if self.options.optimization.average is not None:
             self._keep_average(weights)
 
     def _keep_average(self, weights: Weights) -> None:
@@ -106,14 +110,14 @@ class Learner:
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
         self._steps_done += 1
-        if self.options.on_nonfinite == "skip":
+        if self.options.run.on_nonfinite == "skip":
             return self._update_if_finite(metrics)
-        if self.options.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self._parameters.values(), self.options.clip_norm)
+        if self.options.optimization.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self._parameters.values(), self.options.optimization.clip_norm)
         self._optimizer.step()
-        if self._average is not None and self.options.average is not None:
+        if self._average is not None and self.options.optimization.average is not None:
             done = self._steps_done - self._skipped_before
-            decay = min(self.options.average, (1 + done) / (10 + done))
+            decay = min(self.options.optimization.average, (1 + done) / (10 + done))
             for name, average in self._average.items():
                 average.lerp_(self._parameters[name].detach(), 1 - decay)
         return metrics
@@ -125,17 +129,17 @@ class Learner:
         # AdamW squares the gradient, so its square must be finite too.
         skipped = ~(norm.square().isfinite() & metrics.loss_sum.isfinite())
         metrics = metrics._replace(loss_sum=metrics.loss_sum.masked_fill(skipped, torch.nan))
-        if self.options.clip_norm is not None:
-            nn.utils.clip_grads_with_norm_(parameters, self.options.clip_norm, norm)
+        if self.options.optimization.clip_norm is not None:
+            nn.utils.clip_grads_with_norm_(parameters, self.options.optimization.clip_norm, norm)
         if self._optimizer.defaults["fused"]:
             # The fused kernels read this (it is how GradScaler makes them skip a step), so nobody waits for the device.
             self._optimizer.found_inf = skipped.float()  # type: ignore[attr-defined]
         elif skipped:  # the others do not, so here the host waits
             return metrics
         self._optimizer.step()
-        if self._average is not None and self.options.average is not None:
+        if self._average is not None and self.options.optimization.average is not None:
             done = self._optimizer.state[parameters[0]]["step"].double()
-            weight = 1 - ((1 + done) / (10 + done)).clamp(max=self.options.average)
+            weight = 1 - ((1 + done) / (10 + done)).clamp(max=self.options.optimization.average)
             for name, average in self._average.items():
                 moved = average.lerp(self._parameters[name].detach(), weight.to(average))
                 torch.where(skipped, average, moved, out=average)
@@ -152,12 +156,12 @@ class Learner:
         input_ids, attention_mask, labels = self._arrays(batch)
         num_rows = labels.shape[0]
         rows = np.arange(num_rows) + self.rank * num_rows
-        key = step_key(self.options.seed, self._steps_done)
+        key = step_key(self.options.optimization.seed, self._steps_done)
         num_labels = (labels != IGNORED).sum()
         self._all_reduce(num_labels)
         self._optimizer.zero_grad(set_to_none=True)
         losses = []
-        for part in np.split(np.arange(num_rows), self.options.accumulate):
+        for part in np.split(np.arange(num_rows), self.options.devices.accumulate):
             here = slice(part[0], part[-1] + 1)
             with self._summed_later(is_last=here.stop == num_rows):
                 with self._precision():
@@ -258,10 +262,10 @@ class Learner:
     def _new_optimizer(self) -> torch.optim.AdamW:
         return torch.optim.AdamW(
             self._parameters.values(),
-            lr=self.options.learning_rate,
+            lr=self.options.optimization.learning_rate,
             betas=ADAM_BETAS,
             eps=ADAM_EPS,
-            weight_decay=self.options.weight_decay,
+            weight_decay=self.options.optimization.weight_decay,
             fused=self._device.type in ("cpu", "cuda"),
         )
 
@@ -275,7 +279,7 @@ class Learner:
             torch.distributed.all_reduce(tensor)
 
     def _precision(self) -> AbstractContextManager[Any]:
-        return torch.autocast(self._device.type, torch.bfloat16, enabled=self.options.dtype == "bfloat16")
+        return torch.autocast(self._device.type, torch.bfloat16, enabled=self.options.devices.dtype == "bfloat16")
 
 
 def find_device(device: str) -> torch.device:
@@ -300,7 +304,7 @@ def find_device(device: str) -> torch.device:
     return torch.device(device)
 
 
-def _processes(options: TrainingConfig) -> tuple[int, int]:
+def _processes(options: Options) -> tuple[int, int]:
     """Rank and number of processes; torchrun says them in the environment.
 
     Raises:
@@ -312,10 +316,10 @@ def _processes(options: TrainingConfig) -> tuple[int, int]:
     if not torch.distributed.is_initialized():
         rank, num_processes = int(env["RANK"]), int(env["WORLD_SIZE"])
         host, by_torchrun = env.get("MASTER_ADDR", ""), "TORCHELASTIC_RUN_ID" in env
-        device = find_device(options.device)
+        device = find_device(options.devices.device)
 
         def join_at(port: str | int) -> None:
-            hold(rank, num_processes, meet(f"{host}:{port}", rank, num_processes, options.join_timeout))
+            hold(rank, num_processes, meet(f"{host}:{port}", rank, num_processes, options.devices.join_timeout))
 
         if not by_torchrun:
             join_at(env.get("MASTER_PORT", ""))

@@ -45,7 +45,7 @@ def make_twins():
             compiled[key] = FlaxLearner(config, options)
         learners = compiled[key], TorchLearner(config, options)
         for learner in learners:
-            learner.init(random_weights(config, 3, EMBEDDING_MEAN[options.dtype]))
+            learner.init(random_weights(config, 3, EMBEDDING_MEAN[options.devices.dtype]))
         return learners
 
     return make

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 
 from hybridner.config.model import ModelConfig
-from hybridner.config.training import TrainingConfig
+from hybridner.config.presets import make_options
 from hybridner.model.twins import learner_class
 from hybridner.parity.devices import Trace
 from hybridner.parity.samples import random_weights, standard_batches
@@ -22,7 +22,9 @@ BATCHES = standard_batches(CONFIG, row_multiple=8)[:2]
 
 def found(backend: str, parallel: str, accumulate: int, num_devices: int = 1) -> Trace:
     """Loss and gradients of each batch, the losses of some steps, and the weights after them."""
-    options = TrainingConfig(dtype="float64", parallel=parallel, device="cpu", clip_norm=0.1, accumulate=accumulate)
+    options = make_options(
+        "original", dtype="float64", parallel=parallel, device="cpu", clip_norm=0.1, accumulate=accumulate
+    )
     learner = learner_class(backend)(CONFIG, options)
     assert learner.row_multiple == num_devices * accumulate
     learner.init(random_weights(CONFIG, 3))

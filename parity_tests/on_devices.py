@@ -19,7 +19,8 @@ from hybridner.batches.encoding import Encoded, encode
 from hybridner.batches.packing import ShapePlan
 from hybridner.config.choices import Dtype
 from hybridner.config.model import ModelConfig
-from hybridner.config.training import TrainingConfig
+from hybridner.config.options import Options
+from hybridner.config.presets import make_options
 from hybridner.corpora.labels import labels_of
 from hybridner.corpora.sample import sample_sentences
 from hybridner.model.learner import Learner
@@ -42,14 +43,15 @@ SKIPPING = "skipping"
 SENTENCES, BATCH_SIZE, STEPS, MOST_DEVICES = 90, 20, 50, 8
 
 
-def options_for(parallel: str, dtype: Dtype) -> TrainingConfig:
+def options_for(parallel: str, dtype: Dtype) -> Options:
     env = os.environ
     several = (
         {"num_processes": int(env["NUM_PROCESSES"]), "process_id": int(env["PROCESS_ID"])}
         if "COORDINATOR" in env
         else {}
     )
-    return TrainingConfig(
+    return make_options(
+        "original",
         dtype=dtype,
         parallel=parallel,
         device="cpu",
@@ -65,7 +67,7 @@ def traced(backend: str, parallel: str, variant: str) -> tuple[Learner, Trace]:
     if variant.startswith("run, "):
         return traced_run(backend, parallel, variant)
     if variant == SKIPPING:
-        options = replace(options_for(parallel, "float64"), on_nonfinite="skip", average=0.3)
+        options = options_for(parallel, "float64").replace(on_nonfinite="skip", average=0.3)
         learner_class(backend).join(options)
         config = replace(SMALL, hidden_size=16, num_encoder_layers=1)
         learner = learner_class(backend)(config, options)

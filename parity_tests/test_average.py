@@ -1,13 +1,11 @@
 """The moving average of the weights: the same in both twins, what models are judged by, and at home in either."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
 import hybridner
 from hybridner.config.model import ModelConfig
-from hybridner.config.training import TrainingConfig
+from hybridner.config.presets import make_options
 from hybridner.corpora.sample import sample_sentences
 from hybridner.export.convert import convert
 from hybridner.parity.bars import BARS
@@ -22,7 +20,7 @@ CONFIG = ModelConfig(
     vocab_size=60, num_labels=5, hidden_size=16, num_heads=2, num_encoder_layers=1, max_length=64, dropout=0.25
 )
 STEPS = 12
-OPTIONS = TrainingConfig(dtype="float64", parallel="jit", device="cpu", average=0.55)
+OPTIONS = make_options("original", dtype="float64", parallel="jit", device="cpu", average=0.55)
 BATCH = standard_batches(CONFIG)[0]
 
 
@@ -54,16 +52,16 @@ def test_the_average_follows_the_weights_as_it_is_defined():
     expected = learner.snapshot().weights
     for step in range(1, STEPS + 1):
         learner.step(BATCH, 1e-2)
-        decay = min(OPTIONS.average, (1 + step) / (10 + step))
+        decay = min(OPTIONS.optimization.average, (1 + step) / (10 + step))
         weights = learner.snapshot().weights
         expected = {name: decay * value + (1 - decay) * weights[name] for name, value in expected.items()}
-    assert (1 + STEPS) / (10 + STEPS) > OPTIONS.average > 5 / 14
+    assert (1 + STEPS) / (10 + STEPS) > OPTIONS.optimization.average > 5 / 14
     assert worst(tensor_errors(learner.snapshot().average, expected))[1] <= 1e-14
 
 
 @pytest.mark.parametrize("which", [0, 1])
 def test_predictions_and_saved_weights_are_the_averages(twins, which):
-    learner, plain = twins[which], TorchLearner(CONFIG, TrainingConfig(dtype="float64", device="cpu"))
+    learner, plain = twins[which], TorchLearner(CONFIG, make_options("original", dtype="float64", device="cpu"))
     state = learner.snapshot()
     assert bitwise_difference(learner.weights(), state.average) is None
     real = BATCH.attention_mask != 0
@@ -78,7 +76,9 @@ def test_predictions_and_saved_weights_are_the_averages(twins, which):
 
 def test_training_does_not_feel_the_average():
     with_average, without = (
-        trained(TorchLearner(CONFIG, TrainingConfig(dtype="float64", device="cpu", average=average))).snapshot()
+        trained(
+            TorchLearner(CONFIG, make_options("original", dtype="float64", device="cpu", average=average))
+        ).snapshot()
         for average in (0.5, None)
     )
     assert bitwise_difference(with_average.weights, without.weights) is None
@@ -111,7 +111,7 @@ def test_the_average_moves_with_a_run(run, tmp_path):
 def test_a_run_that_flax_spread_over_devices_goes_on_in_pytorch(way, run, tmp_path):
     convert(run, tmp_path / "there", "flax")
     there = RunDir(tmp_path / "there")
-    there.write_options(dataclasses.replace(there.read_options()[0], parallel=way), "flax")
+    there.write_options(there.read_options()[0].replace(parallel=way), "flax")
     said = convert(there.folder, tmp_path / "back", "torch")
     assert f"parallel {way} is Flax's and became auto" in said
     assert hybridner.train("torch", output=tmp_path / "back", resume=True, max_steps=4).step == 4

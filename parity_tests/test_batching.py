@@ -6,7 +6,7 @@ import pytest
 from hybridner.batches.batch import Batch
 from hybridner.batches.encoding import IGNORED
 from hybridner.config.model import ModelConfig
-from hybridner.config.training import TrainingConfig
+from hybridner.config.presets import make_options
 from hybridner.model.twins import BACKENDS, learner_class
 from hybridner.model.weights import initial_weights
 from hybridner.parity.errors import global_norm, relative_error, tensor_errors, worst
@@ -43,7 +43,7 @@ def config(request):
 
 @pytest.fixture(params=BACKENDS, scope="module")
 def learner(request, config):
-    learner = learner_class(request.param)(config, TrainingConfig(dtype="float64", parallel="jit"))
+    learner = learner_class(request.param)(config, make_options("original", dtype="float64", parallel="jit"))
     learner.init(initial_weights(config, 3))
     return learner
 

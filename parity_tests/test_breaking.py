@@ -3,7 +3,7 @@
 import pytest
 
 import hybridner
-from hybridner.config.training import TrainingConfig
+from hybridner.config.presets import make_options
 from hybridner.parity.bars import BARS, RUNGS
 from hybridner.parity.devices import compare_traces
 from hybridner.parity.ladder import climb
@@ -12,8 +12,8 @@ from parity_tests.bugs import BUGS
 from parity_tests.conftest import RUN_OPTIONS
 from parity_tests.on_devices import SMALL, traced
 
-STEPS = TrainingConfig(learning_rate=1e-3, warmup_steps=3, schedule="linear")
-RATES = [STEPS.learning_rate_at(step, 6) for step in range(6)]
+STEPS = make_options("original", learning_rate=1e-3, warmup_steps=3, schedule="linear")
+RATES = [STEPS.optimization.learning_rate_at(step, 6) for step in range(6)]
 F64 = BARS["float64"]
 
 

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybridner.config.model import ModelConfig
-from hybridner.config.training import TrainingConfig
+from hybridner.config.presets import make_options
 from hybridner.parity.bars import BARS
 from hybridner.parity.ladder import compare_activations, compare_dropout, compare_weights
 from hybridner.parity.samples import random_batch, random_weights
@@ -45,7 +45,9 @@ def batches(draw, config):
 def test_any_two_twins_are_one_function(data):
     config = data.draw(models())
     on = data.draw(batches(config))
-    learners = [twin(config, TrainingConfig(dtype="float64", parallel="jit")) for twin in (FlaxLearner, TorchLearner)]
+    learners = [
+        twin(config, make_options("original", dtype="float64", parallel="jit")) for twin in (FlaxLearner, TorchLearner)
+    ]
     weights = random_weights(config, data.draw(st.integers(0, 2**32)))
     for learner in learners:
         learner.init(weights)

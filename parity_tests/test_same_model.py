@@ -14,7 +14,7 @@ import hybridner_flax
 import hybridner_flax.canonical
 import hybridner_torch
 import hybridner_torch.canonical
-from hybridner.config.training import TrainingConfig
+from hybridner.config.presets import make_options
 from hybridner.model.weights import EMBEDDING, initial_weights
 from hybridner.parity.bars import BARS
 from hybridner.parity.errors import bitwise_difference, relative_error
@@ -24,13 +24,13 @@ from parity_tests.on_devices import SMALL
 
 NO_LSTM = replace(SMALL, use_lstm=False)
 CLIPPED = {"clip_norm": 0.1, "weight_decay": 0.05}
-COURSE = TrainingConfig(learning_rate=1e-3, warmup_steps=20, schedule="cosine")
-RATES = [COURSE.learning_rate_at(step, 200) for step in range(200)]
+COURSE = make_options("original", learning_rate=1e-3, warmup_steps=20, schedule="cosine")
+RATES = [COURSE.optimization.learning_rate_at(step, 200) for step in range(200)]
 
 
 def plain(dtype="float64"):
     """A model and options whose programs the other tests compile too."""
-    return replace(SMALL, dropout=0.0), TrainingConfig(dtype=dtype, parallel="jit", **CLIPPED)
+    return replace(SMALL, dropout=0.0), make_options("original", dtype=dtype, parallel="jit", **CLIPPED)
 
 
 @pytest.mark.parametrize("config", [SMALL, NO_LSTM], ids=["lstm", "no lstm"])

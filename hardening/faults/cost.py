@@ -15,7 +15,7 @@ from unittest import mock
 
 import hybridner
 from hardening.faults.bench import REPOSITORY
-from hybridner.config.training import TrainingConfig
+from hybridner.config.presets import make_options
 from hybridner.model.twins import Backend, learner_class
 from hybridner.runs import checkpoints
 from hybridner.runs.checkpoints import CheckpointStore
@@ -57,7 +57,7 @@ def measure(backend: Backend, data: str, tokenizer: str, max_steps: str) -> dict
         epoch = next(record for record in RunDir(run).records() if record["event"] == "epoch")
         newest = run / "checkpoints" / str(epoch["step"])
         size = sum(path.stat().st_size for path in newest.rglob("*") if path.is_file())
-    between = 60 * TrainingConfig().checkpoint_minutes
+    between = 60 * make_options("original").run.checkpoint_minutes
     wait = sum(seconds["loop"]) / len(seconds["loop"])
     return {
         "backend": backend,

@@ -15,7 +15,7 @@ from hardening.fuzz.structures import structural
 from hardening.fuzz.text_readers import TYPES
 from hardening.fuzz.whole_tokenizers import tiny_tokenizer
 from hybridner.config.model import ModelConfig
-from hybridner.config.presets import training_config
+from hybridner.config.presets import make_options
 from hybridner.corpora.labels import labels_of
 from hybridner.model.learner import TrainingState
 from hybridner.model.twins import Backend
@@ -103,7 +103,7 @@ def _checkpoints(folder: Path) -> Iterator[Case]:
         store.close()
         yield read_case(backend, folder / backend)
     run = RunDir(folder / "run")
-    run.create(training_config(), "torch")
+    run.create(make_options(), "torch")
     run.append({"event": "step", "step": 1, "loss": 2.5})
     run.append({"event": "epoch", "epoch": 1, "step": 1, "train_loss": 2.5, "valid": {"f1": 0.5}})
     yield read_case("run", run.folder)

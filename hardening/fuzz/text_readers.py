@@ -10,7 +10,7 @@ from hardening.fuzz.cases import Case, Reader, read_case
 from hardening.fuzz.whole_tokenizers import tiny_tokenizer, tokenizers
 from hybridner.batches.encoding import encode
 from hybridner.config.file import options_as_dict, read_config
-from hybridner.config.presets import training_config
+from hybridner.config.presets import make_options
 from hybridner.corpora.checks import check_corpus
 from hybridner.corpora.corpus import Split, SplitReport
 from hybridner.corpora.formats import ColumnFormat
@@ -179,7 +179,7 @@ def _config(folder: Path) -> Iterator[Case]:
     import tomli_w
     import yaml
 
-    options = {"backend": "torch", **options_as_dict(training_config(average=0.99, tokenizer="vocab.txt"))}
+    options = {"backend": "torch", **options_as_dict(make_options(average=0.99, tokenizer="vocab.txt"))}
     yield Case("options", {"config.toml": tomli_w.dumps(options).encode()})
     yield Case("options", {"config.yaml": yaml.safe_dump(options).encode()})
     yield Case("options", {"config.yaml": b"# short\nepochs: 3\nlearning_rate: 3e-4\nuse_lstm: yes\ndata: &a sample\n"})

@@ -6,7 +6,7 @@ import io
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from hybridner.cli.examples import examples
@@ -38,9 +38,11 @@ def parse(kind: Callable[..., Options], args: Sequence[str], prog: str, default:
     """
     import tyro
 
-    fields = dataclasses.fields(kind)  # type: ignore[arg-type]
+    fields = _flat_fields(kind)
     args = _spell_out_flags(args, [f.name for f in fields if f.type == (bool | None)])
-    more: dict[str, Any] = {} if default is None else {"default": default}
+    more: dict[str, Any] = {"config": (tyro.conf.OmitArgPrefixes,)}
+    if default is not None:
+        more["default"] = default
     printed = io.StringIO()
     try:
         if {"-h", "--help"} & set(args):
@@ -64,9 +66,17 @@ def parse(kind: Callable[..., Options], args: Sequence[str], prog: str, default:
     return options
 
 
-def given_options(kind: type, args: Sequence[str]) -> set[str]:
-    """Names of the fields of ``kind`` that ``args`` set."""
-    names = {f.name for f in dataclasses.fields(kind)}
+def _flat_fields(kind: Any) -> "list[dataclasses.Field[Any]]":
+    """The fields of a dataclass, with those of a group in the group's place."""
+    return [
+        one
+        for f in dataclasses.fields(kind)
+        for one in (dataclasses.fields(f.type) if dataclasses.is_dataclass(f.type) else [f])
+    ]
+
+
+def given_options(names: Iterable[str], args: Sequence[str]) -> set[str]:
+    """Collect the options among ``names`` that ``args`` set."""
     typed = {arg.split("=")[0].removeprefix("--").replace("-", "_") for arg in args if arg.startswith("--")}
     return {name for name in names if name in typed or f"no_{name}" in typed}
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hybridner.cli.parse import given_options, guarded, parse, take
-from hybridner.config.presets import training_config
-from hybridner.config.training import TrainingConfig
+from hybridner.config.options import FIELDS, Options
+from hybridner.config.presets import make_options
 from hybridner.errors import InputError
 from hybridner.model.twins import choose_backend
 from hybridner.runs.run_dir import RunDir
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class TrainOptions(TrainingConfig):
+class TrainOptions(Options):
     """Train a named-entity tagger; without any option, one for the sample corpus in about a minute."""
 
     config: Path | None = None
@@ -48,12 +48,12 @@ def run(args: list[str], prog: str = "hybridner train") -> int:
     values = _from_file(file)
     backend = backend or values.pop("backend", None)
     values.pop("backend", None)
-    defaults = TrainOptions(**vars(training_config(**{**values, **chosen})))
+    defaults = TrainOptions(**vars(make_options(**{**values, **chosen})))
     typed = parse(TrainOptions, args, prog, defaults)
     if typed.backend is not None:
         raise InputError(f"--backend {typed.backend}: the backend is chosen already; leave it out")
-    explicit = given_options(TrainingConfig, args) | set(values)
-    options = TrainingConfig(**{field.name: getattr(typed, field.name) for field in fields(TrainingConfig)})
+    explicit = given_options(FIELDS, args) | set(values)
+    options = Options(**{field.name: getattr(typed, field.name) for field in fields(Options)})
     twin = choose_backend(backend)
     if gains_by_keeping(twin, _begun_with(options)):
         keep_freed_memory()
@@ -69,11 +69,11 @@ def run(args: list[str], prog: str = "hybridner train") -> int:
     return 0
 
 
-def _begun_with(options: TrainingConfig) -> TrainingConfig:
+def _begun_with(options: Options) -> Options:
     """The options of the run that goes on; where there is none, or none that can be read, those given."""
-    if options.resume and options.output is not None:
+    if options.run.resume and options.run.output is not None:
         with suppress(InputError):
-            return RunDir(options.output).read_options()[0]
+            return RunDir(options.run.output).read_options()[0]
     return options
 
 

@@ -1,6 +1,5 @@
-"""Training options from a TOML or YAML file, each checked against the type it has in ``TrainingConfig``."""
+"""Training options from a TOML or YAML file, each checked against the type of its field."""
 
-import dataclasses
 import reprlib
 import tomllib
 import types
@@ -10,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from hybridner.config.checks import nearest
-from hybridner.config.presets import training_config
-from hybridner.config.training import TrainingConfig
+from hybridner.config.options import DataOptions, DeviceOptions, ModelOptions, OptimizationOptions, Options, RunOptions
+from hybridner.config.presets import make_options
 from hybridner.errors import InputError
 from hybridner.files.reading import read_text
 
@@ -37,7 +36,7 @@ def read_config(path: Path) -> dict[str, Any]:
     values = _parse_yaml(path, text) if path.suffix.lower() in YAML_SUFFIXES else _parse_toml(path, text)
     try:
         values = checked_types(values)
-        training_config(**{name: value for name, value in values.items() if name != "backend"})
+        make_options(**{name: value for name, value in values.items() if name != "backend"})
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     return values
@@ -49,7 +48,10 @@ def checked_types(values: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         InputError: an option does not exist, or its value is of another type.
     """
-    expected = {"backend": str, **typing.get_type_hints(TrainingConfig)}
+    groups = (DataOptions, ModelOptions, OptimizationOptions, RunOptions, DeviceOptions)
+    expected: dict[str, Any] = {"backend": str}
+    for group in groups:
+        expected.update(typing.get_type_hints(group))
     checked: dict[str, Any] = {}
     for name, value in values.items():
         if name not in expected:
@@ -61,12 +63,10 @@ def checked_types(values: Mapping[str, Any]) -> dict[str, Any]:
     return checked
 
 
-def options_as_dict(options: TrainingConfig) -> dict[str, Any]:
+def options_as_dict(options: Options) -> dict[str, Any]:
     """Options as plain values that a file or a checkpoint can hold; what is None is left out."""
-    values = {f.name: getattr(options, f.name) for f in dataclasses.fields(TrainingConfig)}
-    for name in ("resume", "overwrite", "output"):
-        del values[name]
-    return {name: value for name, value in values.items() if value is not None}
+    call = ("resume", "overwrite", "output")
+    return {name: value for name, value in options.flat().items() if value is not None and name not in call}
 
 
 def _parse_toml(path: Path, text: str) -> dict[str, Any]:

@@ -1,11 +1,10 @@
 """Named sets of option values to start from."""
 
-import dataclasses
 from typing import Any
 
 from hybridner.config.checks import nearest
 from hybridner.config.choices import PresetName
-from hybridner.config.training import TrainingConfig
+from hybridner.config.options import FIELDS, DataOptions, Options, options_from
 from hybridner.errors import InputError
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -21,28 +20,31 @@ PRESETS: dict[str, dict[str, Any]] = {
         "schedule": "linear",
         "warmup_steps": 200,
     },
-    # The original HybridNER's hyperparameters are the class's defaults.
+    # The original HybridNER's hyperparameters are the options' defaults.
     "original": {},
 }
 
 
 def preset_for(data: str) -> PresetName:
-    """The preset of a corpus for which none was named."""
+    """Choose the preset of a corpus for which none was named."""
     return "tiny" if data == "sample" else "original"
 
 
-def training_config(preset: str | None = None, **values: Any) -> TrainingConfig:
-    """A training config from a preset and the values that differ from it.
+def make_options(preset: str | None = None, **values: Any) -> Options:
+    """Make options from a preset and the values that differ from it.
+
+    Args:
+        preset: a preset; by default the one of the corpus.
+        **values: options by the names that users type.
 
     Raises:
         InputError: an option or preset that does not exist (the message names the nearest), or a value
             out of its range.
     """
-    names = [field.name for field in dataclasses.fields(TrainingConfig)]
     for name in values:
-        if name not in names:
-            raise InputError(f"unknown option {name!r}{nearest(name, names)}")
-    preset = preset or preset_for(values.get("data", TrainingConfig.data))
+        if name not in FIELDS:
+            raise InputError(f"unknown option {name!r}{nearest(name, list(FIELDS))}")
+    preset = preset or preset_for(values.get("data", DataOptions.data))
     if preset not in PRESETS:
         raise InputError(f"unknown preset {preset!r}{nearest(preset, list(PRESETS))}")
-    return TrainingConfig(**{"preset": preset, **PRESETS[preset], **values})
+    return options_from({"preset": preset, **PRESETS[preset], **values})

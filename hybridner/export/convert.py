@@ -84,12 +84,12 @@ def _convert_run(run: RunDir, destination: Path, backend: Backend) -> list[str]:
         open_model(best)  # a damaged one is not handed on
     state, progress, notes = _newest_state(run, source)
     notes += _not_finite(state.weights)
-    if options.device == _OTHERS_DEVICE[backend]:
-        notes.append(f"device {options.device} is not one of {backend}'s and became auto")
-        options = dataclasses.replace(options, device="auto")
-    if backend == "torch" and options.parallel in ("pmap", "mesh"):
-        notes.append(f"parallel {options.parallel} is Flax's and became auto")
-        options = dataclasses.replace(options, parallel="auto")
+    if options.devices.device == _OTHERS_DEVICE[backend]:
+        notes.append(f"device {options.devices.device} is not one of {backend}'s and became auto")
+        options = options.replace(device="auto")
+    if backend == "torch" and options.devices.parallel in ("pmap", "mesh"):
+        notes.append(f"parallel {options.devices.parallel} is Flax's and became auto")
+        options = options.replace(parallel="auto")
     with written_whole(destination) as partial:
         new = RunDir(partial)
         new.create(options, backend)

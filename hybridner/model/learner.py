@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from hybridner.batches.batch import Batch
 from hybridner.config.model import ModelConfig
-from hybridner.config.training import TrainingConfig
+from hybridner.config.options import Options
 from hybridner.files.tensors import Weights
 
 ADAM_BETAS = (0.9, 0.999)
@@ -62,7 +62,7 @@ class Learner(Protocol):
     """
 
     config: ModelConfig
-    options: TrainingConfig
+    options: Options
     device: str
     spread: str
     row_multiple: int
@@ -71,11 +71,11 @@ class Learner(Protocol):
     num_lanes: int
 
     @staticmethod
-    def join(options: TrainingConfig) -> int:
+    def join(options: Options) -> int:
         """Join the other processes, if there are any, and return this one's rank."""
         ...
 
-    def __init__(self, config: ModelConfig, options: TrainingConfig) -> None: ...
+    def __init__(self, config: ModelConfig, options: Options) -> None: ...
 
     def init(self, weights: Weights) -> None:
         """Start from canonical ``weights`` with an optimizer that has done no step."""

@@ -63,7 +63,13 @@ def run_trace(
     part, pad = (learner.rank, learner.world_size), learner.config.pad_token_id
     epochs = (
         training_batches(
-            encoded, plan, batch_size=batch_size, seed=learner.options.seed, epoch=epoch, pad_token_id=pad, part=part
+            encoded,
+            plan,
+            batch_size=batch_size,
+            seed=learner.options.optimization.seed,
+            epoch=epoch,
+            pad_token_id=pad,
+            part=part,
         )
         for epoch in itertools.count()
     )

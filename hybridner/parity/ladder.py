@@ -11,7 +11,8 @@ from dataclasses import replace
 from hybridner.batches.batch import Batch
 from hybridner.config.choices import Dtype
 from hybridner.config.model import ModelConfig
-from hybridner.config.training import TrainingConfig
+from hybridner.config.options import Options
+from hybridner.config.presets import make_options
 from hybridner.files.tensors import Weights
 from hybridner.model.learner import Learner
 from hybridner.parity.bars import BARS, Bars, Finding
@@ -29,7 +30,7 @@ SHIFT_INVARIANT = "k_proj.bias"
 _DROPOUT_STEPS = (0, 7)
 _TINY = 1e-300
 
-MakeTwins = Callable[[ModelConfig, TrainingConfig], tuple[Learner, Learner]]
+MakeTwins = Callable[[ModelConfig, Options], tuple[Learner, Learner]]
 
 
 def compare_weights(a: Learner, b: Learner) -> Finding:
@@ -129,7 +130,7 @@ def climb(
     """
     bars = BARS[dtype]
     batches = standard_batches(config) if batches is None else batches
-    training = TrainingConfig(dtype=dtype, parallel="jit", **options)  # type: ignore[arg-type]
+    training = make_options("original", dtype=dtype, parallel="jit", **options)
     a, b = make(replace(config, dropout=0.0), training)
     yield compare_weights(a, b)
     yield compare_activations(a, b, batches, bars)

@@ -92,7 +92,7 @@ def _final_logits(run: RunDir) -> Float[np.ndarray, "words labels"]:
         raise InputError(f"{run.checkpoints}: no checkpoint")
     corpus = read_data(options)
     tokenizer = load_tokenizer(str(run.tokenizer))
-    config = options.model(tokenizer.vocab_size, len(corpus.labels), tokenizer.pad_id)
+    config = options.model.config(tokenizer.vocab_size, len(corpus.labels), tokenizer.pad_id)
     learner = learner_class(backend)(config, options)
     learner.init(newest.state.weights)
     encoded = encode(corpus.splits["valid"], tokenizer, corpus.labels, config.max_length)

@@ -11,7 +11,7 @@ from hybridner.batches.batch import Batch
 from hybridner.batches.encoding import encode
 from hybridner.config.choices import Device, Dtype
 from hybridner.config.model import ModelConfig
-from hybridner.config.training import TrainingConfig
+from hybridner.config.options import Options
 from hybridner.corpora.read import read_corpus, split_name
 from hybridner.errors import InputError
 from hybridner.model.learner import Learner
@@ -141,12 +141,12 @@ class _Sides:
     device: Device
     devices: list[str] = dataclasses.field(default_factory=list)
 
-    def make(self, config: ModelConfig, options: TrainingConfig) -> tuple[Learner, Learner]:
+    def make(self, config: ModelConfig, options: Options) -> tuple[Learner, Learner]:
         """Learners of the two, with the dropout of ``config``."""
         a, b = (
             learner_class(backend)(
                 dataclasses.replace(model.config, dropout=config.dropout),
-                dataclasses.replace(options, device=self.device),
+                options.replace(device=self.device),
             )
             for model, backend in zip((self.a, self.b), self.backends, strict=True)
         )

@@ -1,6 +1,5 @@
 """What a training run is on disk: its options, its metrics and the folders of its models and checkpoints."""
 
-import dataclasses
 import json
 import shlex
 from collections.abc import Iterator
@@ -9,17 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from hybridner.config.file import options_as_dict, read_config
-from hybridner.config.presets import training_config
-from hybridner.config.training import TrainingConfig
+from hybridner.config.options import FIELDS, Options, names_with, options_from
+from hybridner.config.presets import make_options
 from hybridner.errors import InputError
 from hybridner.files.paths import check_links, remove
 from hybridner.model.twins import Backend
-
-# What may differ when a run goes on: it decides how long or where the run goes, not what comes out.
-_FREE_TO_CHANGE = {"resume", "overwrite", "output", "coordinator", "num_processes", "process_id", "join_timeout"}
-_MAY_GROW = ("epochs", "max_steps")
-_MAY_CHANGE = {"checkpoint_every", "checkpoint_minutes", "keep_checkpoints", "on_nonfinite", "data_license"}
-_WHERE_IT_RUNS = {"device", "parallel", "num_devices", "accumulate", "deterministic"}
 
 
 class RunDir:
@@ -70,7 +63,7 @@ class RunDir:
         ours = {self.lock, self._partial_config}
         return not self.folder.is_dir() or all(path in ours for path in self.folder.iterdir())
 
-    def create(self, options: TrainingConfig, backend: Backend) -> None:
+    def create(self, options: Options, backend: Backend) -> None:
         """Make the folder anew and write the options that repeat the run.
 
         Raises:
@@ -84,7 +77,7 @@ class RunDir:
         except OSError as error:
             raise InputError(f"{self.folder}: the run's folder cannot be written ({error.strerror})") from error
 
-    def write_options(self, options: TrainingConfig, backend: Backend) -> None:
+    def write_options(self, options: Options, backend: Backend) -> None:
         """Write ``config.toml``, the options that repeat the run; a reader sees the old file or the new one."""
         import tomli_w
 
@@ -92,7 +85,7 @@ class RunDir:
         self._partial_config.write_text(text, encoding="utf-8")
         self._partial_config.replace(self.config)
 
-    def read_options(self) -> tuple[TrainingConfig, str]:
+    def read_options(self) -> tuple[Options, str]:
         """The run's options and backend, from ``config.toml``.
 
         Raises:
@@ -102,7 +95,7 @@ class RunDir:
         backend = values.pop("backend", None)
         if backend is None:
             raise InputError(f"{self.config}: does not say with which backend the run was begun")
-        return training_config(**values), backend
+        return make_options(**values), backend
 
     def contents(self) -> list[tuple[str, str]]:
         """What a finished run holds, and where."""
@@ -166,7 +159,7 @@ def _is_record(record: object) -> bool:
     return False
 
 
-def choose_folder(options: TrainingConfig, backend: Backend) -> RunDir:
+def choose_folder(options: Options, backend: Backend) -> RunDir:
     """The run's folder: the one that was named, or the next free default.
 
     Raises:
@@ -179,25 +172,25 @@ def choose_folder(options: TrainingConfig, backend: Backend) -> RunDir:
     return run
 
 
-def _choose_folder(options: TrainingConfig, backend: Backend) -> RunDir:
-    if options.output is not None:
-        run = RunDir(options.output)
+def _choose_folder(options: Options, backend: Backend) -> RunDir:
+    if options.run.output is not None:
+        run = RunDir(options.run.output)
         if run.folder.exists() and not run.folder.is_dir():
             raise InputError(f"{run.folder}: a file stands where the run's folder should be; choose another --output")
-        if run.holds_run() and not (options.resume or options.overwrite):
+        if run.holds_run() and not (options.run.resume or options.run.overwrite):
             raise InputError(f"{run.folder}: already holds a run; go on with --resume, or replace it with --overwrite")
         if not run.holds_run() and not run.is_free():
             raise InputError(f"{run.folder}: not empty and not a run; choose another --output")
         return run
-    base = Path("runs") / f"{Path(options.data).name}-{options.preset}-{backend}"
+    base = Path("runs") / f"{Path(options.data.data).name}-{options.model.preset}-{backend}"
     taken = [base] + [base.with_name(f"{base.name}-{n}") for n in range(2, 10_000)]
     free = next(i for i, folder in enumerate(taken) if not folder.exists())
-    if options.resume or options.overwrite:  # the newest that is there
+    if options.run.resume or options.run.overwrite:  # the newest that is there
         return RunDir(taken[max(0, free - 1)])
     return RunDir(taken[free])
 
 
-def merge_resumed(run: RunDir, given: TrainingConfig, explicit: set[str]) -> tuple[TrainingConfig, list[str]]:
+def merge_resumed(run: RunDir, given: Options, explicit: set[str]) -> tuple[Options, list[str]]:
     """Options of a resumed run: the folder's, changed only where that cannot alter results.
 
     Args:
@@ -211,20 +204,25 @@ def merge_resumed(run: RunDir, given: TrainingConfig, explicit: set[str]) -> tup
     Raises:
         InputError: an option that alters results was given another value.
     """
-    saved, _ = run.read_options()
-    changes: dict[str, Any] = {name: getattr(given, name) for name in _FREE_TO_CHANGE}
+    saved, new = run.read_options()[0].flat(), given.flat()
+    changes: dict[str, Any] = {name: new[name] for name in names_with("not kept")}
     notes = []
-    for name in sorted(explicit - _FREE_TO_CHANGE):
-        old, new = getattr(saved, name), getattr(given, name)
-        if new == old:
+    for name in sorted(explicit - changes.keys()):
+        if new[name] == saved[name]:
             continue
-        grown = name in _MAY_GROW and (new is None or (old is not None and new > old))
-        if not grown and name not in _MAY_CHANGE | _WHERE_IT_RUNS:
-            raise InputError(
-                f"{run.folder}: --{name.replace('_', '-')} was {old} in this run and cannot become {new} on --resume; "
-                "leave it out, or start a new run"
-            )
-        if name in _WHERE_IT_RUNS:
-            notes.append(f"{name} was {old}, now {new}: numbers agree up to rounding, no longer bit for bit")
-        changes[name] = new
-    return dataclasses.replace(saved, **changes), notes
+        match FIELDS[name].metadata.get("on_resume"):
+            case "may grow" if new[name] is None or (saved[name] is not None and new[name] > saved[name]):
+                pass
+            case "may change":
+                pass
+            case "changes rounding":
+                notes.append(
+                    f"{name} was {saved[name]}, now {new[name]}: numbers agree up to rounding, no longer bit for bit"
+                )
+            case _:
+                raise InputError(
+                    f"{run.folder}: --{name.replace('_', '-')} was {saved[name]} in this run and cannot become "
+                    f"{new[name]} on --resume; leave it out, or start a new run"
+                )
+        changes[name] = new[name]
+    return options_from({**saved, **changes}), notes

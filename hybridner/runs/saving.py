@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from hybridner.config.model import ModelConfig
-from hybridner.config.training import TrainingConfig
+from hybridner.config.options import Options
 from hybridner.errors import CannotWriteError, InputError
 from hybridner.model.finite import nonfinite_in
 from hybridner.model.learner import Learner
@@ -29,7 +29,7 @@ class Saving:
     def __init__(
         self,
         backend: Backend,
-        options: TrainingConfig,
+        options: Options,
         run: RunDir,
         labels: tuple[str, ...],
         config: ModelConfig,
@@ -59,7 +59,7 @@ class Saving:
         """
         try:
             if self._writes:
-                self.store = open_checkpoints(self._backend, self._run.checkpoints, self._options.keep_checkpoints)
+                self.store = open_checkpoints(self._backend, self._run.checkpoints, self._options.run.keep_checkpoints)
             self._learner.barrier()  # the first has tidied up, and the others see what is there
             if not self._writes:
                 self.store = open_checkpoints(self._backend, self._run.checkpoints, read_only=True)
@@ -101,9 +101,9 @@ class Saving:
 
     def is_due(self, step: int) -> bool:
         """Whether a checkpoint is due after ``step`` by the number of steps or the time that has gone by."""
-        every = self._options.checkpoint_every
+        every = self._options.run.checkpoint_every
         by_steps = every is not None and step % every == 0
-        return by_steps or time.monotonic() - self._saved_at >= 60 * self._options.checkpoint_minutes
+        return by_steps or time.monotonic() - self._saved_at >= 60 * self._options.run.checkpoint_minutes
 
     def save(self, progress: Progress) -> None:
         """Save, in the background, where the run stands; but nothing that is not finite.

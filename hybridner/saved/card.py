@@ -4,14 +4,13 @@ The front matter is what the Hugging Face Hub reads (https://huggingface.co/docs
 the model itself and its provenance, and nothing from a clock, so the same run twice writes the same card.
 """
 
-import dataclasses
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hybridner.config.presets import training_config
-from hybridner.config.training import TrainingConfig
+from hybridner.config.options import FIELDS, Options
+from hybridner.config.presets import make_options
 from hybridner.model.weights import num_parameters
 
 if TYPE_CHECKING:
@@ -21,19 +20,16 @@ _SPLITS = {"valid": "validation", "test": "test"}
 _NUMBERS = ("f1", "precision", "recall", "correct", "predicted", "gold")
 # The Hub takes only identifiers on its list of licences; these are what most corpora come under.
 _HUB_LICENSE = re.compile(r"cc0-1\.0|cc-by(-nc)?(-nd|-sa)?-4\.0|apache-2\.0|mit|gpl-3\.0|odbl|odc-by|pddl")
-# Said elsewhere in the card, or without any effect on the model.
-_NOT_TOLD = {
-    "data", "data_license", "preset", "seed", "dtype", "device", "parallel", "num_devices", "accumulate", "coordinator",
-    "num_processes", "process_id", "join_timeout", "log_every", "checkpoint_every", "checkpoint_minutes",
-    "keep_checkpoints", "on_nonfinite", "deterministic", "output", "resume", "overwrite",
-}  # fmt: skip
 
 
-def told_options(options: TrainingConfig) -> dict[str, Any]:
-    """The options that made the model other than its preset would have; of a path its name alone."""
-    usual = training_config(options.preset, data=options.data)
-    names = [field.name for field in dataclasses.fields(options) if field.name not in _NOT_TOLD]
-    told = {name: getattr(options, name) for name in names if getattr(options, name) != getattr(usual, name)}
+def told_options(options: Options) -> dict[str, Any]:
+    """Collect the options that made the model other than its preset would have; of a path, its name alone."""
+    usual = make_options(options.model.preset, data=options.data.data).flat()
+    told = {
+        name: value
+        for name, value in options.flat().items()
+        if FIELDS[name].metadata.get("in_card", True) and value != usual[name]
+    }
     if "tokenizer" in told and Path(told["tokenizer"]).exists():
         told["tokenizer"] = Path(told["tokenizer"]).name
     return told

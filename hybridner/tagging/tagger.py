@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 from hybridner.batches.batch import Batch
 from hybridner.batches.encoding import Encoded, encode
-from hybridner.config.training import TrainingConfig
+from hybridner.config.presets import make_options
 from hybridner.corpora.corpus import Sentence
 from hybridner.errors import InputError
 from hybridner.model.learner import Learner
@@ -76,7 +76,7 @@ class Tagger:
 
     def __init__(self, model: SavedModel, backend: Backend, *, device: str = "auto", dtype: Any = "float32") -> None:
         self.model, self.backend, self.dtype = model, backend, dtype
-        options = TrainingConfig(device=device, dtype=dtype, parallel="jit")  # type: ignore[arg-type]
+        options = make_options("original", device=device, dtype=dtype, parallel="jit")
         self.learner: Learner = learner_class(backend)(model.config, options)
         self.learner.init(model.weights)
         self._one_encodes = threading.Lock()

@@ -5,7 +5,7 @@ import importlib.util
 import os
 import sys
 
-from hybridner.config.training import TrainingConfig
+from hybridner.config.options import Options
 
 # From glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
@@ -19,7 +19,7 @@ _PIECES_PER_SENTENCE = 20
 _ACCELERATORS = ("jax_plugins", "libtpu")
 
 
-def gains_by_keeping(backend: str, options: TrainingConfig) -> bool:
+def gains_by_keeping(backend: str, options: Options) -> bool:
     """Whether training is faster with :func:`keep_freed_memory`.
 
     PyTorch's always is. XLA allocates the buffers of a whole step at once, from a thread of its own: where that is
@@ -33,10 +33,10 @@ def gains_by_keeping(backend: str, options: TrainingConfig) -> bool:
     """
     if backend == "torch":
         return True
-    if options.device != "cpu" and any(importlib.util.find_spec(name) for name in _ACCELERATORS):
+    if options.devices.device != "cpu" and any(importlib.util.find_spec(name) for name in _ACCELERATORS):
         return False
-    pieces = options.batch_size * _PIECES_PER_SENTENCE / options.accumulate
-    return pieces * options.num_encoder_layers * options.hidden_size * _BYTES_PER_UNIT > _ARENA_BYTES
+    pieces = options.optimization.batch_size * _PIECES_PER_SENTENCE / options.devices.accumulate
+    return pieces * options.model.num_encoder_layers * options.model.hidden_size * _BYTES_PER_UNIT > _ARENA_BYTES
 
 
 def keep_freed_memory() -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 from hybridner.batches.batch import Batch, build_batch, epoch_order
 from hybridner.batches.encoding import Encoded
 from hybridner.batches.packing import Shape, pack
-from hybridner.config.training import TrainingConfig
+from hybridner.config.options import Options
 from hybridner.model.learner import Learner
 from hybridner.model.twins import Backend
 from hybridner.model.weights import initial_weights
@@ -19,14 +19,14 @@ from hybridner.training.train import prepare
 _TIMED_STEPS = 3
 
 
-def rehearse(backend: Backend, options: TrainingConfig, explicit: set[str]) -> None:
+def rehearse(backend: Backend, options: Options, explicit: set[str]) -> None:
     """Say what training with ``options`` would do, how fast and for how long; nothing is written.
 
     Raises:
         InputError: an option, the data or the output folder is not usable.
     """
     loop = prepare(backend, options, explicit)
-    loop.learner.init(initial_weights(loop.config, options.seed))
+    loop.learner.init(initial_weights(loop.config, options.optimization.seed))
     shapes, pieces = loop.work.sampled_shapes()
     compiling = stepping = 0.0
     for shape in sorted({*loop.plan.shapes, *shapes}, key=lambda shape: shape.rows * shape.length):
@@ -55,7 +55,7 @@ def _time_steps(loop: TrainingLoop, shape: Shape) -> tuple[float, float]:
         loop.memory.note(shape)
         for count in (1, _TIMED_STEPS):
             for _ in range(count):
-                metrics = loop.learner.step(batch, loop.options.learning_rate)
+                metrics = loop.learner.step(batch, loop.options.optimization.learning_rate)
             float(metrics.loss_sum)  # waits for the device
             times.append(time.perf_counter())
     return times[1] - times[0], (times[2] - times[1]) / _TIMED_STEPS

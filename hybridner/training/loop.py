@@ -12,7 +12,7 @@ from hybridner.batches.batch import Batch, training_batches
 from hybridner.batches.encoding import Encoded
 from hybridner.batches.packing import ShapePlan
 from hybridner.config.model import ModelConfig
-from hybridner.config.training import TrainingConfig
+from hybridner.config.options import Options
 from hybridner.corpora.corpus import Corpus
 from hybridner.display.console import Reporter, TrainingBar
 from hybridner.errors import InputError
@@ -41,7 +41,7 @@ class TrainingLoop:
     def __init__(
         self,
         backend: Backend,
-        options: TrainingConfig,
+        options: Options,
         run: RunDir,
         reporter: Reporter,
         corpus: Corpus,
@@ -54,7 +54,7 @@ class TrainingLoop:
         self.corpus, self.encoded, self.tokenizer = corpus, encoded, tokenizer
         self.config, self.learner = config, learner
         self.is_first = learner.rank == 0
-        self.plan = ShapePlan(encoded["train"].lengths, options.batch_size, learner.row_multiple)
+        self.plan = ShapePlan(encoded["train"].lengths, options.optimization.batch_size, learner.row_multiple)
         self.work = Workload(options, config, encoded, self.plan)
         self.progress = Progress()
         self.records = Records(run, writes=self.is_first)
@@ -80,7 +80,7 @@ class TrainingLoop:
             raise
 
     def _run(self) -> TrainingResult:
-        resumed = self.options.resume and self.run_dir.holds_run()
+        resumed = self.options.run.resume and self.run_dir.holds_run()
         if not resumed and self.is_first:
             self.run_dir.create(self.options, self.backend)
         with self.saving.opened():
@@ -95,7 +95,7 @@ class TrainingLoop:
                 if self.is_first:
                     self.run_dir.metrics.unlink(missing_ok=True)
                     self.tokenizer.save(self.run_dir.tokenizer)
-                self.learner.init(initial_weights(self.config, self.options.seed))
+                self.learner.init(initial_weights(self.config, self.options.optimization.seed))
             self._train()
             self.saving.store.wait()
             return self._test()
@@ -157,7 +157,7 @@ class TrainingLoop:
                 break
             self.pace.begin(batch.shape)
             self.memory.note(batch.shape)
-            metrics = self.learner.step(batch, options.learning_rate_at(step, self.work.total_steps))
+            metrics = self.learner.step(batch, options.optimization.learning_rate_at(step, self.work.total_steps))
             step += 1
             progress.batch += 1
             pending.append((step, batch, metrics))
@@ -185,8 +185,8 @@ class TrainingLoop:
         return training_batches(
             self.encoded["train"],
             self.plan,
-            batch_size=self.options.batch_size,
-            seed=self.options.seed,
+            batch_size=self.options.optimization.batch_size,
+            seed=self.options.optimization.seed,
             epoch=epoch,
             pad_token_id=self.config.pad_token_id,
             start=start,
@@ -205,11 +205,11 @@ class TrainingLoop:
             progress.log_loss += loss_sum
             progress.log_labels += num_labels
             progress.skipped_in_row = 0
-        elif self.options.on_nonfinite == "skip":
+        elif self.options.run.on_nonfinite == "skip":
             self._account_skipped(step)
         elif self.trouble is None:
             self.trouble = Trouble(step, f"the loss is {loss_sum}")
-        if step % self.options.log_every == 0 and progress.log_labels:
+        if step % self.options.run.log_every == 0 and progress.log_labels:
             self.records.add({"event": "step", "step": step, "loss": progress.log_loss / max(progress.log_labels, 1)})
             progress.log_loss, progress.log_labels = 0.0, 0
 
@@ -248,14 +248,14 @@ class TrainingLoop:
         self.saving.store.wait()
         self.learner.barrier()  # what the first process has saved, the others see
         if self.saving.store.latest_step() is None:
-            self.learner.init(initial_weights(self.config, self.options.seed))
+            self.learner.init(initial_weights(self.config, self.options.optimization.seed))
             start = self.learner.snapshot()
         else:
             start = self.saving.newest().state
         saved, start = start.step, before_skipping(start, since) if since else start
         steps = steps_from(
             self._batches,
-            lambda done: self.options.learning_rate_at(done, self.work.total_steps),
+            lambda done: self.options.optimization.learning_rate_at(done, self.work.total_steps),
             self.work.batches_per_epoch,
             start.step,
             until=step,
@@ -309,7 +309,7 @@ class TrainingLoop:
                 "step": step,
                 "whole_epoch": whole,
                 "train_loss": progress.epoch_mean_loss,
-                "learning_rate": self.options.learning_rate_at(step - 1, self.work.total_steps),
+                "learning_rate": self.options.optimization.learning_rate_at(step - 1, self.work.total_steps),
                 "valid": valid,
                 "pieces_per_second": round(progress.pieces_per_second, 1),
                 "seconds": round(progress.epoch_seconds, 3),
@@ -323,10 +323,13 @@ class TrainingLoop:
         if whole:
             progress.begin_epoch(epoch)
         progress.evaluated_at = step
-        if self.options.target_f1 is not None and scores.f1 >= self.options.target_f1:
-            progress.stopped = f"dev F1 reached {self.options.target_f1}"
-        elif self.options.patience is not None and progress.epochs_without_better >= self.options.patience:
-            progress.stopped = f"no better dev F1 for {self.options.patience} epochs"
+        if self.options.optimization.target_f1 is not None and scores.f1 >= self.options.optimization.target_f1:
+            progress.stopped = f"dev F1 reached {self.options.optimization.target_f1}"
+        elif (
+            self.options.optimization.patience is not None
+            and progress.epochs_without_better >= self.options.optimization.patience
+        ):
+            progress.stopped = f"no better dev F1 for {self.options.optimization.patience} epochs"
         if progress.stopped:
             self.reporter.sentence(f"stopped: {progress.stopped}")
         return 0

@@ -239,6 +239,6 @@ def explain(
         f"{place_of(origin.examples[0])}): {origin.cause()}; {intact}, but --resume alone meets the same step again: "
         "lower --learning-rate, warm up (--warmup-steps) or clip (--clip-norm 1) in a new run"
     )
-    if origin.can_be_skipped and learner.options.on_nonfinite == "stop":
+    if origin.can_be_skipped and learner.options.run.on_nonfinite == "stop":
         text += f", or leave such steps out: {resume} --on-nonfinite skip"
     return text

@@ -6,7 +6,7 @@ from typing import Any
 
 from hybridner.batches.encoding import Encoded
 from hybridner.config.model import ModelConfig
-from hybridner.config.training import TrainingConfig
+from hybridner.config.options import Options
 from hybridner.corpora.corpus import Corpus
 from hybridner.errors import InputError
 from hybridner.evaluation.bootstrap import entity_counts, interval_of_counts, resampling_units
@@ -31,7 +31,7 @@ class Selection:
     def __init__(
         self,
         backend: Backend,
-        options: TrainingConfig,
+        options: Options,
         run: RunDir,
         corpus: Corpus,
         encoded: dict[str, Encoded],
@@ -122,12 +122,12 @@ class Selection:
         return {
             "data": self._corpus.name,
             "sentences": {name: report.sentences for name, report in self._corpus.reports.items()},
-            **({"data_license": options.data_license} if options.data_license else {}),
-            "preset": options.preset,
+            **({"data_license": options.data.data_license} if options.data.data_license else {}),
+            "preset": options.model.preset,
             "options": told_options(options),
             "backend": self._backend,
-            "seed": options.seed,
-            "dtype": options.dtype,
+            "seed": options.optimization.seed,
+            "dtype": options.devices.dtype,
             "device": self._learner.device,
             **versions(self._backend),
         }

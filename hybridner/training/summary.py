@@ -11,7 +11,7 @@ from hybridner.batches.batch import epoch_order
 from hybridner.batches.encoding import Encoded
 from hybridner.batches.packing import Shape, ShapePlan
 from hybridner.config.model import ModelConfig
-from hybridner.config.training import TrainingConfig
+from hybridner.config.options import Options
 from hybridner.corpora.corpus import Corpus
 from hybridner.model.learner import Learner
 from hybridner.model.size import training_flops
@@ -31,13 +31,11 @@ class Workload:
         flops: multiplications and additions of that, forward and backward.
     """
 
-    def __init__(
-        self, options: TrainingConfig, config: ModelConfig, encoded: dict[str, Encoded], plan: ShapePlan
-    ) -> None:
+    def __init__(self, options: Options, config: ModelConfig, encoded: dict[str, Encoded], plan: ShapePlan) -> None:
         self._options, self._encoded, self._plan = options, encoded, plan
-        self.batches_per_epoch = math.ceil(len(encoded["train"]) / options.batch_size)
-        limit = options.epochs * self.batches_per_epoch
-        self.total_steps = min(limit, options.max_steps or limit)
+        self.batches_per_epoch = math.ceil(len(encoded["train"]) / options.optimization.batch_size)
+        limit = options.optimization.epochs * self.batches_per_epoch
+        self.total_steps = min(limit, options.optimization.max_steps or limit)
         lengths = encoded["train"].lengths.astype(np.float64)
         epochs = self.total_steps / self.batches_per_epoch
         self.pieces = round(epochs * lengths.sum())
@@ -45,8 +43,8 @@ class Workload:
 
     def sampled_shapes(self) -> tuple[Counter[Shape], int]:
         """Shapes of the first epoch's first batches, and the word pieces in them."""
-        train, size = self._encoded["train"], self._options.batch_size
-        order = epoch_order(len(train), self._options.seed, 0)[: size * _SAMPLED_BATCHES]
+        train, size = self._encoded["train"], self._options.optimization.batch_size
+        order = epoch_order(len(train), self._options.optimization.seed, 0)[: size * _SAMPLED_BATCHES]
         batches = [train.lengths[order[first : first + size]] for first in range(0, len(order), size)]
         return Counter(self._plan.fit(lengths)[0] for lengths in batches), sum(int(b.sum()) for b in batches)
 
@@ -60,7 +58,7 @@ class Workload:
 
 
 def summary(
-    options: TrainingConfig,
+    options: Options,
     corpus: Corpus,
     encoded: dict[str, Encoded],
     config: ModelConfig,
@@ -86,10 +84,10 @@ def summary(
         ("windows", f"sentences longer than {config.max_length:,} pieces that are cut: {', '.join(cut) or 'none'}"),
         ("model", _model(config)),
         ("training", _training(options)),
-        ("device", f"{learner.device}, {learner.spread}, {options.dtype}"),
+        ("device", f"{learner.device}, {learner.spread}, {options.devices.dtype}"),
         (
             "batches",
-            f"{options.batch_size} sentences, packed into rows × length of {_listed(common)}; "
+            f"{options.optimization.batch_size} sentences, packed into rows × length of {_listed(common)}; "
             f"{pieces / area:.0%} of that are pieces",
         ),
         ("steps", f"{work.total_steps:,}, {work.batches_per_epoch:,} an epoch"),
@@ -106,17 +104,20 @@ def _model(config: ModelConfig) -> str:
     )
 
 
-def _training(options: TrainingConfig) -> str:
-    parts = [f"learning rate {options.learning_rate:g} ({options.schedule})", f"weight decay {options.weight_decay:g}"]
-    if options.warmup_steps:
-        parts.append(f"warm-up of {options.warmup_steps:,} steps")
-    if options.clip_norm is not None:
-        parts.append(f"gradients clipped at {options.clip_norm:g}")
-    if options.accumulate > 1:
-        parts.append(f"each step in {options.accumulate} parts")
-    if options.average is not None:
-        parts.append(f"weights averaged with {options.average:g}")
-    return ", ".join([*parts, f"dropout {options.dropout:g}", f"seed {options.seed}"])
+def _training(options: Options) -> str:
+    parts = [
+        f"learning rate {options.optimization.learning_rate:g} ({options.optimization.schedule})",
+        f"weight decay {options.optimization.weight_decay:g}",
+    ]
+    if options.optimization.warmup_steps:
+        parts.append(f"warm-up of {options.optimization.warmup_steps:,} steps")
+    if options.optimization.clip_norm is not None:
+        parts.append(f"gradients clipped at {options.optimization.clip_norm:g}")
+    if options.devices.accumulate > 1:
+        parts.append(f"each step in {options.devices.accumulate} parts")
+    if options.optimization.average is not None:
+        parts.append(f"weights averaged with {options.optimization.average:g}")
+    return ", ".join([*parts, f"dropout {options.model.dropout:g}", f"seed {options.optimization.seed}"])
 
 
 def _flop(count: float) -> str:

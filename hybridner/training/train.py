@@ -6,8 +6,8 @@ from typing import Any
 
 from hybridner.batches.encoding import encode
 from hybridner.config.file import checked_types, read_config
-from hybridner.config.presets import training_config
-from hybridner.config.training import TrainingConfig
+from hybridner.config.options import Options
+from hybridner.config.presets import make_options
 from hybridner.corpora.corpus import Corpus
 from hybridner.corpora.formats import ColumnFormat
 from hybridner.corpora.read import check_types, read_corpus
@@ -30,7 +30,7 @@ def train(backend: Backend | None = None, *, config: str | Path | None = None, *
     Args:
         backend: "flax" or "torch"; by default what the file says, else the one that is installed, Flax first.
         config: a TOML or YAML file with options; those given here come before it.
-        **options: fields of :class:`hybridner.config.training.TrainingConfig`.
+        **options: fields of :class:`hybridner.config.training.Options`.
 
     Raises:
         InputError: an option, the data or the output folder is not usable.
@@ -41,20 +41,20 @@ def train(backend: Backend | None = None, *, config: str | Path | None = None, *
     chosen = choose_backend(backend or values.get("backend"))
     values.pop("backend", None)
     with watched():
-        return run_training(chosen, training_config(**values), set(values))
+        return run_training(chosen, make_options(**values), set(values))
 
 
-def run_training(backend: Backend, options: TrainingConfig, explicit: set[str]) -> TrainingResult:
+def run_training(backend: Backend, options: Options, explicit: set[str]) -> TrainingResult:
     """Train with ``options``, of which the user named ``explicit``."""
     return prepare(backend, options, explicit).run()
 
 
-def prepare(backend: Backend, options: TrainingConfig, explicit: set[str]) -> TrainingLoop:
+def prepare(backend: Backend, options: Options, explicit: set[str]) -> TrainingLoop:
     """All that comes before training: read the data, make the model, and say what will be done; nothing is written."""
     learner_type = learner_class(backend)
     reporter = Reporter(speaks=learner_type.join(options) == 0)
     run = choose_folder(options, backend)
-    if options.resume and run.holds_run():
+    if options.run.resume and run.holds_run():
         begun_with = run.read_options()[1]
         if begun_with != backend:
             raise InputError(
@@ -64,20 +64,20 @@ def prepare(backend: Backend, options: TrainingConfig, explicit: set[str]) -> Tr
         options, notes = merge_resumed(run, options, explicit)
         for note in notes:
             reporter.sentence(note)
-    elif options.resume:
+    elif options.run.resume:
         reporter.line(f"{run.folder}: nothing to resume, starting anew")
 
     corpus = read_data(options)
     check_types(corpus)
     tokenizer = make_tokenizer(options, corpus)
-    config = options.model(tokenizer.vocab_size, len(corpus.labels), tokenizer.pad_id)
+    config = options.model.config(tokenizer.vocab_size, len(corpus.labels), tokenizer.pad_id)
     check_fits(config, "the options", training=True)
     encoded = {
         name: encode(split, tokenizer, corpus.labels, config.max_length) for name, split in corpus.splits.items()
     }
     learner = learner_type(config, options)
     _agree_on_folder(learner, run)
-    if options.dtype == "bfloat16" and learner.device.endswith("cpu"):
+    if options.devices.dtype == "bfloat16" and learner.device.endswith("cpu"):
         reporter.sentence(
             "bfloat16 is made for GPUs and TPUs: on a CPU it may be slower than float32, and it is less exact"
         )
@@ -103,14 +103,14 @@ def _agree_on_folder(learner: Learner, run: RunDir) -> None:
         )
 
 
-def read_data(options: TrainingConfig) -> Corpus:
+def read_data(options: Options) -> Corpus:
     """The corpus that ``options`` name, read as they say."""
-    columns = ColumnFormat(options.word_column, options.tag_column, options.comment)
-    return read_corpus(options.data, columns=columns, misaligned=options.misaligned)
+    columns = ColumnFormat(options.data.word_column, options.data.tag_column, options.data.comment)
+    return read_corpus(options.data.data, columns=columns, misaligned=options.data.misaligned)
 
 
-def make_tokenizer(options: TrainingConfig, corpus: Corpus) -> WordTokenizer:
+def make_tokenizer(options: Options, corpus: Corpus) -> WordTokenizer:
     """The tokenizer that ``options`` name: trained on the train split, or loaded."""
-    if options.tokenizer == "train":
-        return train_tokenizer(corpus.splits["train"], options.vocab_size, bool(options.lower_case))
-    return load_tokenizer(options.tokenizer, options.lower_case)
+    if options.data.tokenizer == "train":
+        return train_tokenizer(corpus.splits["train"], options.data.vocab_size, bool(options.data.lower_case))
+    return load_tokenizer(options.data.tokenizer, options.data.lower_case)

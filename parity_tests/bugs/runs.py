@@ -7,14 +7,14 @@ from torch import nn
 import hybridner.training.loop
 import hybridner_torch.learner as learner_module
 from hybridner.batches.encoding import IGNORED
-from hybridner.config.training import TrainingConfig
+from hybridner.config.options import OptimizationOptions
 from hybridner_torch.learner import Learner
 from parity_tests.bugs.registry import bug, wrap
 
 
 @bug("training", "the schedule counts from 1")
 def _(patch):
-    wrap(patch, TrainingConfig, "learning_rate_at", lambda rate, self, step, total: rate(self, step + 1, total))
+    wrap(patch, OptimizationOptions, "learning_rate_at", lambda rate, self, step, total: rate(self, step + 1, total))
 
 
 @bug("training", "another order of the data")

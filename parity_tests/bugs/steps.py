@@ -117,7 +117,9 @@ def _(patch):
 
 
 def use_optimizer(patch, make):
-    patch.setattr(Learner, "_new_optimizer", lambda self: make(self._parameters, self.options.weight_decay))
+    patch.setattr(
+        Learner, "_new_optimizer", lambda self: make(self._parameters, self.options.optimization.weight_decay)
+    )
 
 
 def adamw(parameters, weight_decay, kind=torch.optim.AdamW, **changes):

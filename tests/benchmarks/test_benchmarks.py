@@ -17,7 +17,7 @@ from benchmarks.gpu_contenders import patched, scan_unrolled
 from benchmarks.matmul_rate import measure_matmul, rounding
 from hybridner.batches.packing import Shape
 from hybridner.config.model import ModelConfig
-from hybridner.config.training import TrainingConfig
+from hybridner.config.presets import make_options
 from hybridner.errors import InputError
 from hybridner.model.weights import initial_weights
 from hybridner.parity.samples import random_batch
@@ -168,7 +168,7 @@ def test_on_gpu_refuses_a_contender_that_does_not_exist():
 def test_the_flop_of_a_step_are_those_that_pytorch_counts():
     config = ModelConfig(vocab_size=60, num_labels=5, hidden_size=16, num_heads=2, num_encoder_layers=2, max_length=64)
     shape = Shape(3, 40)
-    learner = Learner(config, TrainingConfig(device="cpu"))
+    learner = Learner(config, make_options("original", device="cpu"))
     with FlopCounterMode(display=False) as counter:
         learner.step(scaling.full_rows(config, shape), 1e-3)
     # The forward scan adds its matmul in place, which the counter leaves out.

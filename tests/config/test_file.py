@@ -10,8 +10,8 @@ import hybridner.training.train
 from hybridner.cli.parse import guarded
 from hybridner.cli.train import run
 from hybridner.config.file import read_config
-from hybridner.config.presets import training_config
-from hybridner.config.training import TrainingConfig
+from hybridner.config.options import Options
+from hybridner.config.presets import make_options
 from hybridner.errors import InputError
 
 TOML = """
@@ -161,10 +161,10 @@ def test_the_command_line_comes_before_the_file_and_the_file_before_the_preset(w
     path = written('preset = "tiny"\nbatch_size = 7\nseed = 5\n')
     run(["--backend", "torch", "--config", str(path), "--seed", "6", "--data", "my/corpus"])
     backend, options, explicit = taken.pop()
-    assert options == training_config("tiny", data="my/corpus", batch_size=7, seed=6)
+    assert options == make_options("tiny", data="my/corpus", batch_size=7, seed=6)
     assert explicit == {"preset", "batch_size", "seed", "data"}
     run(["--backend", "torch", f"--config={path}", "--preset=original"])
-    assert taken.pop()[1] == training_config("original", batch_size=7, seed=5)
+    assert taken.pop()[1] == make_options("original", batch_size=7, seed=5)
     hybridner.train(config=path, backend=backend, seed=6, data="my/corpus")
     assert taken.pop() == (backend, options, explicit)
 
@@ -182,15 +182,15 @@ def test_options_in_python_are_checked_too(taken):
         hybridner.train("torch", epochs="ten")
     assert str(caught.value) == "epochs must be a whole number, not 'ten'"
     hybridner.train("torch", output="runs/mine", learning_rate=1)
-    assert taken.pop()[1] == training_config(output=Path("runs/mine"), learning_rate=1.0)
+    assert taken.pop()[1] == make_options(output=Path("runs/mine"), learning_rate=1.0)
 
 
 def test_every_option_can_stand_in_a_file(written):
     """A type that the check does not know would refuse every value."""
-    for field in dataclasses.fields(TrainingConfig):
+    for field in dataclasses.fields(Options):
         with pytest.raises(InputError, match=f": {field.name} must be "):
             read_config(written(f"{field.name} = [[]]"))
-    plain = {f.name: f.default for f in dataclasses.fields(TrainingConfig) if f.default is not None}
+    plain = {f.name: f.default for f in dataclasses.fields(Options) if f.default is not None}
     lines = [f"{name} = {str(v).lower() if isinstance(v, bool) else repr(v)}" for name, v in plain.items()]
     assert read_config(written("\n".join(lines))) == plain
 

@@ -6,8 +6,7 @@ import pytest
 import hybridner.training.train
 from hybridner.cli.train import run
 from hybridner.config.model import ModelConfig
-from hybridner.config.presets import PRESETS, preset_for, training_config
-from hybridner.config.training import TrainingConfig
+from hybridner.config.presets import PRESETS, make_options, preset_for
 from hybridner.errors import InputError
 
 SIZES = {"vocab_size": 10, "num_labels": 3}
@@ -30,12 +29,12 @@ def typed(monkeypatch):
 
 @pytest.mark.parametrize(("data", "preset"), [("sample", "tiny"), ("conll2003", "original"), ("my/folder", "original")])
 def test_the_corpus_chooses_the_preset_that_was_not_named(data, preset):
-    assert preset_for(data) == training_config(data=data).preset == preset
-    assert training_config("tiny", data=data).preset == "tiny"
+    assert preset_for(data) == make_options(data=data).preset == preset
+    assert make_options("tiny", data=data).preset == "tiny"
 
 
 def test_the_original_preset_holds_the_original_hyperparameters():
-    options = training_config("original")
+    options = make_options("original")
     expected = {
         "seed": 12,
         "batch_size": 64,
@@ -57,18 +56,18 @@ def test_the_original_preset_holds_the_original_hyperparameters():
 
 def test_a_preset_overrides_the_defaults_and_is_overridden_by_what_is_given():
     preset = PRESETS["tiny"]
-    assert all(preset[name] != getattr(TrainingConfig(), name) for name in preset)
-    plain = training_config("tiny")
+    assert all(preset[name] != getattr(make_options("original"), name) for name in preset)
+    plain = make_options("tiny")
     assert {name: getattr(plain, name) for name in preset} == preset
-    given = training_config("tiny", epochs=3, seed=4)
+    given = make_options("tiny", epochs=3, seed=4)
     assert (given.epochs, given.seed) == (3, 4)
     assert dataclasses.replace(given, epochs=plain.epochs, seed=plain.seed) == plain
 
 
 def test_the_command_line_overrides_the_preset_wherever_it_names_it(typed):
-    assert typed() == training_config("tiny")
-    assert typed("--data", "conll2003") == training_config(data="conll2003")
-    expected = training_config("original", epochs=3, hidden_size=64)
+    assert typed() == make_options("tiny")
+    assert typed("--data", "conll2003") == make_options(data="conll2003")
+    expected = make_options("original", epochs=3, hidden_size=64)
     assert typed("--epochs", "3", "--preset", "original", "--hidden-size=64") == expected
     assert typed("--hidden-size=64", "--preset=original", "--epochs=3") == expected
 
@@ -99,7 +98,7 @@ def test_lower_case_is_unsaid_yes_or_no(typed, args, value):
 )
 def test_an_option_that_does_not_exist_is_answered_with_the_nearest(name, words):
     with pytest.raises(InputError) as caught:
-        training_config(**{name: 1})
+        make_options(**{name: 1})
     assert words in str(caught.value)
 
 
@@ -112,7 +111,7 @@ def test_an_option_that_does_not_exist_is_answered_with_the_nearest(name, words)
 )
 def test_a_preset_that_does_not_exist_is_answered_with_the_nearest(preset, words):
     with pytest.raises(InputError) as caught:
-        training_config(preset)
+        make_options(preset)
     assert str(caught.value) == words
 
 
@@ -168,13 +167,13 @@ def test_a_model_that_cannot_be_names_the_value(values, words):
 )
 def test_a_training_that_cannot_be_names_the_value(values, words):
     with pytest.raises(InputError) as caught:
-        training_config(**values)
+        make_options(**values)
     assert str(caught.value) == words
 
 
 def test_the_options_and_the_data_make_the_model():
-    options = training_config("tiny", dropout=0.25, use_lstm=False)
-    assert options.model(vocab_size=77, num_labels=5, pad_token_id=3) == ModelConfig(
+    options = make_options("tiny", dropout=0.25, use_lstm=False)
+    assert options.model.config(vocab_size=77, num_labels=5, pad_token_id=3) == ModelConfig(
         vocab_size=77,
         num_labels=5,
         hidden_size=128,
@@ -188,8 +187,8 @@ def test_the_options_and_the_data_make_the_model():
 
 
 def rates(schedule, warmup_steps, total_steps, peak=8.0):
-    options = TrainingConfig(learning_rate=peak, schedule=schedule, warmup_steps=warmup_steps)
-    return [options.learning_rate_at(step, total_steps) for step in range(total_steps + 2)]
+    options = make_options("original", learning_rate=peak, schedule=schedule, warmup_steps=warmup_steps)
+    return [options.optimization.learning_rate_at(step, total_steps) for step in range(total_steps + 2)]
 
 
 def test_a_constant_rate_is_the_peak_from_the_first_step_to_the_last():

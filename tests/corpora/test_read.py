@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hybridner.config.presets import training_config
+from hybridner.config.presets import make_options
 from hybridner.corpora.read import check_types, read_corpus, read_file
 from hybridner.errors import InputError
 from hybridner.training.train import read_data
@@ -126,8 +126,8 @@ def test_training_options_say_how_the_corpus_is_read(folder, tmp_path):
     data = folder({"train.txt": row, "valid.jsonl": text})
     how = {"word_column": 2, "tag_column": 3, "comment": "#"}
     with pytest.raises(InputError, match="does not fall on word boundaries"):
-        read_data(training_config(data=data, **how))
-    corpus = read_data(training_config(data=data, **how, misaligned="drop"))
+        read_data(make_options(data=data, **how))
+    corpus = read_data(make_options(data=data, **how, misaligned="drop"))
     assert sentences(corpus, "train") == [(("Ann",), ("B-PER",))]
     assert sentences(corpus, "valid") == [(("Bob", "ran"), ("O", "B-PER"))]
     assert corpus.reports["valid"].dropped_spans == 1

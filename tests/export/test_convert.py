@@ -13,7 +13,7 @@ import pytest
 import hybridner
 from hybridner.cli import run as command
 from hybridner.cli.parse import guarded
-from hybridner.config.presets import training_config
+from hybridner.config.presets import make_options
 from hybridner.errors import InputError
 from hybridner.export import convert as conversion
 from hybridner.model.learner import TrainingState
@@ -64,7 +64,7 @@ def make_run(tmp_path, model):
 
     def make_run(backend="torch", config=model.config, dtype="float32", **options):
         run = RunDir(tmp_path / f"run-{backend}")
-        run.create(training_config("tiny", **options), backend)
+        run.create(make_options("tiny", **options), backend)
         run.metrics.write_text(RECORDS)
         run.curves.write_bytes(b"png")
         model.tokenizer.save(run.tokenizer)
@@ -128,7 +128,7 @@ def test_a_run_goes_to_the_other_twin_and_back_bit_for_bit(make_run, convert, mo
         state, progress = newest(backend, folder)
         assert same_state(state, state_of(model.config, 12, dtype))
         assert progress == progress_of(model.config)
-        assert RunDir(folder).read_options() == (training_config("tiny"), backend)
+        assert RunDir(folder).read_options() == (make_options("tiny"), backend)
         for name in ("metrics.jsonl", "curves.png", "tokenizer.json", "tensorboard/events"):
             assert (folder / name).read_bytes() == (run.folder / name).read_bytes()
         assert contents(folder / "best") == contents(run.best)
@@ -267,7 +267,7 @@ def test_a_source_that_is_not_there_is_an_error(refused, tmp_path):
 @pytest.mark.parametrize("backend", ["torch", "flax"])
 def test_a_run_without_a_checkpoint_is_an_error(refused, tmp_path, backend, part):
     run = RunDir(tmp_path / "run")
-    run.create(training_config("tiny"), backend)
+    run.create(make_options("tiny"), backend)
     if part == "empty":
         run.checkpoints.mkdir()
     said = refused(run.folder, tmp_path / "new", "--to", "torch")

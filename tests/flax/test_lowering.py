@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from hybridner.config.model import ModelConfig
-from hybridner.config.training import TrainingConfig
+from hybridner.config.presets import make_options
 from hybridner_flax.learner import BatchArrays, State, make_predict, make_step
 from hybridner_flax.model import HybridNER
 
@@ -26,7 +26,7 @@ def test_train_and_predict_steps_lower_for(platform, dtype):
     arrays = BatchArrays(*[jnp.ones((4, 16), jnp.int32)] * 3)
     key, learning_rate = np.ones(2, np.uint32), np.float32(1e-3)
 
-    step = jax.jit(make_step(graphdef, TrainingConfig(clip_norm=1.0, dtype=dtype), None), donate_argnums=0)
+    step = jax.jit(make_step(graphdef, make_options("original", clip_norm=1.0, dtype=dtype), None), donate_argnums=0)
     exported = jax.export.export(step, platforms=[platform])(state, arrays, key, learning_rate)
     assert exported.platforms == (platform,)
     assert exported.mlir_module().count("stablehlo.while") >= 2  # the scan, forward and backward

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hybridner.config.model import ModelConfig
-from hybridner.config.training import TrainingConfig
+from hybridner.config.presets import make_options
 from hybridner.errors import InputError
 from hybridner.model.weights import initial_weights
 from hybridner.parity.errors import tensor_errors, worst
@@ -20,13 +20,13 @@ from hybridner_flax.learner import Learner
 
 CHOICES = """
 import json
-from hybridner.config import TrainingConfig
+from hybridner.config import Options
 from hybridner.errors import InputError
 from hybridner_flax import parallel
 
 def choice(**options):
     try:
-        chosen = parallel.choose(TrainingConfig(**options))
+        chosen = parallel.choose(make_options("original", **options))
     except InputError as error:
         return str(error)
     return [type(chosen).__name__, chosen.num_devices]
@@ -52,7 +52,7 @@ def test_every_device_is_used_or_the_first_few_that_were_asked_for():
 
 def test_one_device_is_used_through_jit():
     assert len(jax.devices()) == 1
-    assert isinstance(parallel.choose(TrainingConfig()), parallel.Jit)
+    assert isinstance(parallel.choose(make_options("original")), parallel.Jit)
 
 
 def test_all_ways_work_on_one_device_and_give_the_same():
@@ -60,7 +60,7 @@ def test_all_ways_work_on_one_device_and_give_the_same():
     batch = standard_batches(config)[2]
     found = []
     for way in ("jit", "pmap", "mesh"):
-        learner = Learner(config, TrainingConfig(dtype="float64", parallel=way))
+        learner = Learner(config, make_options("original", dtype="float64", parallel=way))
         assert learner.row_multiple == 1
         learner.init(initial_weights(config, 3))
         metrics = learner.step(batch, 1e-3)
@@ -73,7 +73,7 @@ def test_all_ways_work_on_one_device_and_give_the_same():
 
 def test_a_device_that_is_not_there_is_named_with_those_that_are():
     with pytest.raises(InputError, match="no device 'tpu' here; JAX sees cpu"):
-        parallel.choose(TrainingConfig(device="tpu"))
+        parallel.choose(make_options("original", device="tpu"))
 
 
 def test_rows_stand_in_the_order_of_the_processes(monkeypatch):
@@ -98,7 +98,7 @@ def test_what_several_hosts_cannot_do_is_said(monkeypatch, processes, options, m
     monkeypatch.setattr(jax, "devices", lambda kind: devices)
     monkeypatch.setattr(jax, "process_count", lambda: 2)
     with pytest.raises(InputError, match=message):
-        parallel.choose(TrainingConfig(**options))
+        parallel.choose(make_options("original", **options))
 
 
 @pytest.mark.parametrize(
@@ -106,11 +106,11 @@ def test_what_several_hosts_cannot_do_is_said(monkeypatch, processes, options, m
 )
 def test_the_three_options_of_several_hosts_belong_together(given):
     with pytest.raises(InputError, match="belong together"):
-        parallel.join(TrainingConfig(**given))
+        parallel.join(make_options("original", **given))
 
 
 def test_a_cluster_that_jax_finds_is_joined_with_the_timeout_that_was_asked_for(monkeypatch):
     joined = {}
     monkeypatch.setattr(jax.distributed, "initialize", lambda *args, **options: joined.update(options))
-    assert parallel.join(TrainingConfig(join_timeout=7.5)) == 0
+    assert parallel.join(make_options("original", join_timeout=7.5)) == 0
     assert joined == {"initialization_timeout": 8, "heartbeat_timeout_seconds": 30}

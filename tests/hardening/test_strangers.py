@@ -20,7 +20,7 @@ import torch
 
 import hybridner
 from hybridner.cli import run as command
-from hybridner.config.presets import training_config
+from hybridner.config.presets import make_options
 from hybridner.corpora.read import read_corpus
 from hybridner.errors import InputError
 from hybridner.export.convert import convert
@@ -104,7 +104,7 @@ def make_run(model, tmp_path):
 
     def make_run(backend="torch"):
         run = RunDir(tmp_path / "run")
-        run.create(training_config("tiny"), backend)
+        run.create(make_options("tiny"), backend)
         run.metrics.write_text("")
         save_model(run.best, model)
         kinds = dict.fromkeys(("weights", "exp_avg", "exp_avg_sq"), model.weights)
@@ -326,8 +326,8 @@ def test_a_link_out_of_a_run_is_refused_before_it_is_moved_resumed_or_overwritte
     path.symlink_to(secret if name == "checkpoints" else secret / "secret")
     for do in (
         lambda: convert(run.folder, tmp_path / "new", "torch"),
-        lambda: choose_folder(training_config("tiny", output=run.folder, resume=True), "torch"),
-        lambda: choose_folder(training_config("tiny", output=run.folder, overwrite=True), "torch"),
+        lambda: choose_folder(make_options("tiny", output=run.folder, resume=True), "torch"),
+        lambda: choose_folder(make_options("tiny", output=run.folder, overwrite=True), "torch"),
     ):
         assert f"{path}: leads to {secret}" in refused(do)
 
@@ -350,7 +350,7 @@ def test_nothing_is_written_or_deleted_through_a_link(make_run, model, secret):
     save_model(run.best, model)
     assert sorted(path.name for path in run.folder.glob("best*")) == ["best"]
     assert not run.best.is_symlink()
-    run.create(training_config("tiny"), "torch")
+    run.create(make_options("tiny"), "torch")
     assert sorted(path.name for path in run.folder.iterdir()) == ["config.toml"]
     (run.folder / "new.partial").symlink_to(secret / "secret")
     with written_whole(run.folder / "new") as partial:
@@ -630,7 +630,7 @@ def test_all_that_makes_a_model_asks_whether_it_fits(folder, tensors, make_run, 
         lambda: open_model(folder),
         lambda: open_original(tmp_path / "a.pth", OriginalOptions()),
         lambda: newest_state("torch", run.checkpoints),
-        lambda: prepare("torch", training_config(output=tmp_path / "new"), {"output"}),
+        lambda: prepare("torch", make_options(output=tmp_path / "new"), {"output"}),
         lambda: convert(folder, tmp_path / "new", "torch"),
     ):
         assert "asks for a model of " in refused(do)

@@ -12,7 +12,7 @@ from hardening.faults.kill import kill
 from hardening.faults.kill_in_save import kill_in_save
 from hardening.faults.mutate import mutate
 from hardening.faults.sigterm import sigterm
-from hybridner.config.presets import training_config
+from hybridner.config.presets import make_options
 from hybridner.errors import InputError
 from hybridner.runs.run_dir import RunDir, choose_folder
 from hybridner_flax.compilation_cache import drop_unfinished
@@ -84,7 +84,7 @@ def test_a_disk_that_is_full_for_tensorboard_alone_ends_a_run_in_one_line(bench,
 def test_what_a_run_leaves_that_was_killed_while_it_began_is_not_in_the_way(tmp_path):
     for name in (".lock", "config.toml.partial"):
         (tmp_path / name).touch()
-    run = choose_folder(training_config(output=tmp_path), "torch")
+    run = choose_folder(make_options(output=tmp_path), "torch")
     assert run.folder == RunDir(tmp_path).folder
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hybridner.config.model import ModelConfig
-from hybridner.config.presets import training_config
+from hybridner.config.presets import make_options
 from hybridner.errors import InputError
 from hybridner.model.weights import (
     EMBEDDING,
@@ -20,7 +20,7 @@ from hybridner.model.weights import (
     weight_shapes,
 )
 
-ORIGINAL = training_config("original").model(vocab_size=30522, num_labels=9, pad_token_id=0)
+ORIGINAL = make_options("original").model(vocab_size=30522, num_labels=9, pad_token_id=0)
 SMALL = ModelConfig(vocab_size=50, num_labels=5, hidden_size=16, num_encoder_layers=2, max_length=40, pad_token_id=3)
 BIAS_OF_CLASSIFIER = "classifier.bias"
 DIGEST = """

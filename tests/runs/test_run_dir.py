@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hybridner.config.presets import training_config
-from hybridner.config.training import TrainingConfig
+from hybridner.config.options import Options
+from hybridner.config.presets import make_options
 from hybridner.errors import InputError
 from hybridner.runs.run_dir import RunDir, choose_folder, merge_resumed
 
@@ -67,30 +67,30 @@ def begun(tmp_path):
 
     def begun(**values):
         run = RunDir(tmp_path / "run")
-        run.create(training_config(**{"preset": "tiny", **values}), "torch")
+        run.create(make_options(**{"preset": "tiny", **values}), "torch")
         return run
 
     return begun
 
 
 def test_every_option_comes_back_from_the_runs_folder(begun):
-    names = {field.name for field in dataclasses.fields(TrainingConfig)}
+    names = {field.name for field in dataclasses.fields(Options)}
     assert names == {*OTHER, *NOT_KEPT}
-    options = training_config(**OTHER)
-    assert all(getattr(options, name) != getattr(TrainingConfig(), name) for name in OTHER)
+    options = make_options(**OTHER)
+    assert all(getattr(options, name) != getattr(make_options("original"), name) for name in OTHER)
     assert begun(**OTHER).read_options() == (options, "torch")
 
 
 @pytest.mark.parametrize("preset", ["tiny", "original"])
 def test_the_options_of_a_preset_come_back_too(tmp_path, preset):
     run = RunDir(tmp_path)
-    run.create(training_config(preset), "flax")
-    assert run.read_options() == (training_config(preset), "flax")
+    run.create(make_options(preset), "flax")
+    assert run.read_options() == (make_options(preset), "flax")
 
 
 def test_the_folders_own_place_is_not_an_option_of_the_run(begun):
     run = begun(output=Path("elsewhere"), overwrite=True)
-    assert run.read_options() == (training_config("tiny"), "torch")
+    assert run.read_options() == (make_options("tiny"), "torch")
 
 
 @pytest.mark.parametrize(
@@ -114,20 +114,20 @@ def test_options_that_cannot_be_read_are_one_line_that_names_the_file(tmp_path, 
 
 def test_a_run_made_anew_leaves_nothing_of_the_old_one(tmp_path):
     run = RunDir(tmp_path / "run")
-    run.create(training_config("tiny"), "torch")
+    run.create(make_options("tiny"), "torch")
     for folder in (run.best, run.checkpoints / "3", run.tensorboard):
         folder.mkdir(parents=True)
     for file in (run.metrics, run.curves, run.tokenizer):
         file.write_text("old")
-    run.create(training_config("tiny", seed=3), "flax")
+    run.create(make_options("tiny", seed=3), "flax")
     assert [path.name for path in run.folder.iterdir()] == ["config.toml"]
-    assert run.read_options() == (training_config("tiny", seed=3), "flax")
+    assert run.read_options() == (make_options("tiny", seed=3), "flax")
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"file/run: the run's folder cannot be written"):
-        RunDir(tmp_path / "file" / "run").create(training_config("tiny"), "torch")
+        RunDir(tmp_path / "file" / "run").create(make_options("tiny"), "torch")
 
 
 def test_metrics_are_a_json_object_a_line(begun):
@@ -140,66 +140,64 @@ def test_metrics_are_a_json_object_a_line(begun):
 
 def test_the_default_folder_names_data_preset_and_twin_and_is_numbered_if_taken(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    options = training_config(data="some/where/corpus")
+    options = make_options(data="some/where/corpus")
     for name in ("corpus-original-flax", "corpus-original-flax-2", "corpus-original-flax-3"):
         run = choose_folder(options, "flax")
         assert run.folder == Path("runs") / name
         run.create(options, "flax")
     assert choose_folder(options, "torch").folder == Path("runs/corpus-original-torch")
-    assert choose_folder(training_config(), "torch").folder == Path("runs/sample-tiny-torch")
+    assert choose_folder(make_options(), "torch").folder == Path("runs/sample-tiny-torch")
 
 
 @pytest.mark.parametrize("how", ["resume", "overwrite"])
 def test_without_a_name_the_newest_default_folder_goes_on_or_is_replaced(tmp_path, monkeypatch, how):
     monkeypatch.chdir(tmp_path)
-    again = training_config(**{how: True})
+    again = make_options(**{how: True})
     assert choose_folder(again, "torch").folder == Path("runs/sample-tiny-torch")
     for _ in range(2):
-        choose_folder(training_config(), "torch").create(training_config(), "torch")
+        choose_folder(make_options(), "torch").create(make_options(), "torch")
     assert choose_folder(again, "torch").folder == Path("runs/sample-tiny-torch-2")
 
 
 def test_a_named_folder_is_taken_if_it_is_free_or_empty(tmp_path):
     for folder in (tmp_path / "new", tmp_path):
-        assert choose_folder(training_config(output=folder), "torch").folder == folder
+        assert choose_folder(make_options(output=folder), "torch").folder == folder
 
 
 def test_a_named_folder_that_holds_a_run_is_refused_without_a_word_on_it(begun):
     run = begun()
     with pytest.raises(InputError, match="already holds a run; go on with --resume, or replace it with --overwrite"):
-        choose_folder(training_config(output=run.folder), "torch")
+        choose_folder(make_options(output=run.folder), "torch")
     for how in ("resume", "overwrite"):
-        assert choose_folder(training_config(output=run.folder, **{how: True}), "torch").folder == run.folder
+        assert choose_folder(make_options(output=run.folder, **{how: True}), "torch").folder == run.folder
 
 
 @pytest.mark.parametrize("how", [{}, {"resume": True}, {"overwrite": True}])
 def test_a_named_folder_that_holds_something_else_is_never_touched(tmp_path, how):
     (tmp_path / "letter.txt").write_text("dear")
     with pytest.raises(InputError, match="not empty and not a run; choose another --output"):
-        choose_folder(training_config(output=tmp_path, **how), "torch")
+        choose_folder(make_options(output=tmp_path, **how), "torch")
     with pytest.raises(InputError, match="a file stands where the run's folder should be"):
-        choose_folder(training_config(output=tmp_path / "letter.txt", **how), "torch")
+        choose_folder(make_options(output=tmp_path / "letter.txt", **how), "torch")
 
 
 def resumed(run, preset="tiny", **values):
     """What resuming ``run`` with typed ``values`` comes to."""
-    given = training_config(preset, resume=True, output=run.folder, **values)
+    given = make_options(preset, resume=True, output=run.folder, **values)
     return merge_resumed(run, given, {"resume", "output", *values})
 
 
 def test_options_that_were_not_typed_come_from_the_runs_folder(begun):
     run = begun(seed=5, learning_rate=0.5, data="conll2003")
     options, notes = resumed(run, preset="original")
-    assert options == training_config(
-        "tiny", seed=5, learning_rate=0.5, data="conll2003", resume=True, output=run.folder
-    )
+    assert options == make_options("tiny", seed=5, learning_rate=0.5, data="conll2003", resume=True, output=run.folder)
     assert notes == []
 
 
 def test_a_run_may_grow(begun):
     run = begun(epochs=3, max_steps=10)
     options, notes = resumed(run, epochs=4, max_steps=11)
-    assert (options.epochs, options.max_steps, notes) == (4, 11, [])
+    assert (options.optimization.epochs, options.optimization.max_steps, notes) == (4, 11, [])
     assert resumed(run, max_steps=None)[0].max_steps is None
     assert resumed(run, epochs=3)[0].epochs == 3
 
@@ -228,7 +226,7 @@ NEVER_CHANGES = {*OTHER} - WHERE_IT_RUNS - HOW_PROCESSES_MEET - MAY_GROW - MAY_C
 @pytest.mark.parametrize("name", sorted(NEVER_CHANGES))
 def test_an_option_that_alters_results_cannot_change(begun, name):
     run = begun()
-    old = getattr(training_config("tiny"), name)
+    old = getattr(make_options("tiny"), name)
     with pytest.raises(InputError) as caught:
         resumed(run, **{name: OTHER[name]})
     assert str(caught.value) == (
@@ -242,13 +240,13 @@ def test_an_option_that_alters_results_cannot_change(begun, name):
 def test_another_device_is_taken_and_said(begun, name):
     options, notes = resumed(begun(), **{name: OTHER[name]})
     assert getattr(options, name) == OTHER[name]
-    old = getattr(training_config("tiny"), name)
+    old = getattr(make_options("tiny"), name)
     assert notes == [f"{name} was {old}, now {OTHER[name]}: numbers agree up to rounding, no longer bit for bit"]
 
 
 def test_checkpoints_may_come_more_often_or_less(begun):
     options, notes = resumed(begun(checkpoint_every=5), checkpoint_every=3)
-    assert (options.checkpoint_every, notes) == (3, [])
+    assert (options.run.checkpoint_every, notes) == (3, [])
     assert resumed(begun(checkpoint_every=5))[0].checkpoint_every == 5
 
 
@@ -277,7 +275,7 @@ def test_a_second_run_in_the_folder_is_refused_while_the_first_lives(tmp_path):
             pytest.fail("two runs in one folder")
         first.kill()
     with RunDir(folder).locked():
-        assert choose_folder(training_config("tiny", output=folder), "torch").folder == folder
+        assert choose_folder(make_options("tiny", output=folder), "torch").folder == folder
 
 
 def test_metrics_end_with_the_last_whole_line(tmp_path):

@@ -10,7 +10,7 @@ from huggingface_hub import ModelCard
 
 import hybridner
 from hybridner.cli import run
-from hybridner.config.presets import training_config
+from hybridner.config.presets import make_options
 from hybridner.evaluation.bootstrap import f1_interval
 from hybridner.evaluation.scoring import score
 from hybridner.model.weights import initial_weights
@@ -137,7 +137,7 @@ def test_the_python_of_the_card_runs(saved_model, capsys):
 def test_only_what_differs_from_the_preset_is_told_and_no_path(tmp_path):
     vocab = tmp_path / "vocab.txt"
     vocab.touch()
-    options = training_config(
+    options = make_options(
         data="sample", epochs=3, seed=5, device="cpu", output=tmp_path, tokenizer=str(vocab), data_license="x"
     )
     assert told_options(options) == {"epochs": 3, "tokenizer": "vocab.txt"}

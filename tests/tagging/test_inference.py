@@ -9,7 +9,7 @@ import torch
 
 from hybridner.batches.encoding import encode
 from hybridner.config.model import ModelConfig
-from hybridner.config.training import TrainingConfig
+from hybridner.config.presets import make_options
 from hybridner.corpora.corpus import Sentence
 from hybridner.errors import InputError
 from hybridner.model.twins import BACKENDS, learner_class
@@ -86,7 +86,7 @@ def test_a_model_gives_the_same_logits_from_lanes(backend, average, encoded):
     config = ModelConfig(
         vocab_size=200, num_labels=5, hidden_size=16, num_heads=2, num_encoder_layers=1, max_length=24, dropout=0.0
     )
-    learner = learner_class(backend)(config, TrainingConfig(dtype="float64", device="cpu", average=average))
+    learner = learner_class(backend)(config, make_options("original", dtype="float64", device="cpu", average=average))
     learner.init(initial_weights(config, 3))
     found = []
     for num_lanes in (1, 2):

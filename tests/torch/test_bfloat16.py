@@ -1,8 +1,7 @@
 import pytest
 
 from hybridner.config.model import ModelConfig
-from hybridner.config.presets import PRESETS, training_config
-from hybridner.config.training import TrainingConfig
+from hybridner.config.presets import PRESETS, make_options
 from hybridner.errors import InputError
 from hybridner.model.twins import BACKENDS
 from hybridner.training.train import prepare
@@ -19,17 +18,17 @@ def test_pytorch_refuses_bfloat16_on_a_cpu_where_a_trial_dies(monkeypatch, trial
     with pytest.raises(
         InputError, match=rf"bfloat16 matmul failed on this CPU in a trial process \({how}\); use float32"
     ):
-        Learner(CONFIG, TrainingConfig(dtype="bfloat16", device="cpu"))
+        Learner(CONFIG, make_options("original", dtype="bfloat16", device="cpu"))
 
 
 def test_pytorch_computes_in_bfloat16_where_the_trial_lives(monkeypatch):
     monkeypatch.setattr(bfloat16, "TRIAL", "pass")
-    Learner(CONFIG, TrainingConfig(dtype="bfloat16", device="cpu"))
+    Learner(CONFIG, make_options("original", dtype="bfloat16", device="cpu"))
 
 
 def test_the_trial_is_not_run_for_float32(monkeypatch):
     monkeypatch.setattr(bfloat16, "TRIAL", DIES)
-    Learner(CONFIG, TrainingConfig(device="cpu"))
+    Learner(CONFIG, make_options("original", device="cpu"))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -37,10 +36,10 @@ def test_bfloat16_on_a_cpu_is_commented(backend, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(bfloat16, "TRIAL", "pass")
     sizes = {"hidden_size": 16, "num_heads": 2, "num_encoder_layers": 1, "vocab_size": 300}
     for dtype in ("bfloat16", "float32"):
-        prepare(backend, training_config(dtype=dtype, output=tmp_path / "run", device="cpu", **sizes), set())
+        prepare(backend, make_options(dtype=dtype, output=tmp_path / "run", device="cpu", **sizes), set())
         assert ("may be slower than float32" in capsys.readouterr().out) == (dtype == "bfloat16")
 
 
 def test_bfloat16_is_never_chosen_unasked():
-    assert TrainingConfig().dtype == "float32"
-    assert all(training_config(preset).dtype == "float32" for preset in PRESETS)
+    assert make_options("original").dtype == "float32"
+    assert all(make_options(preset).dtype == "float32" for preset in PRESETS)

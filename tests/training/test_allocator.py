@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from hybridner.cli import train
-from hybridner.config.presets import training_config
+from hybridner.config.presets import make_options
 from hybridner.training.allocator import gains_by_keeping
 
 COUNT = """
@@ -80,19 +80,19 @@ def test_what_starts_no_thread_comes_before_memory_is_kept():
 )
 def test_memory_is_kept_where_the_buffers_of_a_step_are_large(monkeypatch, backend, preset, options, gains):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert gains_by_keeping(backend, training_config(preset, **options)) == gains
+    assert gains_by_keeping(backend, make_options(preset, **options)) == gains
 
 
 def test_memory_is_not_kept_where_an_accelerator_computes(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name == "jax_plugins")
-    assert not gains_by_keeping("flax", training_config("original"))
-    assert gains_by_keeping("flax", training_config("original", device="cpu"))
+    assert not gains_by_keeping("flax", make_options("original"))
+    assert gains_by_keeping("flax", make_options("original", device="cpu"))
 
 
 @pytest.mark.parametrize("typed", [["--preset", "original"], ["--output", "RUN", "--resume"], ["--preset", "tiny"]])
 def test_the_command_decides_by_the_options_that_the_run_will_have(monkeypatch, tmp_path, typed):
     asked = []
-    monkeypatch.setattr(train, "gains_by_keeping", lambda backend, options: asked.append(options.hidden_size))
+    monkeypatch.setattr(train, "gains_by_keeping", lambda backend, options: asked.append(options.model.hidden_size))
     monkeypatch.setattr("hybridner.training.train.run_training", lambda *args: None)
     (tmp_path / "config.toml").write_text('backend = "torch"\nhidden_size = 96\n')
     train.run(["--backend", "torch", *(str(tmp_path) if word == "RUN" else word for word in typed)])

@@ -71,10 +71,10 @@ def test_pytorch_is_told_to_use_deterministic_kernels_alone(put_back, monkeypatc
 
 SCRIPT = """
 import os, sys
-from hybridner.config import TrainingConfig
+from hybridner.config import Options
 from hybridner_flax.learner import Learner
 
-Learner.join(TrainingConfig(deterministic=True, device=sys.argv[1]))
+Learner.join(make_options("original", deterministic=True, device=sys.argv[1]))
 import jax
 print(jax.devices()[0].platform, jax.device_count(), os.environ["XLA_FLAGS"])
 """

@@ -9,7 +9,7 @@ import hybridner
 from hybridner.batches.packing import Shape, ShapePlan
 from hybridner.cli.train import run as train_command
 from hybridner.config.model import ModelConfig
-from hybridner.config.presets import training_config
+from hybridner.config.presets import make_options
 from hybridner.display.console import Reporter
 from hybridner.model.size import training_flops
 from hybridner.model.weights import num_parameters
@@ -65,7 +65,7 @@ def test_the_work_of_a_run_ends_where_the_run_does():
     config = ModelConfig(vocab_size=9, num_labels=3, hidden_size=4, num_heads=2, num_encoder_layers=1, max_length=8)
     encoded = {"train": Lengths([4, 6, 5, 5, 5]), "valid": Lengths([9]), "test": Lengths([12])}
     for max_steps, steps in ((None, 6), (4, 4), (99, 6)):
-        options = training_config(epochs=2, batch_size=2, max_steps=max_steps)
+        options = make_options(epochs=2, batch_size=2, max_steps=max_steps)
         work = Workload(options, config, encoded, ShapePlan(encoded["train"].lengths, 2))
         assert (work.batches_per_epoch, work.total_steps) == (3, steps)
         assert work.pieces == round(25 * steps / 3)
