@@ -39,11 +39,9 @@ def read_state(folder: Path, check: Callable[[str, Headers], None]) -> dict[str,
     def check_kinds(headers: TreeHeaders) -> None:
         by_kind: dict[str, dict[tuple[str, ...], TensorHeader]] = {}
         for (name, *path), header in headers.items():
-            if name not in kinds or not path:
-                raise InputError(f"{folder / _FOLDER}: {name!r} does not belong to a training state")
             by_kind.setdefault(name, {})[tuple(path)] = header
         for name, of_kind in by_kind.items():
-            check(kinds[name], canonical_headers(of_kind))
+            check(kinds.get(name, name), canonical_headers(of_kind))
 
     tree = _read_tree(folder / _FOLDER, check_kinds)
     return {kinds[name]: from_tree(value) for name, value in tree.items()}

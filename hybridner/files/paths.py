@@ -1,8 +1,8 @@
 """Paths that stay inside the folder that the user named, and the removal of files and folders.
 
 A link in a model folder or a run could make a program read, copy or publish any file of its user. So we open a file
-only if it lies in the named folder after all links are resolved. The cache of the Hugging Face Hub is the one exception:
-its files are links from ``models--OWNER--NAME/snapshots/REVISION/`` into ``models--OWNER--NAME/blobs/``.
+only if it lies in the named folder after all links are resolved. The one exception is the Hugging Face Hub cache, whose
+files are links from ``models--OWNER--NAME/snapshots/REVISION/`` into ``models--OWNER--NAME/blobs/``.
 """
 
 import os

@@ -1,9 +1,9 @@
 """Training states of a run on disk, by step: each whole and checked, the newest and the best kept.
 
-``checkpoints/STEP/`` holds what the twin's ``write_state`` writes, ``progress.json`` with the step and what the
-training loop needs to go on, and ``checksums.json`` with the size and SHA-256 of every other file. It is written as
-``STEP.partial``, forced to the disk, and renamed, so a process that is killed or a machine that fails leaves the
-states that were there before; one that is read is compared with its checksums before anything is made of it.
+``checkpoints/STEP/`` contains the files of the backend's ``write_state``, ``progress.json`` with the step and all else
+that the training loop needs to resume, and ``checksums.json`` with the size and SHA-256 of every other file. We write
+it as ``STEP.partial``, force it to the disk and rename it, so a killed process or a failed machine leaves the earlier
+states as they were. Before we use a state, we compare its files with their checksums.
 """
 
 import errno
@@ -169,7 +169,7 @@ class CheckpointStore:
             kinds = {kind: getattr(state, kind) for kind in _KINDS}
             kinds = {kind: weights for kind, weights in kinds.items() if weights is not None}
             needed = sum(value.nbytes for weights in kinds.values() for value in weights.values())
-            if needed > shutil.disk_usage(partial).free:  # Orbax prints pages when it fails within a write
+            if needed > shutil.disk_usage(partial).free:  # Orbax prints a page for each array that it cannot write
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             self._form.write_state(partial, kinds)
             (partial / _PROGRESS).write_text(progress, encoding="utf-8")
@@ -178,7 +178,7 @@ class CheckpointStore:
             replace_folder(partial, final)
             _sync(self._folder)
             self._prune(best_step)
-        except Exception as error:  # what each library makes of a disk that is full or gone
+        except Exception as error:  # the libraries raise many kinds when a disk is full or gone
             remove(partial)
             raise CannotWriteError(f"{final}: the checkpoint cannot be written ({_reason(error)})") from error
 
@@ -225,8 +225,8 @@ class CheckpointStore:
         except (OSError, ValueError) as error:
             raise InputError(f"{place}: the checkpoint is damaged ({_reason(error)})") from error
         saved, skipped = progress.pop("step", None), progress.pop("skipped", None)
-        if saved != step or type(skipped) is not int or not 0 <= skipped <= step:
-            raise InputError(f"{place}: the checkpoint is damaged ({_PROGRESS} says step {saved}, {skipped} skipped)")
+        if saved != step or type(skipped) is not int:
+            raise InputError(f"{place}: the checkpoint is damaged ({_PROGRESS} has step {saved}, {skipped} skipped)")
         config = model_config(progress.get("model"), place / _PROGRESS)
         check_fits(config, f"{place / _PROGRESS}", training=True)
 
@@ -236,9 +236,8 @@ class CheckpointStore:
             check_weights(config, headers, f"{place}: {kind}", ("float32", "float64"))
 
         kinds = self._form.read_state(place, check)
-        for kind in ("weights", "exp_avg", "exp_avg_sq"):
-            if kind not in kinds:
-                raise InputError(f"{place}: the checkpoint is damaged (it holds no {kind})")
+        if missing := [kind for kind in _KINDS[:3] if kind not in kinds]:
+            raise InputError(f"{place}: the checkpoint is damaged (it has no {missing[0]})")
         return TrainingState(**kinds, step=step, skipped=skipped), progress
 
 
