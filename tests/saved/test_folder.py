@@ -231,7 +231,7 @@ def test_a_save_that_is_stopped_leaves_the_old_model_as_it_was(model, folder, mo
         elif step == "card":
             patch.setattr(model_dir, "card", stop)
         else:
-            patch.setattr(model_dir, "replace_folder", stop)
+            patch.setattr("hybridner.files.whole.replace_folder", stop)
         with pytest.raises(KeyboardInterrupt):
             save_model(folder, another(model))
     assert files_of(folder) == before
