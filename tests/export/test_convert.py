@@ -18,7 +18,7 @@ from hybridner.export import convert as conversion
 from hybridner.model.learner import TrainingState
 from hybridner.model.weights import initial_weights
 from hybridner.parity.errors import bitwise_difference
-from hybridner.runs.checkpoints import _checksum, _files, newest_state, open_checkpoints
+from hybridner.runs.checkpoints import _checksums, newest_state, open_checkpoints
 from hybridner.runs.run_dir import RunDir
 from hybridner.saved.folder import save_model
 from hybridner.saved.open import open_model
@@ -109,7 +109,7 @@ def change_progress(run, change):
     content = json.loads((folder / "progress.json").read_text())
     change(content)
     (folder / "progress.json").write_text(json.dumps(content))
-    (folder / "checksums.json").write_text(json.dumps({name: _checksum(path) for name, path in _files(folder)}))
+    (folder / "checksums.json").write_text(json.dumps(_checksums(folder)))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
