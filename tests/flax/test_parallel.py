@@ -20,7 +20,7 @@ from hybridner_flax.learner import Learner
 
 CHOICES = """
 import json
-from hybridner.config import Options
+from hybridner.config.presets import make_options
 from hybridner.errors import InputError
 from hybridner_flax import parallel
 

@@ -20,7 +20,7 @@ from hybridner.model.weights import (
     weight_shapes,
 )
 
-ORIGINAL = make_options("original").model(vocab_size=30522, num_labels=9, pad_token_id=0)
+ORIGINAL = make_options("original").model.config(vocab_size=30522, num_labels=9, pad_token_id=0)
 SMALL = ModelConfig(vocab_size=50, num_labels=5, hidden_size=16, num_encoder_layers=2, max_length=40, pad_token_id=3)
 BIAS_OF_CLASSIFIER = "classifier.bias"
 DIGEST = """

@@ -41,5 +41,5 @@ def test_bfloat16_on_a_cpu_is_commented(backend, monkeypatch, tmp_path, capsys):
 
 
 def test_bfloat16_is_never_chosen_unasked():
-    assert make_options("original").dtype == "float32"
-    assert all(make_options(preset).dtype == "float32" for preset in PRESETS)
+    assert make_options("original").devices.dtype == "float32"
+    assert all(make_options(preset).devices.dtype == "float32" for preset in PRESETS)

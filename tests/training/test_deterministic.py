@@ -71,7 +71,7 @@ def test_pytorch_is_told_to_use_deterministic_kernels_alone(put_back, monkeypatc
 
 SCRIPT = """
 import os, sys
-from hybridner.config import Options
+from hybridner.config.presets import make_options
 from hybridner_flax.learner import Learner
 
 Learner.join(make_options("original", deterministic=True, device=sys.argv[1]))
