@@ -98,10 +98,10 @@ class RunDir:
         return make_options(**values), backend
 
     def contents(self) -> list[tuple[str, str]]:
-        """What a finished run holds, and where."""
+        """Name what a run holds, and where."""
         named = [("model", self.best), ("metrics", self.metrics), ("curves", self.curves), ("options", self.config)]
         folders = [("TensorBoard", self.tensorboard), ("checkpoints", self.checkpoints)]
-        return [(name, str(path)) for name, path in (*named, *folders)]
+        return [(name, str(path)) for name, path in (*named, *folders) if path.exists()]
 
     def resume_command(self, backend: Backend) -> str:
         """What to type to go on with the run."""

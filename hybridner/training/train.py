@@ -82,7 +82,7 @@ def prepare(backend: Backend, options: Options, explicit: set[str]) -> TrainingL
             "bfloat16 is made for GPUs and TPUs: on a CPU it may be slower than float32, and it is less exact"
         )
     loop = TrainingLoop(backend, options, run, reporter, corpus, encoded, tokenizer, config, learner)
-    for note in corpus.notes:
+    for note in (*corpus.notes, *loop.records.notes):
         reporter.sentence(note)
     if learner.rank == 0:
         reporter.rows(summary(options, corpus, encoded, config, learner, loop.work, run.folder))

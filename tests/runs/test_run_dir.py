@@ -259,7 +259,7 @@ def test_processes_may_meet_elsewhere(begun):
 LOCK = """
 import sys, time
 from pathlib import Path
-from hybridner.run_dir import RunDir
+from hybridner.runs.run_dir import RunDir
 with RunDir(Path(sys.argv[1])).locked():
     print("locked", flush=True)
     time.sleep(60)
