@@ -283,7 +283,7 @@ class Learner:
 
 
 def find_device(device: str) -> torch.device:
-    """The device of a kind, or of the best kind there is for "auto".
+    """Find a device: of the best kind there is for "auto", the one with that number for "cuda:0".
 
     Raises:
         InputError: there is none.
@@ -296,11 +296,12 @@ def find_device(device: str) -> torch.device:
     }
     if device == "auto":
         device = "cuda" if there["cuda"] else "cpu"
-    if not there[device]:
+    kind, _, number = device.partition(":")
+    if not there[kind] or (number and int(number) >= torch.cuda.device_count()):
         kinds = [kind for kind, is_there in there.items() if is_there]
         raise InputError(f"no device {device!r} here; PyTorch sees {', '.join(kinds)}")
-    if device == "cuda":
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
+    if kind == "cuda":
+        torch.cuda.set_device(int(number or os.environ.get("LOCAL_RANK", 0)))
     return torch.device(device)
 
 

@@ -3,7 +3,7 @@ import math
 import pytest
 
 import hybridner.training.train
-from hybridner.cli.train import run
+from hybridner.cli import run
 from hybridner.config.model import ModelConfig
 from hybridner.config.presets import PRESETS, make_options, preset_for
 from hybridner.errors import InputError
@@ -20,7 +20,7 @@ def typed(monkeypatch):
     )
 
     def typed(*args):
-        run(["--backend", "torch", *args])
+        run(["train", "--backend", "torch", *args])
         return taken.pop()
 
     return typed

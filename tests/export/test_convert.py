@@ -170,7 +170,7 @@ def test_a_device_the_other_twin_lacks_becomes_auto_and_that_is_said(make_run, c
     run = make_run("torch", device=device)
     said = convert(run.folder, tmp_path / "new", "--to", backend)
     assert said[2] == f"device {device} is not one of {backend}'s and became auto"
-    assert RunDir(tmp_path / "new").read_options()[0].device == "auto"
+    assert RunDir(tmp_path / "new").read_options()[0].devices.device == "auto"
 
 
 def test_a_model_goes_from_form_to_form_and_back_bit_for_bit(saved_model, model, convert, tmp_path):

@@ -95,5 +95,5 @@ def test_the_command_decides_by_the_options_that_the_run_will_have(monkeypatch, 
     monkeypatch.setattr(train, "gains_by_keeping", lambda backend, options: asked.append(options.model.hidden_size))
     monkeypatch.setattr("hybridner.training.train.run_training", lambda *args: None)
     (tmp_path / "config.toml").write_text('backend = "torch"\nhidden_size = 96\n')
-    train.run(["--backend", "torch", *(str(tmp_path) if word == "RUN" else word for word in typed)])
+    run(["train", "--backend", "torch", *(str(tmp_path) if word == "RUN" else word for word in typed)])
     assert asked == [{"original": 256, "--resume": 96, "tiny": 128}[typed[-1]]]

@@ -293,7 +293,7 @@ TRAINING = """
 import os, sys, time
 from pathlib import Path
 from hybridner.cli.parse import guarded
-from hybridner.cli.train import run
+from hybridner.cli import run
 from hybridner.twins import learner_class
 
 backend, dies, marker = sys.argv[1], sys.argv[2] == "dies", Path(sys.argv[3])
@@ -308,7 +308,7 @@ def slow(self, batch, learning_rate):
     return metrics
 
 learner.step = slow
-sys.exit(guarded(lambda: run(["--backend", backend, *sys.argv[4:]])))
+sys.exit(guarded(lambda: run(["train", "--backend", backend, *sys.argv[4:]])))
 """
 
 
