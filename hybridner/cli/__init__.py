@@ -24,7 +24,6 @@ exit codes:
   0    done
   1    done, and a check found a difference or a problem in the data
   2    the input cannot be used; one line names the reason
-  75   another process of the run was lost; restart all of them with --resume
   130  interrupted with Ctrl-C
   141  the reader of the output closed it
   143  terminated (SIGTERM)

@@ -20,7 +20,6 @@ from hybridner.model.twins import Backend, choose_backend, learner_class
 from hybridner.runs.records import TrainingResult
 from hybridner.runs.run_dir import RunDir, choose_folder, merge_resumed
 from hybridner.text.tokenizer import WordTokenizer, load_tokenizer, train_tokenizer
-from hybridner.training.lifeline import watched
 from hybridner.training.loop import TrainingLoop
 from hybridner.training.summary import summary
 
@@ -38,15 +37,12 @@ def train(
     Raises:
         InputError: an option, the data or the output folder is not usable.
         Stopped: Ctrl-C or SIGTERM came, and the run was saved; a ``KeyboardInterrupt``.
-        ProcessLost: another process of the run was lost, or has ended with an error.
     """
     file = read_config(Path(config).expanduser()) if config is not None else {}
     chosen = choose_backend(backend or file.get("backend"))
     values = {**file, **options}
     values.pop("backend", None)
-    made = make_options(**values)
-    with watched():
-        return run_training(chosen, made, set(values))
+    return run_training(chosen, make_options(**values), set(values))
 
 
 def run_training(backend: Backend, options: Options, explicit: set[str]) -> TrainingResult:
