@@ -3,7 +3,7 @@
 import inspect
 import re
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from hybridner.cli.examples import examples
 from hybridner.cli.parse import call, guarded, new_app
@@ -44,13 +44,25 @@ def run(args: list[str]) -> int:
     return call(make_app(), args)
 
 
+def completions(shell: Literal["bash", "zsh", "fish"], /) -> None:
+    """Print a script that completes commands, options and files with TAB.
+
+    bash: write it to ~/.local/share/bash-completion/completions/hybridner, or source it in ~/.bashrc.
+    zsh: write it to a file _hybridner in a folder of $fpath, which compinit reads.
+    fish: write it to ~/.config/fish/completions/hybridner.fish.
+
+    Args:
+        shell: The shell that reads the script.
+    """
+    print(make_app().generate_completion(shell=shell))
+
+
 def make_app() -> "App":
     """Make the command line out of the functions of this package."""
     from cyclopts import Group
 
     from hybridner.cli import data
     from hybridner.cli.compare import compare
-    from hybridner.cli.completions import completions
     from hybridner.cli.convert import convert
     from hybridner.cli.evaluate import evaluate
     from hybridner.cli.predict import predict

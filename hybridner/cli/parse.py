@@ -21,7 +21,13 @@ def new_app(*names: str, **values: Any) -> "App":
     """Make a command line with plain help texts, and flags without a ``--no-`` form unless they ask for one."""
     from cyclopts import App, Parameter
 
-    return App(names, help_format="plaintext", default_parameter=Parameter(negative=()), **values)
+    return App(
+        names,
+        help_format="plaintext",
+        default_parameter=Parameter(negative=()),
+        suppress_keyboard_interrupt=False,  # guarded() handles it
+        **values,
+    )
 
 
 def call(app: "App", args: Sequence[str]) -> int:
@@ -31,10 +37,18 @@ def call(app: "App", args: Sequence[str]) -> int:
         InputError: the command or an option does not exist (the message names the nearest), or a value does not fit.
     """
     import cyclopts
+    from rich.console import Console
 
+    class Pipe(Console):
+        """A console that leaves a closed pipe to :func:`guarded`."""
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    app.config = (_check_whole_numbers,)
+    how: dict[str, Any] = {"exit_on_error": False, "print_error": False, "result_action": "return_value"}
     try:
-        app.config = (_check_whole_numbers,)
-        return app(_join_dashes(args), exit_on_error=False, print_error=False, result_action="return_value") or 0
+        return app(_join_dashes(args), console=Pipe(), **how) or 0
     except cyclopts.UnusedCliTokensError as error:
         raise InputError(f"unexpected argument {(error.unused_tokens or [''])[0]!r}; options begin with --") from None
     except cyclopts.CycloptsError as error:

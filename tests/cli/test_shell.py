@@ -89,7 +89,7 @@ def bash(tmp_path_factory):
     if shutil.which("bash") is None:
         pytest.skip("no bash here")
     folder = tmp_path_factory.mktemp("shell")
-    (folder / "my models" / "best").mkdir(parents=True)
+    (folder / "models" / "best").mkdir(parents=True)
     (folder / "texts.txt").touch()
     (folder / "hybridner.bash").write_text(make_app().generate_completion(shell="bash"))
 
@@ -119,7 +119,7 @@ def bash(tmp_path_factory):
         ("hybridner data ch", ["check"]),
         ("hybridner data check x --stri", ["--strict"]),
         ("hybridner verify x --dtype float6", ["float64"]),
-        ("hybridner predict my", ["my models"]),
+        ("hybridner predict mo", ["models"]),
         ("hybridner predict --input te", ["texts.txt"]),
     ],
 )

@@ -241,7 +241,8 @@ def test_what_stands_beside_the_destination_is_never_touched(saved_model, conver
 @pytest.mark.parametrize(("to", "nearest"), [("torhc", "torch"), ("orginal", "original"), ("Flax", "flax")])
 def test_a_misspelt_form_is_answered_with_the_nearest(saved_model, refused, tmp_path, to, nearest):
     said = refused(saved_model, tmp_path / "new", "--to", to)
-    assert f"--to {to!r}: no such form; did you mean {nearest!r}?" in said
+    assert f'Invalid value "{to}" for --to.' in said
+    assert f'Did you mean "{nearest}"?' in said
 
 
 def test_a_name_that_does_not_fit_the_form_is_an_error(saved_model, refused, tmp_path):

@@ -25,7 +25,7 @@ SMALL = ModelConfig(vocab_size=50, num_labels=5, hidden_size=16, num_encoder_lay
 BIAS_OF_CLASSIFIER = "classifier.bias"
 DIGEST = """
 import hashlib
-from hybridner.config import ModelConfig
+from hybridner.config.model import ModelConfig
 from hybridner.model.weights import initial_weights
 digest = hashlib.sha256()
 for name, value in initial_weights({config!r}, 7).items():

@@ -94,7 +94,7 @@ def test_the_folders_own_place_is_not_an_option_of_the_run(begun):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("epochs = ", "not TOML that can be read: Invalid value"),
+        ("epochs = ", "not valid TOML: Invalid value"),
         ('epochs = 3\npreset = "tiny"\n', "does not say with which backend the run was begun"),
         ('backend = "torch"\nepoch = 3\n', "unknown option 'epoch'; did you mean 'epochs'?"),
         ('backend = "torch"\npreset = "tinny"\n', "preset must be tiny or original, not 'tinny'"),
