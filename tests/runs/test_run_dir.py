@@ -145,6 +145,8 @@ def test_the_default_folder_names_data_preset_and_twin_and_is_numbered_if_taken(
         run.create(options, "flax")
     assert choose_folder(options, "torch").folder == Path("runs/corpus-original-torch")
     assert choose_folder(make_options(), "torch").folder == Path("runs/sample-tiny-torch")
+    here = choose_folder(make_options(data="."), "torch").folder
+    assert here == Path(f"runs/{tmp_path.name}-original-torch")
 
 
 @pytest.mark.parametrize("how", ["resume", "overwrite"])
