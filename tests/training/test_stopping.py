@@ -197,7 +197,7 @@ def test_the_command_says_how_to_go_on_and_exits_as_a_shell_expects(corpus, tmp_
 
 SCRIPT = """
 import os, signal, sys
-from hybridner.cli.train import run
+from hybridner.cli import run
 from hybridner.cli.parse import guarded
 from hybridner_torch.learner import Learner
 
@@ -210,7 +210,7 @@ def patched(self, batch, learning_rate):
     return metrics
 
 Learner.step = patched
-sys.exit(guarded(lambda: run(["--backend", "torch", *sys.argv[1:]])))
+sys.exit(guarded(lambda: run(["train", "--backend", "torch", *sys.argv[1:]])))
 """
 
 
