@@ -182,7 +182,7 @@ def _choose_folder(options: Options, backend: Backend) -> RunDir:
         if not run.holds_run() and not run.is_free():
             raise InputError(f"{run.folder}: not empty and not a run; choose another --output")
         return run
-    base = Path("runs") / f"{Path(options.data.data).name}-{options.model.preset}-{backend}"
+    base = Path("runs") / f"{Path(options.data.data).resolve().name}-{options.model.preset}-{backend}"
     taken = [base] + [base.with_name(f"{base.name}-{n}") for n in range(2, 10_000)]
     free = next(i for i, folder in enumerate(taken) if not folder.exists())
     if options.run.resume or options.run.overwrite:  # the newest that is there

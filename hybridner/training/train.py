@@ -2,12 +2,13 @@
 
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 from hybridner.batches.encoding import encode
-from hybridner.config.file import checked_types, read_config
+from hybridner.config.file import read_config
 from hybridner.config.options import Options
 from hybridner.config.presets import make_options
+from hybridner.config.typed import TrainOptions
 from hybridner.corpora.corpus import Corpus
 from hybridner.corpora.formats import ColumnFormat
 from hybridner.corpora.read import check_types, read_corpus
@@ -23,20 +24,23 @@ from hybridner.training.loop import TrainingLoop
 from hybridner.training.summary import summary
 
 
-def train(backend: Backend | None = None, *, config: str | Path | None = None, **options: Any) -> TrainingResult:
+def train(
+    backend: Backend | None = None, *, config: str | Path | None = None, **options: Unpack[TrainOptions]
+) -> TrainingResult:
     """Train a tagger; the same as ``hybridner train``.
 
     Args:
-        backend: "flax" or "torch"; by default what the file says, else the one that is installed, Flax first.
-        config: a TOML or YAML file with options; those given here come before it.
-        **options: fields of :class:`hybridner.config.training.Options`.
+        backend: "flax" or "torch"; by default the file's, else the one that is installed, Flax first.
+        config: a TOML or YAML file with options; those given here override it.
+        **options: any options of ``hybridner train``; :mod:`hybridner.config.options` documents each.
 
     Raises:
         InputError: an option, the data or the output folder is not usable.
         Stopped: Ctrl-C or SIGTERM came, and the run was saved; a ``KeyboardInterrupt``.
     """
-    values = {**(read_config(Path(config)) if config is not None else {}), **checked_types(options)}
-    chosen = choose_backend(backend or values.get("backend"))
+    file = read_config(Path(config).expanduser()) if config is not None else {}
+    chosen = choose_backend(backend or file.get("backend"))
+    values = {**file, **options}
     values.pop("backend", None)
     return run_training(chosen, make_options(**values), set(values))
 

@@ -147,15 +147,15 @@ def test_scoring_is_left_at_once_and_done_again(split, whole, corpus, tmp_path, 
 def test_a_second_ctrl_c_while_saving_harms_nothing(whole, corpus, tmp_path, on_step, monkeypatch):
     monkeypatch.setattr("hybridner.training.signals._SAME_PRESS_SECONDS", 0.0)
     module = sys.modules["hybridner_torch.checkpoint"]
-    save_file = module.save_file
+    write_tensors = module.write_tensors
 
-    def slow(tensors, path):
+    def slow(path, tensors):
         time.sleep(0.001)
         signal.raise_signal(signal.SIGINT)
-        save_file(tensors, path)
+        write_tensors(path, tensors)
 
     def twice():
-        monkeypatch.setattr(module, "save_file", slow)
+        monkeypatch.setattr(module, "write_tensors", slow)
         signal.raise_signal(signal.SIGINT)
 
     back = on_step("torch", 8, twice)
@@ -163,7 +163,7 @@ def test_a_second_ctrl_c_while_saving_harms_nothing(whole, corpus, tmp_path, on_
         hybridner.train("torch", data=corpus, output=tmp_path / "run", **OPTIONS)
     assert not isinstance(stop.value, Stopped)
     assert newest_state("torch", tmp_path / "run/checkpoints").state.step == 8
-    monkeypatch.setattr(module, "save_file", save_file)
+    monkeypatch.setattr(module, "write_tensors", write_tensors)
     back()
     resume("torch", tmp_path / "run")
     assert_same("torch", tmp_path / "run", whole("torch"))
@@ -197,7 +197,7 @@ def test_the_command_says_how_to_go_on_and_exits_as_a_shell_expects(corpus, tmp_
 
 SCRIPT = """
 import os, signal, sys
-from hybridner.cli.train import run
+from hybridner.cli import run
 from hybridner.cli.parse import guarded
 from hybridner_torch.learner import Learner
 
@@ -210,7 +210,7 @@ def patched(self, batch, learning_rate):
     return metrics
 
 Learner.step = patched
-sys.exit(guarded(lambda: run(["--backend", "torch", *sys.argv[1:]])))
+sys.exit(guarded(lambda: run(["train", "--backend", "torch", *sys.argv[1:]])))
 """
 
 

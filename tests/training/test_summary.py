@@ -7,7 +7,7 @@ import pytest
 
 import hybridner
 from hybridner.batches.packing import Shape, ShapePlan
-from hybridner.cli.train import run as train_command
+from hybridner.cli import run
 from hybridner.config.model import ModelConfig
 from hybridner.config.presets import make_options
 from hybridner.display.console import Reporter
@@ -168,7 +168,7 @@ def test_a_dry_run_says_how_long_it_would_take_and_writes_nothing(corpus, capsys
     monkeypatch.chdir(corpus.parent)
     before = sorted(corpus.parent.rglob("*"))
     options = arguments(**{**OPTIONS, "batch_size": 5})
-    assert train_command(["--backend", "torch", "--data", "corpus", "--dry-run", *options]) == 0
+    assert run(["train", "--backend", "torch", "--data", "corpus", "--dry-run", *options]) == 0
     assert sorted(corpus.parent.rglob("*")) == before
     said = capsys.readouterr().out.splitlines()
     assert said[-1] == "dry run: nothing was written"

@@ -111,7 +111,7 @@ def test_resuming_with_another_learning_rate_is_refused(corpus, tmp_path):
 def test_a_run_that_may_go_on_for_longer_keeps_its_new_end(corpus, tmp_path):
     train("torch", corpus, tmp_path / "run", max_steps=2)
     hybridner.train("torch", output=tmp_path / "run", resume=True, max_steps=3)
-    assert RunDir(tmp_path / "run").read_options()[0].max_steps == 3
+    assert RunDir(tmp_path / "run").read_options()[0].optimization.max_steps == 3
 
 
 def test_a_run_of_the_other_twin_is_moved_before_it_goes_on(corpus, tmp_path):
