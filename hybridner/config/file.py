@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from hybridner.config.checks import nearest
-from hybridner.config.options import DataOptions, DeviceOptions, ModelOptions, OptimizationOptions, Options, RunOptions
+from hybridner.config.options import (
+    DataOptions,
+    DeviceOptions,
+    ModelOptions,
+    OptimizationOptions,
+    Options,
+    RunOptions,
+    names_with,
+)
 from hybridner.config.presets import make_options
 from hybridner.errors import InputError
 from hybridner.files.reading import read_text
@@ -65,7 +73,7 @@ def checked_types(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def options_as_dict(options: Options) -> dict[str, Any]:
     """Options as plain values that a file or a checkpoint can hold; what is None is left out."""
-    call = ("resume", "overwrite", "output")
+    call = names_with("not kept")
     return {name: value for name, value in options.flat().items() if value is not None and name not in call}
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from hybridner.config.model import ModelConfig
 from hybridner.config.options import Options
+from hybridner.corpora.corpus import Corpus
+from hybridner.corpora.splits import shown_split
 from hybridner.errors import CannotWriteError, InputError
 from hybridner.model.finite import nonfinite_in
 from hybridner.model.learner import Learner
@@ -31,14 +33,17 @@ class Saving:
         backend: Backend,
         options: Options,
         run: RunDir,
-        labels: tuple[str, ...],
+        corpus: Corpus,
         config: ModelConfig,
         learner: Learner,
         records: Records,
     ) -> None:
         self._backend, self._options, self._run, self._learner = backend, options, run, learner
         self._records, self._writes = records, learner.rank == 0
-        self._of = {"model": dataclasses.asdict(config), "labels": list(labels)}
+        self._corpus = corpus
+        self._of = {"labels": list(corpus.labels), "model": dataclasses.asdict(config)}
+        self._data = {name: split.digest() for name, split in corpus.splits.items()}
+        self.changed_splits: list[str] = []
         self._computed = {
             "backend": backend,
             "device": learner.device,
@@ -79,11 +84,13 @@ class Saving:
         """The newest whole checkpoint, the same in all processes, and what there is to say about it.
 
         Raises:
-            InputError: none is whole, or they are of another model.
+            InputError: none is whole, it was made from other data and ``allow_changed_data`` is off, or it is of
+                another model.
         """
         restored = self.store.restore() if self._writes else None
         step = self._learner.agree(0 if restored is None else restored.state.step)
         state, progress, notes = self.store.restore(step) if restored is None else restored
+        notes = notes + self._compare_data(progress.get("data"), step)
         for name, value in self._of.items():
             if progress.get(name) != value:
                 where = self._run.checkpoints / str(step)
@@ -98,6 +105,26 @@ class Saving:
         if changed:
             notes = [*notes, f"{', '.join(changed)}: numbers agree up to rounding, no longer bit for bit"]
         return Restored(state, progress, notes)
+
+    def _compare_data(self, saved: Any, step: int) -> list[str]:
+        """Compare the data with those of the checkpoint of ``step``; one made by an earlier version has no digests."""
+        if saved is None:
+            return []
+        before = saved if isinstance(saved, dict) else {}
+        reports = self._corpus.reports
+        self.changed_splits = [n for n in {**before, **self._data} if before.get(n) != self._data.get(n)]
+        if not self.changed_splits:
+            return []
+        changed = [
+            f"the {shown_split(name)} split ({reports[name].path if name in reports else 'no longer there'})"
+            for name in self.changed_splits
+        ]
+        what = f"{self._run.folder}: the data have changed since step {step:,}: {', '.join(changed)}"
+        if self._options.run.allow_changed_data:
+            return [f"{what}; allowed, so scores from before and after are of different data"]
+        raise InputError(
+            f"{what}; undo the change, start a new run with another --output, or accept it with --allow-changed-data"
+        )
 
     def is_due(self, step: int) -> bool:
         """Whether a checkpoint is due after ``step`` by the number of steps or the time that has gone by."""
@@ -119,6 +146,7 @@ class Saving:
             return
         progress.metrics_bytes = self._records.sync()
         saved: dict[str, Any] = {"progress": dataclasses.asdict(progress), "computed": self._computed, **self._of}
+        saved["data"] = self._data
         self.store.save(state, saved, None if progress.best is None else progress.best["step"])
 
     def _where_it_stands(self) -> str:

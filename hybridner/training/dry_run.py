@@ -35,7 +35,7 @@ def rehearse(backend: Backend, options: Options, explicit: set[str]) -> None:
         stepping += shapes[shape] * each
         loop.reporter.line(f"{shape.rows} × {shape.length}: first step {first:.2f} s, then {each:.3f} s a step")
     rate = pieces / stepping
-    seconds = compiling + loop.work.seconds_left(0, rate)
+    seconds = compiling + loop.work.seconds_left(loop.work.total_steps, rate)
     compiled = f", of which {duration(compiling)} to compile" if compiling >= 1 else ""
     loop.reporter.rows(
         [

@@ -60,9 +60,10 @@ class TrainingLoop:
         self.records = Records(run, writes=self.is_first)
         self.signals = StopSignals()
         self.pace, self.told_time_left = Pace(), False
+        self.steps_before = 0  # steps done minus those the same epochs take now; not 0 once the data have changed
         self.memory = MemoryWatch(IN_TRAINING)
         self.trouble: Trouble | None = None
-        self.saving = Saving(backend, options, run, corpus.labels, config, learner, self.records)
+        self.saving = Saving(backend, options, run, corpus, config, learner, self.records)
         self.selection = Selection(backend, options, run, corpus, encoded, tokenizer, config, learner, self.signals)
 
     def run(self) -> TrainingResult:
@@ -103,7 +104,13 @@ class TrainingLoop:
     @property
     def step(self) -> int:
         """Optimizer steps done."""
-        return self.progress.epoch * self.work.batches_per_epoch + self.progress.batch
+        return self.steps_before + self.progress.epoch * self.work.batches_per_epoch + self.progress.batch
+
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps of the whole run."""
+        limit = self.steps_before + self.options.optimization.epochs * self.work.batches_per_epoch
+        return min(limit, self.options.optimization.max_steps or limit)
 
     def _restore(self) -> dict[str, Any] | None:
         """Go on from the newest checkpoint; the final record if the run has finished."""
@@ -111,6 +118,9 @@ class TrainingLoop:
         for note in notes:
             self.reporter.sentence(note)
         self.progress = Progress.of(saved.get("progress"), state.step)
+        if "train" in self.saving.changed_splits or self.progress.batch > self.work.batches_per_epoch:
+            self.progress.begin_epoch(self.progress.epoch)
+        self.steps_before += state.step - self.step
         self.learner.restore(state)
         if self._finished():
             done = self.records.final()
@@ -127,13 +137,13 @@ class TrainingLoop:
         return None
 
     def _finished(self) -> bool:
-        ended = self.step >= self.work.total_steps and self.progress.evaluated_at == self.step
+        ended = self.step >= self.total_steps and self.progress.evaluated_at == self.step
         return bool(self.progress.stopped) or ended
 
     def _train(self) -> None:
         with ExitStack() as stack:
             stack.enter_context(self.signals)
-            bar = stack.enter_context(self.reporter.training_bar(self.step, self.work.total_steps))
+            bar = stack.enter_context(self.reporter.training_bar(self.step, self.total_steps))
             stack.enter_context(self.records.opened(self.step))
             while not self._finished():
                 with self.memory:
@@ -153,15 +163,15 @@ class TrainingLoop:
         stopped_by = 0
         self.pace.rest()
         for batch in self._batches(progress.epoch, progress.batch):
-            if step == self.work.total_steps or (stopped_by := self._asked_to_stop(step)):
+            if step == self.total_steps or (stopped_by := self._asked_to_stop(step)):
                 break
             self.pace.begin(batch.shape)
             self.memory.note(batch.shape)
-            metrics = self.learner.step(batch, options.optimization.learning_rate_at(step, self.work.total_steps))
+            metrics = self.learner.step(batch, options.optimization.learning_rate_at(step, self.total_steps))
             step += 1
             progress.batch += 1
             pending.append((step, batch, metrics))
-            at_end = step == self.work.total_steps or progress.batch == self.work.batches_per_epoch
+            at_end = step == self.total_steps or progress.batch == self.work.batches_per_epoch
             saves = self.saving.is_due(step) and not at_end  # there is one at the end anyway
             while len(pending) > (0 if saves else _STEPS_IN_FLIGHT):
                 self._account(*pending.popleft())
@@ -218,7 +228,7 @@ class TrainingLoop:
         progress = self.progress
         progress.skipped_steps += 1
         progress.skipped_in_row += 1
-        epoch, batch = progress.epoch + 1, step - progress.epoch * self.work.batches_per_epoch
+        epoch, batch = progress.epoch + 1, step - (self.step - progress.batch)
         self.records.add({"event": "skipped", "step": step, "epoch": epoch, "batch": batch})
         if progress.skipped_steps == 1:
             self.reporter.sentence(
@@ -255,7 +265,7 @@ class TrainingLoop:
         saved, start = start.step, before_skipping(start, since) if since else start
         steps = steps_from(
             self._batches,
-            lambda done: self.options.optimization.learning_rate_at(done, self.work.total_steps),
+            lambda done: self.options.optimization.learning_rate_at(done, self.total_steps),
             self.work.batches_per_epoch,
             start.step,
             until=step,
@@ -280,7 +290,7 @@ class TrainingLoop:
         if self.pace.is_known and not self.told_time_left:
             self.told_time_left = True
             rate = self.pace.pieces_per_second
-            left = duration(self.work.seconds_left(step, rate))
+            left = duration(self.work.seconds_left(self.total_steps - step, rate))
             self.reporter.sentence(f"at {rate:,.0f} pieces/s about {left} to go, evaluation included")
 
     def _end_epoch(self) -> int:
@@ -309,7 +319,7 @@ class TrainingLoop:
                 "step": step,
                 "whole_epoch": whole,
                 "train_loss": progress.epoch_mean_loss,
-                "learning_rate": self.options.optimization.learning_rate_at(step - 1, self.work.total_steps),
+                "learning_rate": self.options.optimization.learning_rate_at(step - 1, self.total_steps),
                 "valid": valid,
                 "pieces_per_second": round(progress.pieces_per_second, 1),
                 "seconds": round(progress.epoch_seconds, 3),
@@ -371,7 +381,7 @@ class TrainingLoop:
 
     def _stopped(self, number: int, where: str = "") -> Stopped:
         how = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
-        where = where or f"at step {self.step:,} of {self.work.total_steps:,}, which is saved"
+        where = where or f"at step {self.step:,} of {self.total_steps:,}, which is saved"
         return Stopped(f"stopped by {how} {where}; go on with: {self.run_dir.resume_command(self.backend)}", number)
 
     def _result(self, record: dict[str, Any]) -> TrainingResult:

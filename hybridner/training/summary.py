@@ -48,9 +48,9 @@ class Workload:
         batches = [train.lengths[order[first : first + size]] for first in range(0, len(order), size)]
         return Counter(self._plan.fit(lengths)[0] for lengths in batches), sum(int(b.sum()) for b in batches)
 
-    def seconds_left(self, step: int, pieces_per_second: float) -> float:
-        """Time from ``step`` to the end at that rate of training, scoring included."""
-        left = (self.total_steps - step) / self.total_steps
+    def seconds_left(self, steps: int, pieces_per_second: float) -> float:
+        """Estimate the time of the last ``steps`` of the run at that rate of training, scoring included."""
+        left = steps / self.total_steps
         evaluations = math.ceil(self.total_steps / self.batches_per_epoch) * left
         scored = {name: int(split.lengths.sum()) for name, split in self._encoded.items() if name != "train"}
         pieces = left * self.pieces + _FORWARD_SHARE * (evaluations * scored["valid"] + scored.get("test", 0))

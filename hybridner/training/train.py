@@ -16,6 +16,7 @@ from hybridner.errors import InputError
 from hybridner.model.learner import Learner
 from hybridner.model.size import check_fits
 from hybridner.model.twins import Backend, choose_backend, learner_class
+from hybridner.runs.checkpoints import open_checkpoints
 from hybridner.runs.records import TrainingResult
 from hybridner.runs.run_dir import RunDir, choose_folder, merge_resumed
 from hybridner.text.tokenizer import WordTokenizer, load_tokenizer, train_tokenizer
@@ -69,7 +70,11 @@ def prepare(backend: Backend, options: Options, explicit: set[str]) -> TrainingL
 
     corpus = read_data(options)
     check_types(corpus)
-    tokenizer = make_tokenizer(options, corpus)
+    if options.run.resume and open_checkpoints(backend, run.checkpoints, read_only=True).latest_step() is not None:
+        # The weights belong to the pieces of this tokenizer: one trained on changed data would have others.
+        tokenizer = load_tokenizer(str(run.tokenizer))
+    else:
+        tokenizer = make_tokenizer(options, corpus)
     config = options.model.config(tokenizer.vocab_size, len(corpus.labels), tokenizer.pad_id)
     check_fits(config, "the options", training=True)
     encoded = {
