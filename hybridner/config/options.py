@@ -167,6 +167,8 @@ class RunOptions:
     """Resume the run in the output folder."""
     overwrite: bool = option(False, on_resume="not kept", in_card=False)
     """Replace the run in the output folder."""
+    verbose: bool = option(False, on_resume="not kept", in_card=False)
+    """Print batch shapes, operations and rates, too."""
     allow_changed_data: bool = option(False, on_resume="not kept", in_card=False)
     """Resume although the data have changed since the checkpoint."""
     log_every: int = option(50, in_card=False)

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 import hybridner
-from hybridner.checkpoints import newest_state
-from hybridner.data.sample import sample_sentences
+from hybridner.runs.checkpoints import newest_state
+from hybridner.corpora.sample import sample_sentences
 from hybridner.parity.errors import bitwise_difference
 
 place, parallel = Path(sys.argv[1]), sys.argv[2]

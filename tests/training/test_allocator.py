@@ -10,7 +10,7 @@ from hybridner.training.allocator import gains_by_keeping
 
 COUNT = """
 import numpy as np, resource, sys
-from hybridner.allocator import keep_freed_memory
+from hybridner.training.allocator import keep_freed_memory
 if sys.argv[1] == "keep":
     print(keep_freed_memory())
 np.ones(2**24)
