@@ -1,6 +1,7 @@
 """The one kind of error that is the user's to mend."""
 
 import re
+from importlib.util import find_spec
 
 _LONGEST = 1500  # characters of a message
 _END = 400
@@ -27,6 +28,11 @@ class CannotWriteError(InputError):
 
     The message says where and, once there is one, which checkpoint the run can go on from.
     """
+
+
+def needs(what: str, package: str, extra: str) -> str:
+    """Say in one line how to install the optional ``package`` that ``what`` needs; "" where it is installed."""
+    return "" if find_spec(package) else f"{what} needs {package}: pip install 'hybridner[{extra}]'"
 
 
 def first_line(error: BaseException) -> str:

@@ -16,6 +16,8 @@ from hybridner.parity.samples import standard_batches
 from parity_tests.conftest import free_port, run_python
 from parity_tests.on_devices import BATCH_SIZE, MOST_DEVICES, RUNS, SKIPPING, SMALL, STEPS, run_data, traced
 
+pytestmark = pytest.mark.slow
+
 BARS_OF = {
     "dropout on": BARS["float64"],
     "dropout off": BARS["float64"],

@@ -27,7 +27,10 @@ from hybridner.cli.data import _COMMANDS as _OF_DATA
 
 ROOT = Path(__file__).parents[1]
 RUN = [ROOT / "docs" / f"{name}.md" for name in ("tutorial", "python", "converting", "errors")]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 BLOCK = re.compile(
     r"(?:^<!-- (?P<mark>[^\n]*) -->\n)?^```(?P<kind>bash|python)\n(?P<text>.*?)^```\n(?:\n```\n(?P<output>.*?)^```\n)?",
     re.MULTILINE | re.DOTALL,
@@ -157,6 +160,7 @@ def followed(place):
     return place
 
 
+@pytest.mark.slow
 def test_the_tutorial_can_be_followed_and_leaves_what_it_promises(followed):
     folder, _ = followed
     for page, words in (("report.html", "95"), ("letter.html", "Velmora")):
@@ -167,11 +171,13 @@ def test_the_tutorial_can_be_followed_and_leaves_what_it_promises(followed):
     assert (folder / "runs" / "names" / "curves.png").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", RUN[1:], ids=lambda page: page.name)
 def test_a_page_can_be_followed_after_the_tutorial(followed, page):
     follow(page, followed)
 
 
+@pytest.mark.slow
 def test_what_is_marked_to_be_run_on_other_pages_runs(followed):
     folder, _ = followed
     (folder / "runs" / "sample-tiny-flax").symlink_to("names")  # a stand-in: README.md trains for a minute

@@ -1,9 +1,11 @@
-"""What is installed decides what is needed: each twin works without the other's framework."""
+"""What is installed decides what is needed: each twin works without the other's framework, and both without extras."""
 
 import subprocess
 import sys
 
 import pytest
+
+from tests.small_runs import NAMES, SMALL
 
 HIDE = """
 import sys
@@ -17,6 +19,7 @@ class Without(PathFinder):
 sys.meta_path = [Without if finder is PathFinder else finder for finder in sys.meta_path]
 """
 FLAX, TORCH = ("jax", "jaxlib", "flax", "optax", "orbax"), ("torch",)
+PLOTS, SEQEVAL, BOARD = ("matplotlib",), ("seqeval", "sklearn", "scipy"), ("tensorboardX",)
 USE = """
 import hybridner
 tagger = hybridner.load({model!r})
@@ -66,3 +69,56 @@ except InputError as error:
     print(error)
 """
     assert "pip install 'hybridner[flax]'" in python(code, FLAX)
+
+
+WORK = """
+import hybridner
+from hybridner.cli import run
+
+result = hybridner.train({backend!r}, data={data!r}, output={output!r}, max_steps=4, **{small!r})
+print(result.test["scorer"])
+assert run(["evaluate", {output!r}, "--data", {data!r}, "--backend", {backend!r}, "--html", {page!r}]) == 0
+assert run(["predict", {output!r}, "Anna lives in Dorst .", "--backend", {backend!r}]) == 0
+assert not set({hidden!r}) & set(sys.modules)
+"""
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corpus")
+    for split, names in (("train", NAMES), ("valid", NAMES[:4]), ("test", NAMES[4:8])):
+        rows = "".join(f"{name} B-PER\nlives O\nin O\nDorst B-LOC\n. O\n\n" for name in names)
+        (folder / f"{split}.txt").write_text(rows)
+    return str(folder)
+
+
+# JAX itself needs scipy.
+@pytest.mark.parametrize(
+    ("backend", "hidden"), [("flax", (*PLOTS, "seqeval", "sklearn", *BOARD)), ("torch", (*PLOTS, *SEQEVAL, *BOARD))]
+)
+def test_without_any_extra_a_tagger_trains_and_is_used_and_what_is_left_out_is_said_once(
+    backend, hidden, corpus, tmp_path
+):
+    run, page = tmp_path / "run", tmp_path / "page.html"
+    values = {"backend": backend, "data": corpus, "output": str(run), "page": str(page), "small": SMALL}
+    said = python(WORK.format(hidden=hidden, **values), hidden)
+    assert said.count("curves.png needs matplotlib: pip install 'hybridner[plots]'") == 1
+    assert said.count("tensorboard/ needs tensorboardX: pip install 'hybridner[tensorboard]'") == 1
+    assert "micro average as conlleval counts\n" in said
+    assert not (run / "curves.png").exists()
+    assert not (run / "tensorboard").exists()
+    text = page.read_text()
+    assert text.count("a page with pictures needs matplotlib: pip install &#x27;hybridner[plots]&#x27;") == 1
+    assert "<picture>" not in text
+
+
+def test_a_picture_that_cannot_be_drawn_is_refused_before_the_work(saved_model, tmp_path):
+    code = f"""
+from hybridner.cli import run
+from hybridner.errors import InputError
+try:
+    run(["verify", {str(saved_model)!r}, "--plot", {str(tmp_path / "plot.png")!r}])
+except InputError as error:
+    print(error)
+"""
+    assert python(code, PLOTS) == "--plot needs matplotlib: pip install 'hybridner[plots]'\n"

@@ -37,7 +37,8 @@ class ReportOptions(Reading):
     json: Path | None = None
     """Also write all numbers to this file; - prints them instead."""
     html: Path | None = None
-    """Also write the report, with pictures, to this file as one HTML page; - prints it instead."""
+    """Also write the report, to this file as one HTML page, with pictures where matplotlib is
+    installed; - prints it instead."""
 
     def check(self) -> None:
         """Check that the files can be written, before the work.

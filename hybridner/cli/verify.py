@@ -10,6 +10,7 @@ import tyro
 from hybridner.cli.output import check_writable, for_people, write_json
 from hybridner.cli.parse import parse
 from hybridner.config.choices import Device
+from hybridner.errors import InputError, needs
 
 HELD, DIFFERS = 0, 1
 
@@ -39,7 +40,7 @@ class VerifyOptions:
     json: Path | None = None
     """Also write the report to this file, with the error of every tensor; - prints it instead."""
     plot: Path | None = None
-    """Also draw the error of every part and tensor to this PNG file."""
+    """Also draw the error of every part and tensor to this PNG file; needs matplotlib."""
 
 
 def run(args: list[str]) -> int:
@@ -51,6 +52,8 @@ def run(args: list[str]) -> int:
     options = parse(VerifyOptions, args, "hybridner verify")
     for path in (options.json, options.plot):
         check_writable(path)
+    if options.plot is not None and (missing := needs("--plot", "matplotlib", "plots")):
+        raise InputError(missing)
     if options.device != "cpu":
         # Before a framework starts: matmuls in TF32 or bfloat16 would be a thousand times further off than float32.
         os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "highest")

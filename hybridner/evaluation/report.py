@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hybridner.display.html import page, png
 from hybridner.display.tables import WIDTH, Table
+from hybridner.errors import needs
 from hybridner.evaluation.analysis import Example
 
 if TYPE_CHECKING:
@@ -75,8 +76,11 @@ def as_text(sections: Sequence[Section], width: int = WIDTH) -> str:
 
 
 def as_page(title: str, sections: Sequence[Section]) -> str:
-    """The report as one self-contained HTML page."""
+    """Write the report as one self-contained HTML page; without matplotlib a line replaces its pictures."""
     parts = [f"<h1>{escape(title)}</h1>"]
+    if note := needs("a page with pictures", "matplotlib", "plots"):
+        parts.append(f'<p class="faint">{escape(note)}</p>')
+        sections = [Section(s.title, [b for b in s.blocks if not isinstance(b, Picture)]) for s in sections]
     for section in sections:
         heading = f"<h2>{escape(section.title[:1].upper() + section.title[1:])}</h2>" if section.title else ""
         parts.append("\n".join(["<section>", heading, *map(_block_html, section.blocks), "</section>"]))

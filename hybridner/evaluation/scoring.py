@@ -2,18 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from typing import Any
 
 from hybridner.corpora.schemes import entity_spans, invalid_transitions
 from hybridner.display.tables import Table
 
-SCORER = "micro average as conlleval counts (seqeval, default mode)"
-STRICT_SCORER = "micro average of valid BIO entities only (seqeval, strict mode, IOB2)"
-
 
 @dataclass(frozen=True, slots=True)
 class TypeScores:
-    """Precision, recall and F1 of one entity type, and the counts behind them."""
+    """Precision, recall and F1 of one entity type or of all, and the counts behind them."""
 
     precision: float
     recall: float
@@ -22,12 +20,23 @@ class TypeScores:
     predicted: int
     gold: int
 
+    @classmethod
+    def of(cls, gold: set[Any], predicted: set[Any]) -> "TypeScores":
+        """Score sets of entities; a share of none is 0."""
+        correct = len(gold & predicted)
+        precision = correct / len(predicted) if predicted else 0.0
+        recall = correct / len(gold) if gold else 0.0
+        f1 = 2 * precision * recall / (precision + recall) if correct else 0.0
+        return cls(precision, recall, f1, correct, len(predicted), len(gold))
+
 
 @dataclass(frozen=True, slots=True)
 class Scores:
     """Scores of a split.
 
     Attributes:
+        scorer: how precision, recall and F1 were computed, with seqeval named where it is installed.
+        strict_scorer: how the strict F1 was computed.
         precision: correct / predicted entities, micro average as conlleval counts.
         recall: correct / gold entities.
         f1: their harmonic mean; the headline.
@@ -42,6 +51,8 @@ class Scores:
         by_type: scores of each type.
     """
 
+    scorer: str
+    strict_scorer: str
     precision: float
     recall: float
     f1: float
@@ -56,8 +67,8 @@ class Scores:
     by_type: dict[str, TypeScores]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, with the scorer named."""
-        return {"scorer": SCORER, "strict_scorer": STRICT_SCORER, **asdict(self)}
+        """Return plain values, the scorers named."""
+        return asdict(self)
 
     def as_table(self) -> Table:
         """Scores of each type and their micro average."""
@@ -91,7 +102,8 @@ class Scores:
 def score(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> Scores:
     """Score predicted BIO tags against gold ones.
 
-    Counts are conlleval's (Tjong Kim Sang and De Meulder 2003), precision, recall and F1 seqeval's.
+    Entities are counted as conlleval counts them (Tjong Kim Sang and De Meulder 2003). Where seqeval is installed, it
+    computes the micro averages and is named for it; its numbers are the same.
 
     Raises:
         ValueError: different numbers of sentences, or of tags in one of them, or a tag that is not BIO, of which
@@ -105,47 +117,54 @@ def score(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> 
     for tag in {tag for tags in (*gold, *predicted) for tag in tags}:
         if tag != "O" and not (tag[:2] in ("B-", "I-") and tag[2:]):
             raise ValueError(f"tag {str(tag)!r}; expected O, B-TYPE or I-TYPE")
-    from seqeval.metrics.sequence_labeling import precision_recall_fscore_support
-    from seqeval.metrics.v1 import precision_recall_fscore_support as strict_scores
-    from seqeval.scheme import IOB2
-
-    gold_spans = {(i, *span) for i, tags in enumerate(gold) for span in entity_spans(tags)}
-    predicted_spans = {(i, *span) for i, tags in enumerate(predicted) for span in entity_spans(tags)}
-    correct_spans = gold_spans & predicted_spans
+    gold_spans, predicted_spans = (
+        {(i, *span) for i, tags in enumerate(side) for span in entity_spans(tags)} for side in (gold, predicted)
+    )
+    micro = TypeScores.of(gold_spans, predicted_spans)
+    # An entity that starts with I- is not valid BIO.
+    strict = TypeScores.of(
+        {span for span in gold_spans if gold[span[0]][span[2]][0] == "B"},
+        {span for span in predicted_spans if predicted[span[0]][span[2]][0] == "B"},
+    )
+    scorer, strict_scorer = "micro average as conlleval counts", "micro average of valid BIO entities only"
+    precision, recall, f1, strict_f1 = micro.precision, micro.recall, micro.f1, strict.f1
+    if find_spec("seqeval"):
+        scorer, strict_scorer = f"{scorer} (seqeval, default mode)", f"{strict_scorer} (seqeval, strict mode, IOB2)"
+        if gold_spans or predicted_spans:
+            precision, recall, f1, strict_f1 = _by_seqeval(gold, predicted)
     types = sorted({span[1] for span in gold_spans | predicted_spans})
-    gold_lists, predicted_lists = [list(tags) for tags in gold], [list(tags) for tags in predicted]
-    precision = recall = f1 = strict_f1 = 0.0
-    by_type: dict[str, TypeScores] = {}
-    if types:
-        precision, recall, f1, _ = map(
-            _plain, precision_recall_fscore_support(gold_lists, predicted_lists, average="micro", zero_division=0)
-        )
-        strict_f1 = _plain(strict_scores(gold_lists, predicted_lists, average="micro", scheme=IOB2, zero_division=0)[2])
-        columns = precision_recall_fscore_support(gold_lists, predicted_lists, average=None, zero_division=0)
-        for i, name in enumerate(types):
-            correct, predicted_count, gold_count = (
-                sum(span[1] == name for span in spans) for spans in (correct_spans, predicted_spans, gold_spans)
-            )
-            by_type[name] = TypeScores(
-                float(columns[0][i]), float(columns[1][i]), float(columns[2][i]), correct, predicted_count, gold_count
-            )
     words = sum(map(len, gold))
     right = sum(a == b for one, other in zip(gold, predicted, strict=True) for a, b in zip(one, other, strict=True))
     return Scores(
+        scorer=scorer,
+        strict_scorer=strict_scorer,
         precision=precision,
         recall=recall,
         f1=f1,
-        correct=len(correct_spans),
-        predicted=len(predicted_spans),
-        gold=len(gold_spans),
+        correct=micro.correct,
+        predicted=micro.predicted,
+        gold=micro.gold,
         strict_f1=strict_f1,
         token_accuracy=right / words if words else 0.0,
         invalid_transitions=sum(map(invalid_transitions, predicted)),
         sentences=len(gold),
         words=words,
-        by_type=by_type,
+        by_type={
+            name: TypeScores.of(
+                *({span for span in spans if span[1] == name} for spans in (gold_spans, predicted_spans))
+            )
+            for name in types
+        },
     )
 
 
-def _plain(value: Any) -> float:
-    return 0.0 if value is None else float(value)
+def _by_seqeval(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> tuple[float, ...]:
+    """Compute precision, recall, F1 and strict F1 with seqeval, which refuses tags without any entity."""
+    from seqeval.metrics.sequence_labeling import precision_recall_fscore_support as scores
+    from seqeval.metrics.v1 import precision_recall_fscore_support as strict_scores
+    from seqeval.scheme import IOB2
+
+    lists = [list(tags) for tags in gold], [list(tags) for tags in predicted]
+    precision, recall, f1, _ = scores(*lists, average="micro", zero_division=0)
+    strict_f1 = strict_scores(*lists, average="micro", scheme=IOB2, zero_division=0)[2]
+    return tuple(float(share or 0.0) for share in (precision, recall, f1, strict_f1))

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hybridner.errors import InputError
+from hybridner.errors import InputError, needs
 from hybridner.runs.curves import plot_curves
 from hybridner.runs.run_dir import RunDir
 from hybridner.runs.tensorboard import Board
@@ -104,17 +104,26 @@ class Progress:
         self.epoch_loss, self.epoch_labels, self.epoch_pieces, self.epoch_seconds = 0.0, 0, 0, 0.0
 
 
+_OPTIONAL = {"curves.png": ("matplotlib", "plots"), "tensorboard/": ("tensorboardX", "tensorboard")}
+
+
+def left_out() -> dict[str, str]:
+    """Explain for each record why it is left out, with the package to install; empty if it is written."""
+    return {name: needs(name, *extra) for name, extra in _OPTIONAL.items()}
+
+
 class Records:
     """``metrics.jsonl``, ``curves.png`` and TensorBoard's files; silent in all processes but the first."""
 
     def __init__(self, run: RunDir, writes: bool) -> None:
         self._run, self._writes = run, writes
         self._board: Board | None = None
+        self._left_out = left_out()
 
     @contextmanager
     def opened(self, step: int) -> Iterator[None]:
         """Keep TensorBoard's file open while the block runs, and hide what was written after ``step``."""
-        if not self._writes:
+        if not self._writes or self._left_out["tensorboard/"]:
             yield
             return
         self._board = Board(self._run.tensorboard, purge_step=step + 1)
@@ -136,7 +145,7 @@ class Records:
 
     def draw(self) -> None:
         """Redraw the learning curves."""
-        if self._writes:
+        if self._writes and not self._left_out["curves.png"]:
             partial = self._run.curves.with_name(f"{self._run.curves.name}.partial")
             plot_curves(list(self._run.records()), partial)
             partial.replace(self._run.curves)

@@ -122,7 +122,7 @@ class RunDir:
         """List the results of a finished run and how to use them."""
         paths = [("model", self.best), ("curves", self.curves), ("metrics", self.metrics)]
         use = f"hybridner predict {shlex.quote(str(self.folder))} 'A sentence with names.'"
-        return [*((name, str(path)) for name, path in paths), ("use", use)]
+        return [*((name, str(path)) for name, path in paths if path.exists()), ("use", use)]
 
     def resume_command(self, backend: Backend) -> str:
         """Return the command that resumes the run."""

@@ -18,7 +18,7 @@ from hybridner.model.learner import Learner
 from hybridner.model.size import check_fits
 from hybridner.model.twins import Backend, choose_backend, learner_class
 from hybridner.runs.checkpoints import open_checkpoints
-from hybridner.runs.records import TrainingResult
+from hybridner.runs.records import TrainingResult, left_out
 from hybridner.runs.run_dir import RunDir, choose_folder, merge_resumed
 from hybridner.text.tokenizer import WordTokenizer, load_tokenizer, train_tokenizer
 from hybridner.training.job import TrainingJob
@@ -97,7 +97,7 @@ def prepare(backend: Backend, options: Options, explicit: set[str]) -> TrainingJ
     plan = ShapePlan(encoded["train"].lengths, options.optimization.batch_size, learner.row_multiple)
     work = Workload(options, config, encoded, plan)
     job = TrainingJob(backend, options, run, resumes, reporter, corpus, encoded, tokenizer, config, learner, plan, work)
-    for note in corpus.notes:
+    for note in (*corpus.notes, *filter(None, left_out().values())):
         reporter.sentence(note)
     if job.is_first:
         reporter.rows(summary(job))

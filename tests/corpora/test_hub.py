@@ -8,7 +8,7 @@ from hybridner.corpora.read import read_corpus
 from hybridner.errors import InputError
 
 ASK = """
-from hybridner.data.read import read_corpus
+from hybridner.corpora.read import read_corpus
 from hybridner.errors import InputError
 try:
     read_corpus({name!r})

@@ -13,7 +13,7 @@ from hybridner.evaluation.scoring import score
 
 DIGEST = """
 import hashlib
-from hybridner.data.sample import sample_sentences
+from hybridner.corpora.sample import sample_sentences
 print(hashlib.sha256(repr([list(sample_sentences(s)) for s in ("train", "valid", "test")]).encode()).hexdigest())
 """
 

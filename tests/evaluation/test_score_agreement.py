@@ -1,4 +1,4 @@
-"""Scores against seqeval's, in every scheme, and against conlleval's rules."""
+"""Our own counts against seqeval's scores, in every scheme, and against conlleval's rules."""
 
 import random
 from functools import cache
@@ -11,6 +11,7 @@ from seqeval.metrics.v1 import precision_recall_fscore_support as strict_scores
 from seqeval.scheme import BILOU, IOB1, IOB2, IOBES
 
 from hybridner.corpora.schemes import SchemeDetector, entity_spans, to_bio
+from hybridner.evaluation import scoring
 from hybridner.evaluation.scoring import score
 
 SEQUENCES = 2000
@@ -18,6 +19,12 @@ TYPES = ("PER", "LOC", "B-x")
 STRICT = {"IOB1": IOB1, "BIO": IOB2, "BIOES": IOBES, "BILOU": BILOU}
 SCHEMES = (*STRICT, "IO")
 PREFIXES = {"IOB1": "BI", "BIO": "BI", "BIOES": "BIES", "BILOU": "BILU", "IO": "I"}
+
+
+@pytest.fixture(autouse=True)
+def _seqeval_is_only_the_oracle(monkeypatch):
+    """Score as where seqeval is not installed."""
+    monkeypatch.setattr(scoring, "find_spec", lambda name: None)
 
 
 def random_entities(rng, length):

@@ -9,6 +9,7 @@ from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import IOB2
 
 from hybridner.corpora.schemes import to_bio
+from hybridner.evaluation import scoring
 from hybridner.evaluation.scoring import score
 
 GOLD = [["B-PER", "I-PER", "O", "B-LOC"], ["O", "B-ORG"]]
@@ -123,6 +124,18 @@ def test_the_dict_is_plain_json_and_names_the_scorers():
     assert record["scorer"] == "micro average as conlleval counts (seqeval, default mode)"
     assert "strict mode, IOB2" in record["strict_scorer"]
     assert record["by_type"]["LOC"]["gold"] == 1
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_without_seqeval_the_scores_are_the_same_to_the_last_bit_and_do_not_name_it(seed, monkeypatch):
+    pair = random_tags(seed), random_tags(seed + 100)
+    with_seqeval = score(*pair).to_dict()
+    monkeypatch.setattr(scoring, "find_spec", lambda name: None)
+    names = {
+        "scorer": "micro average as conlleval counts",
+        "strict_scorer": "micro average of valid BIO entities only",
+    }
+    assert score(*pair).to_dict() == {**with_seqeval, **names}
 
 
 def test_the_table_is_aligned_however_long_a_type_is():

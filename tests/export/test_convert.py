@@ -463,7 +463,7 @@ def test_a_process_killed_just_before_the_end_leaves_nothing(make_run, convert, 
     code = """
 import os, signal, sys
 from pathlib import Path
-from hybridner.conversion import convert
+from hybridner.export.convert import convert
 
 def hook(event, args):
     if event == "os.rename" and str(args[1]) == sys.argv[2]:

@@ -40,6 +40,7 @@ def test_a_file_that_was_once_found_gives_a_value_or_one_clear_line(find, tmp_pa
     assert "panicked" not in capfd.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHEAP)
 def test_a_short_run_over_a_reader_finds_nothing(name, tmp_path):
     (reader,) = (reader for reader in READERS if reader.name == name)
@@ -49,6 +50,7 @@ def test_a_short_run_over_a_reader_finds_nothing(name, tmp_path):
     assert campaign.results["refused"] > 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda function: function.__name__)
 def test_a_reader_that_is_broken_is_found_out_and_its_file_kept(broken, tmp_path):
     campaign = fuzz(broken_readers.reader(broken), 1, lambda campaign: not campaign.finds, tmp_path, NARROW)

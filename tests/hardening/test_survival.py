@@ -17,6 +17,8 @@ from hybridner.errors import InputError
 from hybridner.runs.run_dir import RunDir, choose_folder
 from hybridner_flax.compilation_cache import drop_unfinished
 
+pytestmark = pytest.mark.slow
+
 SEED = 2
 
 

@@ -22,7 +22,7 @@ TRAINING = """
 import resource, sys
 import hybridner
 from hybridner.cli.parse import guarded
-from hybridner.twins import learner_class
+from hybridner.model.twins import learner_class
 
 learner_class("torch")
 mapped = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()

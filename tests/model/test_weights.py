@@ -26,7 +26,7 @@ BIAS_OF_CLASSIFIER = "classifier.bias"
 DIGEST = """
 import hashlib
 from hybridner.config import ModelConfig
-from hybridner.weights import initial_weights
+from hybridner.model.weights import initial_weights
 digest = hashlib.sha256()
 for name, value in initial_weights({config!r}, 7).items():
     digest.update(name.encode() + value.tobytes())
@@ -77,7 +77,7 @@ def test_initial_weights_are_the_same_bytes_in_every_process():
     digest = hashlib.sha256()
     for name, value in initial_weights(SMALL, 7).items():
         digest.update(name.encode() + value.tobytes())
-    code = f"from hybridner.config.training import ModelConfig\n{DIGEST.format(config=SMALL)}"
+    code = f"from hybridner.config.model import ModelConfig\n{DIGEST.format(config=SMALL)}"
     for hash_seed in ("1", "2"):
         done = subprocess.run(
             [sys.executable, "-c", code],

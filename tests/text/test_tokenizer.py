@@ -14,8 +14,8 @@ PIECES = ["vel", "##mora", "zoe", "zoë", "the"]
 CASED = ["Vel", *PIECES]
 TEXT = "The river Velmora , the old river , met Zoë of Dorst in the Old Town ; the towns were colder than Dorst"
 TRAIN = """
-from hybridner.data.corpus import Sentence
-from hybridner.data.tokenizer import train_tokenizer
+from hybridner.corpora.corpus import Sentence
+from hybridner.text.tokenizer import train_tokenizer
 print(train_tokenizer([Sentence(tuple({text!r}.split()))], 90).to_json())
 """
 
