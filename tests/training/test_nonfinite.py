@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
@@ -115,8 +116,8 @@ def test_a_loss_that_is_not_finite_is_reported_with_its_batch_and_what_to_do(cor
     shown = ", ".join(sentences(corpus, 0, batch)[:3])
     assert str(stop.value) == (
         f"step {batch} (epoch 1, batch {batch}: {shown} and 9 more): the loss is nan; there is no checkpoint "
-        "yet; lower --learning-rate, warm up (--warmup-steps) or clip (--clip-norm 1) in a new run, or skip such steps: "
-        f"python train_torch.py --output {tmp_path}/run --resume --on-nonfinite skip"
+        "yet; lower --learning-rate, warm up (--warmup-steps) or clip (--clip-norm 1) in a new run, or skip such "
+        f"steps: python train_torch.py --output {tmp_path}/run --resume --on-nonfinite skip"
     )
 
 
@@ -127,7 +128,7 @@ def test_a_gradient_too_large_for_adamw_is_found_before_anything_is_saved(backen
         train(corpus, tmp_path / "run", backend)
     said = str(stop.value)
     assert said.startswith(f"step {BATCHES} (epoch 1, batch {BATCHES}: {corpus}/train.txt:")
-    assert "AdamW's second moment of 'classifier.weight' is not finite, perhaps since an earlier step" in said
+    assert re.search(r": AdamW's second moment of '[\w.]+' is not finite, perhaps since an earlier step", said)
     assert all(np.isfinite(record["loss"]) for record in records(tmp_path / "run", "step"))
     assert not (tmp_path / "run/best").exists()
     assert list((tmp_path / "run/checkpoints").iterdir()) == []

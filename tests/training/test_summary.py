@@ -155,10 +155,10 @@ def test_the_summary_says_what_will_be_done_and_the_end_what_came_of_it(corpus, 
 
 def test_sentences_that_are_cut_are_counted_in_the_summary(corpus, capsys):
     hybridner.train(
-        "torch", data=str(corpus), output=corpus.parent / "run", **{**OPTIONS, "epochs": 1, "max_length": 8}
+        "torch", data=str(corpus), output=corpus.parent / "run", **{**OPTIONS, "epochs": 1, "max_length": 6}
     )
     said = capsys.readouterr().out
-    assert re.search(r"^windows +sentences longer than 8 pieces are cut: \d+ of train, \d+ of dev$", said, re.MULTILINE)
+    assert re.search(r"^windows +sentences longer than 6 pieces are cut: \d+ of train, \d+ of dev$", said, re.MULTILINE)
 
 
 def test_the_time_left_is_told_once(corpus, capsys, monkeypatch):
