@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hybridner.config.checks import typed
-from hybridner.config.options import Options
+from hybridner.config.options import Options, names_with
 from hybridner.config.presets import checked, make_options
 from hybridner.errors import InputError
 from hybridner.files.reading import read_text
@@ -34,7 +34,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 def options_as_dict(options: Options) -> dict[str, Any]:
     """Return options as plain values for a file or a checkpoint, without those that are None or belong to one call."""
-    call = ("resume", "overwrite", "output")
+    call = names_with("not kept")
     return {name: value for name, value in options.flat().items() if value is not None and name not in call}
 
 

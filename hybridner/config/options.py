@@ -168,6 +168,10 @@ class RunOptions:
     """Resume the run in the output folder."""
     overwrite: bool = option(False, on_resume="not kept", in_card=False)
     """Replace the run in the output folder."""
+    verbose: bool = option(False, on_resume="not kept", in_card=False)
+    """Print batch shapes, operations and rates, too."""
+    allow_changed_data: bool = option(False, on_resume="not kept", in_card=False)
+    """Resume although the data have changed since the checkpoint."""
     log_every: int = option(50, in_card=False)
     """Steps between two lines of training loss in metrics.jsonl."""
     checkpoint_every: int | None = option(None, on_resume="may change", in_card=False)
