@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybridner.config.model import ModelConfig
+from hybridner.config.model import original_model
 from hybridner.config.presets import make_options
 from hybridner.parity.bars import BARS
 from hybridner.parity.ladder import compare_activations, compare_dropout, compare_weights
@@ -18,7 +18,7 @@ ROW_LENGTH, NUM_ROWS = 20, 8
 def models(draw):
     num_heads = draw(st.integers(1, 4))
     vocab_size = draw(st.integers(2, 100))
-    return ModelConfig(
+    return original_model(
         vocab_size=vocab_size,
         num_labels=draw(st.integers(2, 12)),
         hidden_size=num_heads * draw(st.sampled_from([6, 8, 10])),
@@ -34,7 +34,7 @@ def models(draw):
 @st.composite
 def batches(draw, config):
     """A batch with a sentence a row and a packed one, of one shape."""
-    lengths = st.lists(st.integers(1, min(config.max_length, ROW_LENGTH)), min_size=1, max_size=NUM_ROWS)
+    lengths = st.lists(st.integers(1, min(config.input.max_length, ROW_LENGTH)), min_size=1, max_size=NUM_ROWS)
     seed = draw(st.integers(0, 2**32))
     shape = {"row_length": ROW_LENGTH, "num_rows": NUM_ROWS}
     return [random_batch(config, draw(lengths), seed + packed, packed=bool(packed), **shape) for packed in (0, 1)]

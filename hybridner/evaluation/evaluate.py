@@ -250,7 +250,7 @@ def predict(tagger: Tagger, data: LabelledData) -> Prediction:
     """
     model = tagger.model
     encoded = tagger.encode(data.sentences)
-    logits = predict_words(tagger.learner, encoded, model.config.pad_token_id)
+    logits = predict_words(tagger.learner, encoded, model.config.input.pad_token_id)
     best = decode_many(logits, model.labels)
     return Prediction(
         [[model.labels[i] for i in one.argmax(-1)] for one in logits],

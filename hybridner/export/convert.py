@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from hybridner.config.checks import nearest
-from hybridner.config.model import ModelConfig
+from hybridner.config.model import LSTMConfig, ModelConfig, original_model
 from hybridner.errors import InputError
 from hybridner.files.paths import check_links, copy_folder
 from hybridner.files.whole import written_whole
@@ -68,7 +68,7 @@ def convert(source: str | Path, destination: Path, target: str, options: Origina
     written = model.config
     if form == "original":
         notes += save_original(destination, model)
-        written = dataclasses.replace(written, use_lstm=True)
+        written = dataclasses.replace(written, lstm=LSTMConfig())
     else:
         save_model(destination, model, form)
     return [f"{source} → {destination} ({form}): {_size(written, twice=form == 'original')}", *notes]
@@ -106,7 +106,7 @@ def _convert_run(run: RunDir, destination: Path, backend: Backend) -> list[str]:
             checkpoints.close()
     return [
         f"{run.folder} ({source}) → {destination} ({backend}): run at step {state.step:,} with both Adam moments; "
-        f"{_size(ModelConfig(**progress['model']))}",
+        f"{_size(original_model(**progress['model']))}",
         f"go on with: python train_{backend}.py --output {destination} --resume",
         *notes,
     ]

@@ -32,9 +32,9 @@ def bytes_needed(config: ModelConfig, *, training: bool = False) -> int:
         sum(math.prod(shape) for shape in weight_shapes(replace(config, num_encoder_layers=layers)).values())
         for layers in (1, 2)
     )
-    parameters = one + (config.num_encoder_layers - 1) * (two - one)
+    parameters = one + (config.encoder.num_layers - 1) * (two - one)
     copies = _IN_TRAINING if training else _IN_USE
-    positions = config.max_length * config.hidden_size
+    positions = config.input.max_length * config.encoder.hidden_size
     return copies * _FLOAT32 * parameters + _FLOAT64 * positions + config.num_labels**2
 
 
@@ -77,6 +77,6 @@ def training_flops(config: ModelConfig, lengths: np.ndarray) -> float:
     Each weight of a matrix takes 2 a piece forward and 4 backward; so do, in each layer, the two products of a
     sentence's attention, with ``hidden_size`` for each pair of its pieces. The embedding is a look-up.
     """
-    weights = num_parameters(config) - config.vocab_size * config.hidden_size
-    pairs = 2 * config.num_encoder_layers * config.hidden_size * np.square(lengths).sum()
+    weights = num_parameters(config) - config.input.vocab_size * config.encoder.hidden_size
+    pairs = 2 * config.encoder.num_layers * config.encoder.hidden_size * np.square(lengths).sum()
     return float(6 * (weights * lengths.sum() + pairs))

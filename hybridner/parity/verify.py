@@ -217,7 +217,7 @@ def _open(source: str, other: str | None, notes: list[str]) -> tuple[SavedModel,
 def _original_like(whole: SavedModel, path: Path, notes: list[str]) -> SavedModel:
     """The ``.pth`` at ``path`` with the config and labels of ``whole``, if its tensors fit them."""
     weights = from_state_dict(original_module().read_state_dict(path), str(path))
-    if not whole.config.use_lstm:  # the original has those tensors, used or not
+    if whole.config.lstm is None:  # the original has those tensors, used or not
         weights = {name: value for name, value in weights.items() if not name.startswith("lstm.")}
     if {name: value.shape for name, value in weights.items()} != weight_shapes(whole.config):
         return open_model(path)
@@ -235,8 +235,8 @@ def _batches(model: SavedModel, data: str | None, split: str) -> tuple[list[Batc
         if model.tokenizer is None:
             raise InputError(f"{model.where}: has no tokenizer, so it cannot be compared on text; leave out --data")
         corpus = read_corpus(data, require_train=False, splits=(split,))
-        encoded = encode(corpus.splits[split], model.tokenizer, model.labels, model.config.max_length)
-        batches = corpus_batches(encoded, model.config.pad_token_id)
+        encoded = encode(corpus.splits[split], model.tokenizer, model.labels, model.config.input.max_length)
+        batches = corpus_batches(encoded, model.config.input.pad_token_id)
         count = sum(len(batch.examples) for batch in batches)
         layouts = "padded and packed" if len(batches) > 1 else "padded"
         kind = f"of {corpus.name}, {split} split ({count} of its {len(encoded):,} inputs), {layouts}"

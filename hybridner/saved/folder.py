@@ -88,9 +88,9 @@ def read_folder(folder: Path) -> SavedModel:
     tokenizer = None
     if inside(folder, "tokenizer.json").is_file():
         tokenizer = load_tokenizer(str(folder / "tokenizer.json"))
-        if tokenizer.vocab_size > config.vocab_size:
+        if tokenizer.vocab_size > config.input.vocab_size:
             raise InputError(
-                f"{folder}/tokenizer.json: {tokenizer.vocab_size} pieces for vocab_size {config.vocab_size}"
+                f"{folder}/tokenizer.json: {tokenizer.vocab_size} pieces for vocab_size {config.input.vocab_size}"
             )
     weights = _read_weights(folder, config)
     if "weights_sha256" in header and header["weights_sha256"] != digest(weights):

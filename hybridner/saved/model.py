@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from hybridner.config.model import ModelConfig
+from hybridner.config.model import ModelConfig, original_model
 from hybridner.errors import InputError
 from hybridner.files.tensors import Weights
 from hybridner.text.tokenizer import WordTokenizer
@@ -50,6 +50,6 @@ def model_config(values: Any, where: Path) -> ModelConfig:
         if name not in values:
             raise InputError(f"{where}: key 'model.{name}' is missing")
     try:
-        return ModelConfig(**values)
+        return original_model(**values)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error

@@ -49,7 +49,7 @@ def rehearse(backend: Backend, options: Options, explicit: set[str]) -> None:
 
 def _time_steps(loop: TrainingLoop, shape: Shape) -> tuple[float, float]:
     """Seconds of the first step on a batch of ``shape``, and of each after it."""
-    batch = _filled(loop.encoded["train"], shape, loop.config.pad_token_id)
+    batch = _filled(loop.encoded["train"], shape, loop.config.input.pad_token_id)
     times = [time.perf_counter()]
     with loop.memory:
         loop.memory.note(shape)

@@ -188,7 +188,7 @@ class TrainingLoop:
             batch_size=self.options.optimization.batch_size,
             seed=self.options.optimization.seed,
             epoch=epoch,
-            pad_token_id=self.config.pad_token_id,
+            pad_token_id=self.config.input.pad_token_id,
             start=start,
             part=(self.learner.rank, self.learner.world_size),
         )

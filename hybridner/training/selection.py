@@ -64,7 +64,7 @@ class Selection:
             predicted = predict_tags(
                 self._learner,
                 self._encoded[split],
-                self._config.pad_token_id,
+                self._config.input.pad_token_id,
                 self._corpus.labels,
                 between=(lambda: None) if alone else (lambda: self._signals.leave_together(self._learner.agree)),
             )

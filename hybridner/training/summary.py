@@ -81,7 +81,10 @@ def summary(
         ("data", f"{corpus.name}: {'; '.join(sizes)}"),
         ("labels", f"{len(corpus.labels)}: O, and B- and I- of {', '.join(types)}"),
         ("scheme", f"{found}; {repairs:,} tags repaired"),
-        ("windows", f"sentences longer than {config.max_length:,} pieces that are cut: {', '.join(cut) or 'none'}"),
+        (
+            "windows",
+            f"sentences longer than {config.input.max_length:,} pieces that are cut: {', '.join(cut) or 'none'}",
+        ),
         ("model", _model(config)),
         ("training", _training(options)),
         ("device", f"{learner.device}, {learner.spread}, {options.devices.dtype}"),
@@ -97,10 +100,10 @@ def summary(
 
 
 def _model(config: ModelConfig) -> str:
-    lstm = ", LSTM" if config.use_lstm else ""
+    lstm = ", LSTM" if config.lstm is not None else ""
     return (
-        f"{num_parameters(config):,} parameters: layers {config.num_encoder_layers}, width {config.hidden_size}, "
-        f"heads {config.num_heads}{lstm}, {config.vocab_size:,} word pieces"
+        f"{num_parameters(config):,} parameters: layers {config.encoder.num_layers}, width {config.encoder.hidden_size}, "
+        f"heads {config.encoder.num_heads}{lstm}, {config.input.vocab_size:,} word pieces"
     )
 
 

@@ -5,7 +5,7 @@ import pytest
 
 import hybridner.training.train
 from hybridner.cli.train import run
-from hybridner.config.model import ModelConfig
+from hybridner.config.model import original_model
 from hybridner.config.presets import PRESETS, make_options, preset_for
 from hybridner.errors import InputError
 
@@ -135,7 +135,7 @@ def test_a_preset_that_does_not_exist_is_answered_with_the_nearest(preset, words
 )
 def test_a_model_that_cannot_be_names_the_value(values, words):
     with pytest.raises(InputError) as caught:
-        ModelConfig(**{**SIZES, **values})
+        original_model(**{**SIZES, **values})
     assert str(caught.value) == words
 
 
@@ -173,7 +173,7 @@ def test_a_training_that_cannot_be_names_the_value(values, words):
 
 def test_the_options_and_the_data_make_the_model():
     options = make_options("tiny", dropout=0.25, use_lstm=False)
-    assert options.model.config(vocab_size=77, num_labels=5, pad_token_id=3) == ModelConfig(
+    assert options.model.config(vocab_size=77, num_labels=5, pad_token_id=3) == original_model(
         vocab_size=77,
         num_labels=5,
         hidden_size=128,

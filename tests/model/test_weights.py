@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from hybridner.config.model import ModelConfig
+from hybridner.config.model import original_model
 from hybridner.config.presets import make_options
 from hybridner.errors import InputError
 from hybridner.model.weights import (
@@ -21,7 +21,7 @@ from hybridner.model.weights import (
 )
 
 ORIGINAL = make_options("original").model(vocab_size=30522, num_labels=9, pad_token_id=0)
-SMALL = ModelConfig(vocab_size=50, num_labels=5, hidden_size=16, num_encoder_layers=2, max_length=40, pad_token_id=3)
+SMALL = original_model(vocab_size=50, num_labels=5, hidden_size=16, num_encoder_layers=2, max_length=40, pad_token_id=3)
 BIAS_OF_CLASSIFIER = "classifier.bias"
 DIGEST = """
 import hashlib
@@ -62,7 +62,7 @@ def test_names_and_shapes_are_those_of_the_originals_checkpoint():
 
 
 def test_without_the_lstm_only_its_tensors_are_gone():
-    without = weight_shapes(dataclasses.replace(ORIGINAL, use_lstm=False))
+    without = weight_shapes(dataclasses.replace(ORIGINAL, lstm=None))
     assert without == {name: s for name, s in original_state_dict().items() if not name.startswith("lstm.")}
 
 
@@ -106,8 +106,8 @@ def test_linear_maps_start_uniform_within_one_over_the_root_of_their_inputs():
 def test_embeddings_start_normal_with_the_pad_row_zero():
     config = dataclasses.replace(SMALL, vocab_size=2000)
     embedding = initial_weights(config, 7)[EMBEDDING].astype(np.float64)
-    assert not embedding[config.pad_token_id].any()
-    others = np.delete(embedding, config.pad_token_id, axis=0)
+    assert not embedding[config.input.pad_token_id].any()
+    others = np.delete(embedding, config.input.pad_token_id, axis=0)
     assert (others != 0).all()
     assert abs(others.mean()) < 4.5 / math.sqrt(others.size)
     assert others.var() == pytest.approx(1, abs=4.5 * math.sqrt(2 / others.size))
@@ -155,7 +155,7 @@ def test_a_tensor_too_many_is_named():
         check_weights(SMALL, weights, "here")
     assert str(caught.value) == "here: tensor 'lstm.linear_oh.weight' does not belong to this model"
     with pytest.raises(InputError, match=r"tensor 'lstm.linear_ih.weight' does not belong"):
-        check_weights(dataclasses.replace(SMALL, use_lstm=False), initial_weights(SMALL, 7), "here")
+        check_weights(dataclasses.replace(SMALL, lstm=None), initial_weights(SMALL, 7), "here")
 
 
 def test_a_tensor_of_another_shape_is_named_with_both_shapes():

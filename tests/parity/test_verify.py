@@ -146,14 +146,14 @@ def test_models_of_different_sizes_differ_and_the_size_is_named(typed, saved_mod
     code, said = typed(saved_model, other, "--json", tmp_path / "report.json", "--plot", tmp_path / "report.png")
     assert code == 1
     assert "hidden_size 32 against 64" in said
-    assert f"({model.config.vocab_size}, 32) against ({model.config.vocab_size}, 64)" in said
+    assert f"({model.config.input.vocab_size}, 32) against ({model.config.input.vocab_size}, 64)" in said
     assert "have no activations or gradients to compare" in said
     assert not json.loads((tmp_path / "report.json").read_text())["held"]
     assert not (tmp_path / "report.png").exists()
 
 
 def test_a_model_without_lstm_differs_from_one_with_it(typed, saved_model, model, tmp_path):
-    config = dataclasses.replace(model.config, use_lstm=False)
+    config = dataclasses.replace(model.config, lstm=None)
     weights = {name: value for name, value in model.weights.items() if not name.startswith("lstm.")}
     save_model(tmp_path / "other", dataclasses.replace(model, config=config, weights=weights))
     code, said = typed(saved_model, tmp_path / "other")

@@ -172,9 +172,9 @@ def test_weights_of_another_type_are_named(model, folder):
 
 
 def test_a_tokenizer_with_more_pieces_than_the_model_is_named(model, folder):
-    config = dataclasses.replace(model.config, vocab_size=model.config.vocab_size - 1)
+    config = dataclasses.replace(model.config, vocab_size=model.config.input.vocab_size - 1)
     save_model(folder, dataclasses.replace(model, config=config, weights=initial_weights(config, 1)))
-    pieces = model.config.vocab_size
+    pieces = model.config.input.vocab_size
     assert refused(folder) == f"{folder}/tokenizer.json: {pieces} pieces for vocab_size {pieces - 1}"
 
 
