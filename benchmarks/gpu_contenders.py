@@ -208,7 +208,7 @@ def loop_contender(config: ModelConfig, options: Options, encoded: Encoded) -> C
     import torch
 
     from benchmarks.loop import LoopTagger, padded, train_step
-    from hybridner_torch.learner import find_device
+    from hybridner_torch.parallel import find_device
 
     device = find_device(options.devices.device)
     model = LoopTagger(config).train()

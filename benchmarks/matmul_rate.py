@@ -49,7 +49,7 @@ def _to_bfloat16(x: np.ndarray) -> np.ndarray:
 def _torch_matmul(device_name: Device, dtype: Dtype, a: np.ndarray, b: np.ndarray) -> tuple[Any, ...]:
     import torch
 
-    from hybridner_torch.learner import find_device
+    from hybridner_torch.parallel import find_device
 
     device = find_device(device_name)
     x, y = (torch.from_numpy(m).to(device, getattr(torch, dtype)) for m in (a, b))

@@ -1,14 +1,11 @@
 """Compiled programs kept on disk, so that the same step is compiled once and not in each process."""
 
 import os
-from contextlib import suppress
 from pathlib import Path
 
 import jax
-from filelock import FileLock
 
 _MOST_BYTES = 2**31
-_LOCK_SECONDS = 10
 
 
 def keep_compiled_programs() -> None:
@@ -22,24 +19,9 @@ def keep_compiled_programs() -> None:
     if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         folder = base / "hybridner" / "xla"
-        drop_unfinished(folder)
         jax.config.update("jax_compilation_cache_dir", str(folder))
         # A program takes half a megabyte to a few; with a bound, JAX also locks the folder while it writes there.
         jax.config.update("jax_compilation_cache_max_size", _MOST_BYTES)
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
         # The default leaves out what compiles in less than a second, which the programs for prediction do.
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-
-
-def drop_unfinished(folder: Path) -> None:
-    """Remove the programs that a process which was killed has left half written in a cache with a bound.
-
-    JAX writes the time of use after the program. One that has no time may be cut off, is never written again, and
-    beside it JAX writes no other, with a warning for each.
-    """
-    with suppress(OSError):
-        if folder.is_dir():
-            with FileLock(folder / ".lockfile", timeout=_LOCK_SECONDS):  # JAX's own
-                for program in folder.glob("*-cache"):
-                    if not program.with_name(f"{program.name.removesuffix('-cache')}-atime").exists():
-                        program.unlink(missing_ok=True)

@@ -254,9 +254,6 @@ class Learner:
         with self._precision():
             return self._predict(self._judged, self._arrays(batch))
 
-    def enter_lane(self) -> None:
-        """Nothing is to be done: XLA's threads serve all lanes."""
-
     def gradients(self, batch: Batch) -> tuple[float, Weights]:
         """The mean loss of a global batch and its gradient, with the dropout of the step that comes next."""
         with self._precision():

@@ -4,10 +4,11 @@ All three compute the same function of the global batch: rows are spread evenly,
 and sums over the batch are summed over devices before anything is divided.
 """
 
-import math
 import os
+import re
 from collections import Counter
 from collections.abc import Callable
+from threading import Thread
 from typing import Any, Literal, Protocol
 
 import jax
@@ -17,15 +18,12 @@ from jaxtyping import Array
 
 from hybridner.config.options import Options
 from hybridner.errors import InputError
-from hybridner.training.lifeline import hold
-from hybridner.training.relay import relay
-from hybridner.training.rendezvous import meet
 
 AXIS = "data"
 Returns = Literal["state", "rows", "same"]
 Tree = Any
-_JOINING_SECONDS = 120  # for processes that are all there
-_HEARTBEAT_SECONDS = 30  # without one for so long, JAX ends the processes that it has found by itself
+_HEARTBEAT_SECONDS = 30  # without one for so long, JAX takes a process for lost and ends the others
+_DAY_SECONDS = 86_400
 
 
 class Parallel(Protocol):
@@ -166,41 +164,60 @@ def join(options: Options) -> int:
     """Join the other processes, if there are any, and return this one's rank; call it before any other JAX.
 
     Raises:
-        InputError: another process did not come, or one of the three options is missing.
+        InputError: a process did not join in time, JAX cannot join, or one of the three options is missing.
     """
-    given = (options.devices.coordinator, options.devices.num_processes, options.devices.process_id)
     if jax.distributed.is_initialized():
         return jax.process_index()
-    if (
-        options.devices.coordinator is not None
-        and options.devices.num_processes is not None
-        and options.devices.process_id is not None
-    ):
-        rank, num_processes = options.devices.process_id, options.devices.num_processes
-        connections = meet(options.devices.coordinator, rank, num_processes, options.devices.join_timeout)
-        if num_processes > 1:
-            hold(rank, num_processes, connections)
-            coordinator = options.devices.coordinator if rank == 0 else relay(options.devices.coordinator)
-            jax.distributed.initialize(coordinator, num_processes, rank, initialization_timeout=_JOINING_SECONDS)
-    elif any(option is not None for option in given):
+    devices = options.devices
+    given = (devices.coordinator, devices.num_processes, devices.process_id)
+    if None in given and any(option is not None for option in given):
         raise InputError("--coordinator, --num-processes and --process-id belong together: give all three, or none")
-    else:
-        _join_detected(options.devices.join_timeout)
+    if devices.coordinator is not None and not re.fullmatch(r".+:\d+", devices.coordinator):
+        raise InputError(f"--coordinator {devices.coordinator}: expected the address of process 0 as HOST:PORT")
+    address = devices.coordinator or os.environ.get("JAX_COORDINATOR_ADDRESS")
+    try:
+        _initialize(*given, devices.join_timeout)
+    except TimeoutError:
+        raise InputError(
+            f"{address or 'the cluster that JAX found'}: not all processes joined within {devices.join_timeout:g} s "
+            "(--join-timeout); check that each runs and can reach this address"
+        ) from None
+    except (ValueError, RuntimeError) as error:
+        if address is not None:
+            raise InputError(f"{address}: JAX cannot join the other processes: {error}") from error
+        # A process trains alone where JAX finds no cluster, and where it has computed already.
+        if isinstance(error, RuntimeError) and "must be called before" not in str(error):
+            raise
     return jax.process_index()
 
 
-def _join_detected(timeout: float) -> None:
-    """Join what JAX finds by itself: a TPU slice, SLURM, Open MPI, Kubernetes; nothing where there is none."""
-    try:
-        jax.distributed.initialize(
-            initialization_timeout=math.ceil(timeout), heartbeat_timeout_seconds=_HEARTBEAT_SECONDS
-        )
-    except ValueError as error:  # no address, since there is no cluster
-        if os.environ.get("JAX_COORDINATOR_ADDRESS"):
-            raise InputError(f"JAX_COORDINATOR_ADDRESS is set, and JAX cannot join: {error}") from error
-    except RuntimeError as error:
-        if "must be called before" not in str(error):  # a process that has computed already stays alone
-            raise
+def _initialize(coordinator: str | None, num_processes: int | None, process_id: int | None, timeout: float) -> None:
+    """Call ``jax.distributed.initialize``, in a thread: JAX answers its own timeout with SIGABRT, not with an error.
+
+    Raises:
+        TimeoutError: the processes did not all join within ``timeout`` seconds; the thread still waits for them.
+    """
+    errors: list[Exception] = []
+
+    def initialize() -> None:
+        try:
+            jax.distributed.initialize(
+                coordinator,
+                num_processes,
+                process_id,
+                initialization_timeout=_DAY_SECONDS,
+                heartbeat_timeout_seconds=_HEARTBEAT_SECONDS,
+            )
+        except Exception as error:
+            errors.append(error)
+
+    thread = Thread(target=initialize, name="hybridner-join", daemon=True)
+    thread.start()
+    thread.join(timeout)
+    if thread.is_alive():
+        raise TimeoutError
+    if errors:
+        raise errors[0]
 
 
 def choose(options: Options) -> Parallel:

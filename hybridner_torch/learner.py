@@ -1,6 +1,5 @@
 """Loss, gradients, AdamW and prediction in PyTorch."""
 
-import os
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from typing import Any, NamedTuple
@@ -15,17 +14,14 @@ from hybridner.batches.batch import Batch
 from hybridner.batches.encoding import IGNORED
 from hybridner.config.model import ModelConfig
 from hybridner.config.options import Options
-from hybridner.errors import InputError
 from hybridner.files.tensors import Weights
 from hybridner.model.dropout import step_key
 from hybridner.model.learner import ADAM_BETAS, ADAM_EPS, TrainingState
-from hybridner.training.lifeline import hold
-from hybridner.training.rendezvous import free_port, meet
+from hybridner_torch import parallel
 from hybridner_torch.bfloat16 import check_on_cpu
 from hybridner_torch.canonical import from_canonical, load_weights, to_canonical
 from hybridner_torch.deterministic import compute_deterministically
 from hybridner_torch.dropout import DropoutStream
-from hybridner_torch.lanes import share_cores
 from hybridner_torch.model import HybridNER
 
 
@@ -50,37 +46,28 @@ class Learner:
     @staticmethod
     def join(options: Options) -> int:
         """Join the other processes, if there are any, and return this one's rank."""
-        if options.devices.coordinator is not None:
-            raise InputError("--coordinator is for Flax; start several PyTorch processes with torchrun")
-        if options.devices.parallel in ("pmap", "mesh"):
-            raise InputError(
-                f"--parallel {options.devices.parallel} is Flax's; start several PyTorch processes with torchrun"
-            )
-        if options.devices.num_devices is not None:
-            raise InputError(
-                "--num-devices is Flax's; with PyTorch the number of processes decides: torchrun --nproc-per-node N"
-            )
         if options.devices.deterministic:
             compute_deterministically()
-        return _processes(options)[0]
+        return parallel.join(options)
 
     def __init__(self, config: ModelConfig, options: Options) -> None:
         self.config, self.options = config, options
-        self._device = find_device(options.devices.device)
+        self._device = parallel.find_device(options.devices.device)
         if options.devices.dtype == "bfloat16" and self._device.type == "cpu":
             check_on_cpu()
-        self.rank, self.world_size = _processes(options)
+        self.rank, self.world_size = parallel.rank_and_world_size()
         self.row_multiple = self.world_size * options.devices.accumulate
         self.spread = "DistributedDataParallel" if self.world_size > 1 else "one process"
         count = f"{self.world_size} × " if self.world_size > 1 else ""
-        self.device = count + (torch.cuda.get_device_name() if self._device.type == "cuda" else self._device.type)
+        kind = self._device.type
+        self.device = count + (torch.cuda.get_device_name(self._device) if kind == "cuda" else kind)
         dtype = getattr(torch, options.devices.dtype)
         param_dtype = torch.promote_types(dtype, torch.float32)
         self.model = HybridNER(config, seed=options.optimization.seed, dtype=dtype, param_dtype=param_dtype).to(
             self._device
         )
         self._parameters = dict(self.model.named_parameters())
-        self.num_lanes = 2 if self._device.type == "cpu" and self.world_size == 1 and torch.get_num_threads() > 1 else 1
+        self.num_lanes = 1
         self._forward: nn.Module = self.model
         if self.world_size > 1:
             self._forward = nn.parallel.DistributedDataParallel(self.model)
@@ -196,10 +183,6 @@ class Learner:
             logits = self._judged(input_ids, attention_mask)
         return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
-    def enter_lane(self) -> None:
-        """Give the calling thread its share of the cores; no other thread's share changes."""
-        share_cores(self.num_lanes)
-
     def gather(self, logits: Tensor) -> Float[np.ndarray, "rows length num_labels"]:
         """What :meth:`predict` gave, of all processes, as numpy."""
         if self.world_size > 1:
@@ -223,7 +206,7 @@ class Learner:
 
     def peak_memory(self) -> int | None:
         """Most bytes of the device's memory in use at any time, None where that is not counted."""
-        return torch.cuda.max_memory_allocated() if self._device.type == "cuda" else None
+        return torch.cuda.max_memory_allocated(self._device) if self._device.type == "cuda" else None
 
     def weights(self) -> Weights:
         """What the model is judged by, as canonical weights: the average of the parameters, or they themselves."""
@@ -280,52 +263,3 @@ class Learner:
 
     def _precision(self) -> AbstractContextManager[Any]:
         return torch.autocast(self._device.type, torch.bfloat16, enabled=self.options.devices.dtype == "bfloat16")
-
-
-def find_device(device: str) -> torch.device:
-    """The device of a kind, or of the best kind there is for "auto".
-
-    Raises:
-        InputError: there is none.
-    """
-    there = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "tpu": False,
-    }
-    if device == "auto":
-        device = "cuda" if there["cuda"] else "cpu"
-    if not there[device]:
-        kinds = [kind for kind, is_there in there.items() if is_there]
-        raise InputError(f"no device {device!r} here; PyTorch sees {', '.join(kinds)}")
-    if device == "cuda":
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
-    return torch.device(device)
-
-
-def _processes(options: Options) -> tuple[int, int]:
-    """Rank and number of processes; torchrun says them in the environment.
-
-    Raises:
-        InputError: another process did not come.
-    """
-    env = os.environ
-    if "RANK" not in env or int(env.get("WORLD_SIZE", 1)) == 1:
-        return 0, 1
-    if not torch.distributed.is_initialized():
-        rank, num_processes = int(env["RANK"]), int(env["WORLD_SIZE"])
-        host, by_torchrun = env.get("MASTER_ADDR", ""), "TORCHELASTIC_RUN_ID" in env
-        device = find_device(options.devices.device)
-
-        def join_at(port: str | int) -> None:
-            hold(rank, num_processes, meet(f"{host}:{port}", rank, num_processes, options.devices.join_timeout))
-
-        if not by_torchrun:
-            join_at(env.get("MASTER_PORT", ""))
-        torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
-        if by_torchrun:  # it has seen to it that all are there, and listens at the port itself
-            port = torch.tensor(free_port() if rank == 0 else 0, device=device)
-            torch.distributed.broadcast(port, 0)
-            join_at(int(port))
-    return torch.distributed.get_rank(), torch.distributed.get_world_size()

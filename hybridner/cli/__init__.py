@@ -39,8 +39,7 @@ hybridner COMMAND --help says what a command takes, with examples. hybridner --v
 Documentation: README.md and docs/ of the project (tutorial.md, python.md, converting.md, resuming.md, errors.md).
 
 exit codes: 0 done; 1 done, and what was asked about differs or was found; 2 the input is not usable, said in one line;
-75 another process of the run was lost, start all again with --resume; 130 Ctrl-C; 141 the reader of the output closed
-it; 143 terminated (SIGTERM)"""
+130 Ctrl-C; 141 the reader of the output closed it; 143 terminated (SIGTERM)"""
 
 
 def main() -> None:

@@ -5,14 +5,12 @@ import dataclasses
 import io
 import os
 import sys
-import traceback
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from hybridner.cli.examples import examples
 from hybridner.config.checks import nearest
 from hybridner.errors import InputError
-from hybridner.training.lifeline import LOST, ProcessLost, is_held, leave, watched
 from hybridner.training.signals import Stopped
 
 Options = TypeVar("Options")
@@ -85,42 +83,28 @@ def guarded(command: Callable[[], Any]) -> int:
     """Run a command; its exit code.
 
     0, 2 for a user's mistake said in one line, 130 for Ctrl-C, 143 for a SIGTERM that stopped training, 141 for a
-    closed pipe, 75 where another process of the run was lost, said in one line too.
-
-    Nothing of these prints a traceback. Output is UTF-8, whatever the locale says: a text may hold any character. Of
-    several processes that train together, one that ends with an error does not return but exits.
+    closed pipe. None of these prints a traceback. Output is UTF-8, whatever the locale says: a text may hold any
+    character.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
-        with watched():
-            code = int(command() or 0)
-            sys.stdout.flush()
+        code = int(command() or 0)
+        sys.stdout.flush()
         return code
     except Stopped as stop:  # the run has said so
         return stop.exit_code
     except InputError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        code = USER_ERROR
-    except ProcessLost as lost:
-        print(f"error: {lost}", file=sys.stderr)
-        code = LOST
+        return USER_ERROR
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        code = INTERRUPTED
+        return INTERRUPTED
     except BrokenPipeError:
         # Whoever read has read enough (``| head``); the interpreter's own flush at exit must not fail on it again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = CLOSED_PIPE
-    except Exception:
-        if not is_held():
-            raise
-        traceback.print_exc()
-        code = 1
-    if is_held():
-        leave(code)
-    return code
+        return CLOSED_PIPE
 
 
 def take(args: Sequence[str], name: str) -> tuple[str | None, list[str]]:

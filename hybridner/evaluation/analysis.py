@@ -1,4 +1,4 @@
-"""Where predictions go wrong: which kind of mistake, between which types, at which entities.
+"""Analysis of mistakes: their kinds, the types confused, the most frequent ones, and entities seen in train.
 
 Each gold entity and each predicted one belongs to exactly one of these kinds:
 
@@ -11,49 +11,39 @@ Each gold entity and each predicted one belongs to exactly one of these kinds:
 | missed | no entity is paired with it | |
 | spurious | | no entity is paired with it |
 
-The first four pair one gold entity with one predicted entity. Pairs are made kind by kind in this order, within a kind
-by the number of shared words, largest first, then from left to right. An entity that overlaps only with ones that
-others are paired with is missed or spurious. So gold entities are correct + type + boundary + boundary and type +
-missed, predicted ones the same with spurious in the place of missed. Counting correct, partial, incorrect, missing and
-spurious answers goes back to MUC-5 (Chinchor and Sundheim 1993); here "partial" and "incorrect" are told apart by what
-is wrong.
+The first four kinds pair one gold entity with one predicted entity. Pairs are made kind by kind in this order, within a
+kind by the number of shared words, largest first, then from left to right. An entity that only overlaps with entities
+already paired is missed or spurious. So the gold entities are correct + type + boundary + boundary and type + missed,
+and the predicted ones are the same with spurious instead of missed. MUC-5 (Chinchor and Sundheim 1993) introduced
+counting correct, partial, incorrect, missing and spurious answers; we split "partial" and "incorrect" by what is wrong.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from hybridner.corpora.corpus import Sentence
 from hybridner.corpora.schemes import Span, entity_spans
 
-CORRECT, TYPE, BOUNDARY, BOTH, MISSED, SPURIOUS = (
-    "correct",
-    "type",
-    "boundary",
-    "boundary and type",
-    "missed",
-    "spurious",
-)
-KINDS = (CORRECT, TYPE, BOUNDARY, BOTH, MISSED, SPURIOUS)
+KINDS = ("correct", "type", "boundary", "boundary and type", "missed", "spurious")
+CORRECT, TYPE, BOUNDARY, BOTH, MISSED, SPURIOUS = KINDS
 MISTAKES = 20
 Tags = Sequence[Sequence[str]]
 
 
-class Mention(NamedTuple):
-    """An entity as its text and type: its words as they stand, case kept, joined by single spaces."""
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """An entity's text, its words joined by single spaces and with their case kept, and its type."""
 
     text: str
-    label: str
-
-    def to_dict(self) -> dict[str, str]:
-        """Plain values."""
-        return {"text": self.text, "type": self.label}
+    type: str
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A gold entity and the predicted one that belongs to it, if there are both; spans of words of one sentence."""
+    """A gold entity and the predicted one paired with it; None for the side that has none. Spans of one sentence."""
 
     kind: str
     gold: Span | None
@@ -62,34 +52,30 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A place in the data.
+    """An entity in its sentence.
 
     Attributes:
         words: of the whole sentence.
-        start: first word of the entity meant.
+        start: first word of the entity.
         stop: the word after its last.
         line: where the sentence starts in its file.
     """
 
-    words: tuple[str, ...]
+    words: list[str]
     start: int
     stop: int
     line: int
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return {"words": list(self.words), "start": self.start, "stop": self.stop, "line": self.line}
-
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """A mistake that was made ``count`` times, with the first place where.
+    """A mistake, how often it occurs, and its first occurrence.
 
     Attributes:
         kind: one of ``KINDS``, not "correct".
-        gold: what stands there; None if spurious.
-        predicted: what was found; None if missed.
-        count: how often.
+        gold: the gold entity; None if spurious.
+        predicted: the predicted entity; None if missed.
+        count: number of occurrences.
         example: the gold entity, or the spurious one, in its sentence.
     """
 
@@ -99,16 +85,6 @@ class Mistake:
     count: int
     example: Example
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "kind": self.kind,
-            "gold": self.gold and self.gold.to_dict(),
-            "predicted": self.predicted and self.predicted.to_dict(),
-            "count": self.count,
-            "example": self.example.to_dict(),
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
@@ -117,9 +93,9 @@ class Confusion:
     Attributes:
         types: of gold and predicted entities, sorted.
         same_words: ``same_words[i][j]`` gold entities of type i were predicted with type j.
-        missed: gold entities of each type on whose words, exactly, none is predicted. Unlike the kind of mistake, this
-            holds the ones whose boundaries are wrong.
-        spurious: predicted entities of each type on whose words, exactly, none is gold.
+        missed: gold entities of each type with no predicted entity on exactly their words. Unlike the kind of mistake,
+            this includes entities predicted with wrong boundaries.
+        spurious: predicted entities of each type with no gold entity on exactly their words.
     """
 
     types: list[str]
@@ -130,26 +106,30 @@ class Confusion:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """How many of some entities are correct."""
+    """Number of correct entities among ``total``."""
 
     correct: int
     total: int
 
     @property
     def value(self) -> float | None:
-        """``correct / total``; None of nothing."""
+        """``correct / total``; None if ``total`` is 0."""
         return self.correct / self.total if self.total else None
+
+    def to_dict(self, total: str, value: str) -> dict[str, Any]:
+        """Turn into plain values, the total and the value under the given names."""
+        return {"correct": self.correct, total: self.total, value: self.value}
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Scores on entities that stand in the train data, the same mention (text and type), and on the others.
+    """Scores on entities that train contains, the same text and type, and on the others.
 
     Attributes:
-        gold_seen: recall on gold entities that train has.
-        gold_unseen: recall on those it has not.
-        predicted_seen: precision of predicted entities that train has.
-        predicted_unseen: precision of those it has not.
+        gold_seen: recall on gold entities that train contains.
+        gold_unseen: recall on the other gold entities.
+        predicted_seen: precision of predicted entities that train contains.
+        predicted_unseen: precision of the other predicted entities.
     """
 
     gold_seen: Share
@@ -158,25 +138,25 @@ class Seen:
     predicted_unseen: Share
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values; what "seen" means is said."""
-        shares = {name: getattr(self, name) for name in ("gold_seen", "gold_unseen")}
-        found = {name: getattr(self, name) for name in ("predicted_seen", "predicted_unseen")}
+        """Turn into plain values, with the definition of "seen"."""
         return {
             "definition": "train has an entity of the same words, case kept, and the same type",
-            **{k: {"correct": s.correct, "gold": s.total, "recall": s.value} for k, s in shares.items()},
-            **{k: {"correct": s.correct, "predicted": s.total, "precision": s.value} for k, s in found.items()},
+            "gold_seen": self.gold_seen.to_dict("gold", "recall"),
+            "gold_unseen": self.gold_unseen.to_dict("gold", "recall"),
+            "predicted_seen": self.predicted_seen.to_dict("predicted", "precision"),
+            "predicted_unseen": self.predicted_unseen.to_dict("predicted", "precision"),
         }
 
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """What went wrong on a split.
+    """Mistakes on a split.
 
     Attributes:
         kinds: number of pairs, or of single entities, of each of ``KINDS``.
         confusion: between types.
-        mistakes: the ``MISTAKES`` most frequent ones; of equally frequent ones those that come first.
-        num_different: different mistakes in all.
+        mistakes: the ``MISTAKES`` most frequent ones; of equally frequent ones those that occur first.
+        num_different: number of different mistakes.
         seen: None without train data.
     """
 
@@ -187,96 +167,88 @@ class Analysis:
     seen: Seen | None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """Turn into plain values."""
         return {
             "errors": self.kinds,
             "confusion": asdict(self.confusion),
-            "mistakes": [mistake.to_dict() for mistake in self.mistakes],
+            "mistakes": [asdict(mistake) for mistake in self.mistakes],
             "different_mistakes": self.num_different,
             "seen": None if self.seen is None else self.seen.to_dict(),
         }
 
 
 def mention(words: Sequence[str], span: Span) -> Mention:
-    """The entity at ``span`` of a sentence."""
+    """Make the mention at ``span`` of a sentence."""
     return Mention(" ".join(words[span[1] : span[2]]), span[0])
 
 
 def mentions(sentences: Iterable[Sentence]) -> frozenset[Mention]:
-    """All different entities of labelled sentences."""
+    """Collect the different entities of labelled sentences."""
     return frozenset(mention(s.words, span) for s in sentences for span in entity_spans(s.tags or ()))
 
 
 def align(gold: Sequence[Span], predicted: Sequence[Span]) -> list[Pair]:
-    """Each gold and each predicted entity of a sentence in exactly one pair, in the order of the sentence.
+    """Pair the gold and predicted entities of a sentence, each in exactly one pair, in the order of the sentence.
 
     Args:
         gold: entities of which no two share a word.
         predicted: the same.
     """
-    pairs: list[Pair] = []
-    by_words = {span[1:]: span for span in predicted}
-    for span in gold:
-        if (other := by_words.get(span[1:])) is not None:
-            pairs.append(Pair(CORRECT if span == other else TYPE, span, other))
-    paired = {span for pair in pairs for span in (("gold", pair.gold), ("predicted", pair.predicted))}
-    overlaps = [
-        (a[0] != b[0], max(a[1], b[1]) - min(a[2], b[2]), a[1], b[1], a, b)
+    overlaps = sorted(
+        (2 * (a[1:] != b[1:]) + (a[0] != b[0]), max(a[1], b[1]) - min(a[2], b[2]), a[1], b[1], a, b)
         for a in gold
-        if ("gold", a) not in paired
         for b in predicted
-        if ("predicted", b) not in paired and max(a[1], b[1]) < min(a[2], b[2])
-    ]
-    for other_type, *_, a, b in sorted(overlaps):
-        if ("gold", a) not in paired and ("predicted", b) not in paired:
-            paired |= {("gold", a), ("predicted", b)}
-            pairs.append(Pair(BOTH if other_type else BOUNDARY, a, b))
-    pairs += [Pair(MISSED, span, None) for span in gold if ("gold", span) not in paired]
-    pairs += [Pair(SPURIOUS, None, span) for span in predicted if ("predicted", span) not in paired]
+        if max(a[1], b[1]) < min(a[2], b[2])
+    )
+    pairs: list[Pair] = []
+    unpaired_gold, unpaired_predicted = dict.fromkeys(gold), dict.fromkeys(predicted)
+    for kind, *_, a, b in overlaps:
+        if a in unpaired_gold and b in unpaired_predicted:
+            del unpaired_gold[a], unpaired_predicted[b]
+            pairs.append(Pair(KINDS[kind], a, b))
+    pairs += [Pair(MISSED, span, None) for span in unpaired_gold]
+    pairs += [Pair(SPURIOUS, None, span) for span in unpaired_predicted]
     return sorted(pairs, key=lambda pair: (pair.gold or pair.predicted or ("", 0, 0))[1])
 
 
 def analyse(sentences: Iterable[Sentence], predicted: Tags, train: AbstractSet[Mention] | None = None) -> Analysis:
-    """Sort out the entities of predicted BIO tags against those of the data.
+    """Sort the entities of predicted BIO tags by kind of mistake.
 
     Args:
         sentences: with gold BIO tags.
-        predicted: a list of tags a sentence.
-        train: what counts as seen, such as :func:`mentions` gives.
+        predicted: one list of tags per sentence.
+        train: the entities that count as seen, such as :func:`mentions` gives.
 
     Raises:
         ValueError: different numbers of sentences.
     """
     kinds = dict.fromkeys(KINDS, 0)
-    counts: dict[tuple[str, Mention | None, Mention | None], int] = {}
+    counts: Counter[tuple[str, Mention | None, Mention | None]] = Counter()
     examples: dict[tuple[str, Mention | None, Mention | None], Example] = {}
-    confusion: dict[tuple[str | None, str | None], int] = {}
-    seen = {(side, is_seen): [0, 0] for side in ("gold", "predicted") for is_seen in (True, False)}
+    confusion: Counter[tuple[str | None, str | None]] = Counter()
+    seen: Counter[tuple[str, bool]] = Counter()
+    seen_correct: Counter[tuple[str, bool]] = Counter()
     for sentence, pair in _pairs(sentences, predicted):
         kinds[pair.kind] += 1
         gold, found = (span and mention(sentence.words, span) for span in (pair.gold, pair.predicted))
-        same_words = pair.kind in (CORRECT, TYPE)
-        for cell in [(gold, found)] if same_words else [(gold, None), (None, found)]:
-            if cell != (None, None):
-                key = (cell[0] and cell[0].label, cell[1] and cell[1].label)
-                confusion[key] = confusion.get(key, 0) + 1
+        a, b = (None if span is None else span[0] for span in (pair.gold, pair.predicted))
+        confusion.update([(a, b)] if pair.kind in (CORRECT, TYPE) else [(a, None), (None, b)])
         for side, one in (("gold", gold), ("predicted", found)):
             if one is not None and train is not None:
-                share = seen[side, one in train]
-                share[0] += pair.kind == CORRECT
-                share[1] += 1
+                seen[side, one in train] += 1
+                seen_correct[side, one in train] += pair.kind == CORRECT
         if pair.kind != CORRECT:
             mistake = (pair.kind, gold, found)
-            counts[mistake] = counts.get(mistake, 0) + 1
+            counts[mistake] += 1
             _, start, stop = pair.gold or pair.predicted or ("", 0, 0)
-            examples.setdefault(mistake, Example(sentence.words, start, stop, sentence.line))
-    frequent = sorted(counts, key=lambda key: -counts[key])[:MISTAKES]
+            examples.setdefault(mistake, Example(list(sentence.words), start, stop, sentence.line))
+    cells = [(side, is_seen) for side in ("gold", "predicted") for is_seen in (True, False)]
     return Analysis(
         kinds,
         _confusion(confusion),
-        [Mistake(*key, counts[key], examples[key]) for key in frequent],
+        [Mistake(*key, count, examples[key]) for key, count in counts.most_common(MISTAKES)],
         len(counts),
-        None if train is None else Seen(*(Share(*share) for share in seen.values())),
+        None if train is None else Seen(*(Share(seen_correct[cell], seen[cell]) for cell in cells)),
     )
 
 
@@ -286,11 +258,11 @@ def _pairs(sentences: Iterable[Sentence], predicted: Tags) -> Iterator[tuple[Sen
             yield sentence, pair
 
 
-def _confusion(counts: dict[tuple[str | None, str | None], int]) -> Confusion:
+def _confusion(counts: Counter[tuple[str | None, str | None]]) -> Confusion:
     types = sorted({kind for cell in counts for kind in cell if kind is not None})
     return Confusion(
         types,
-        [[counts.get((a, b), 0) for b in types] for a in types],
-        [counts.get((a, None), 0) for a in types],
-        [counts.get((None, b), 0) for b in types],
+        [[counts[a, b] for b in types] for a in types],
+        [counts[a, None] for a in types],
+        [counts[None, b] for b in types],
     )

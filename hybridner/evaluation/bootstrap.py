@@ -1,11 +1,11 @@
-"""How far a score may lie off: the bootstrap over documents (Efron and Tibshirani 1993), alone and paired.
+"""Bootstrap intervals of F1 over documents (Efron and Tibshirani 1993), for one model and for a pair.
 
-A resample draws as many documents as there are, with replacement. Sentences of one document share their names and
-their topic, so documents are what varies from one test set to another; the interval over sentences is too narrow.
-Where there are fewer than ``FEWEST_DOCUMENTS`` documents, sentences are drawn all the same, and that is said.
+A resample draws as many documents as the data have, with replacement. Sentences of one document share names and topic,
+so test sets vary by document, and an interval over sentences would be too narrow. With fewer than ``FEWEST_DOCUMENTS``
+documents we draw sentences nevertheless, and reports name the unit.
 
-Documents with the same counts are the same to a resample. So one multinomial draw over the different rows of counts
-stands for drawing the documents one by one.
+A resample cannot tell documents with equal counts apart, so one multinomial draw over the different rows of counts
+replaces drawing document by document.
 """
 
 from collections.abc import Sequence
@@ -28,11 +28,11 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """What a resample draws.
+    """Units that a resample draws.
 
     Attributes:
-        kind: "documents", or "sentences" where there are too few documents.
-        of_sentence: int64, the number of the unit that each sentence belongs to, from 0.
+        kind: "documents", or "sentences" if there are too few documents.
+        of_sentence: int64, number of the unit that each sentence belongs to, from 0.
         count: number of units.
     """
 
@@ -41,7 +41,7 @@ class Units:
     count: int
 
     def to_dict(self) -> dict[str, Any]:
-        """What an interval over these units is made with, as plain values."""
+        """Turn the settings of an interval over these units into plain values."""
         return {
             "unit": self.kind,
             "units": self.count,
@@ -57,15 +57,15 @@ class Units:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """F1 of A less F1 of B on the same data, and how sure that is.
+    """F1 of A less F1 of B on the same data, with its interval.
 
     Attributes:
-        difference: on the data as it is.
+        difference: on the data themselves.
         interval: bounds of the middle 95 % of its resamples.
-        share_a_not_better: share of the resamples in which A's F1 is not above B's, equal ones included. One less this
-            share is what Koehn (2004) reports as the confidence that A is better. It is not a p-value; where the
-            resamples lie evenly about ``difference`` it comes near to the one of Berg-Kirkpatrick et al. (2012). It
-            speaks of other texts of this kind, not of other seeds of training.
+        share_a_not_better: share of the resamples in which A's F1 is at most B's. Koehn (2004) reports one less this
+            share as the confidence that A is better. It is not a p-value; if the resamples are symmetric about
+            ``difference``, it is close to that of Berg-Kirkpatrick et al. (2012). It is about other texts of this
+            kind, not about other training seeds.
     """
 
     difference: float
@@ -74,11 +74,11 @@ class Difference:
 
 
 def resampling_units(num_sentences: int, documents: Sequence[int] | None) -> Units:
-    """Documents if there are at least ``FEWEST_DOCUMENTS``, else sentences.
+    """Choose documents if there are at least ``FEWEST_DOCUMENTS``, else sentences.
 
     Args:
         num_sentences: sentences in the data.
-        documents: the document each sentence belongs to, any numbers; None if that is not known.
+        documents: number of each sentence's document; None if that is unknown.
 
     Raises:
         ValueError: not as many documents as sentences.
@@ -93,7 +93,7 @@ def resampling_units(num_sentences: int, documents: Sequence[int] | None) -> Uni
 
 
 def entity_counts(gold: Tags, predicted: Tags, units: Units) -> Int[np.ndarray, "num_units 3"]:
-    """Correct, predicted and gold entities of each unit, as conlleval counts them.
+    """Count the correct, predicted and gold entities of each unit as conlleval does.
 
     Raises:
         ValueError: different numbers of sentences.
@@ -105,36 +105,10 @@ def entity_counts(gold: Tags, predicted: Tags, units: Units) -> Int[np.ndarray, 
     return counts
 
 
-def f1_interval(
-    gold: Tags,
-    predicted: Tags,
-    documents: Sequence[int] | None = None,
-    resamples: int = RESAMPLES,
-    seed: int = SEED,
-) -> Interval:
-    """The 95 % percentile interval of micro F1.
-
-    Args:
-        gold: BIO tags, a list a sentence.
-        predicted: as many.
-        documents: the document each sentence belongs to; without them, or with few, sentences are drawn.
-        resamples: how many.
-        seed: of the draws; the same seed gives the same interval.
-
-    Returns:
-        Its lower and upper bound. Both are 0 for data without a sentence.
-
-    Raises:
-        ValueError: different numbers of sentences.
-    """
-    units = resampling_units(len(gold), documents)
-    return interval_of_counts(entity_counts(gold, predicted, units), resamples, seed)
-
-
 def interval_of_counts(
     counts: Int[np.ndarray, "num_units 3"], resamples: int = RESAMPLES, seed: int = SEED
 ) -> Interval:
-    """The 95 % percentile interval of micro F1 from what :func:`entity_counts` gives."""
+    """Compute the 95 % percentile interval of micro F1 from the counts of :func:`entity_counts`."""
     return _middle(f1_of_counts(resampled(counts, resamples, seed)))
 
 
@@ -144,12 +118,12 @@ def paired_difference(
     resamples: int = RESAMPLES,
     seed: int = SEED,
 ) -> Difference:
-    """The paired bootstrap: each resample draws the same units for A and for B.
+    """Run the paired bootstrap: each resample draws the same units for A and for B.
 
     Args:
-        counts_a: what :func:`entity_counts` gives for A.
-        counts_b: for B, over the same units.
-        resamples: how many.
+        counts_a: counts of :func:`entity_counts` for A.
+        counts_b: counts for B over the same units.
+        resamples: number of resamples.
         seed: of the draws.
 
     Raises:
@@ -166,7 +140,7 @@ def paired_difference(
 def resampled(
     counts: Int[np.ndarray, "num_units columns"], resamples: int, seed: int
 ) -> Int[np.ndarray, "resamples columns"]:
-    """Sums of the columns over the units of each resample."""
+    """Draw the resamples, and sum the columns over the units of each."""
     if len(counts) == 0:
         return np.zeros((resamples, counts.shape[1]), np.int64)
     rows, multiplicity = np.unique(counts, axis=0, return_counts=True)
@@ -180,7 +154,7 @@ def resampled(
 
 
 def f1_of_counts(counts: Int[np.ndarray, "n 3"]) -> Float[np.ndarray, "n"]:
-    """F1 of rows of correct, predicted and gold entities; 0 where there is none."""
+    """Compute F1 from rows of correct, predicted and gold entities; 0 for a row without entities."""
     correct, entities = counts[:, 0], counts[:, 1] + counts[:, 2]
     return 2 * correct / np.maximum(entities, 1)
 

@@ -1,7 +1,7 @@
-"""Whether scores mean what they say: eight in ten of the entities with score 0.8 should be right."""
+"""Calibration of entity scores: of the entities with score 0.8, eight in ten should be right."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,8 @@ class Bin:
     """Entities with a score above ``low`` and up to ``high``.
 
     Attributes:
-        low: lower bound, itself not in the bin.
-        high: upper bound, in the bin.
+        low: lower bound, outside the bin.
+        high: upper bound, inside the bin.
         count: entities in it.
         mean_score: of these; None if there are none.
         right: share of them that are exactly right; None if there are none.
@@ -30,7 +30,7 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Scores of entities against whether they are right.
+    """Comparison of entity scores with the share of entities that are right.
 
     Attributes:
         count: entities.
@@ -45,32 +45,22 @@ class Calibration:
     ece: float | None
     mean_score: float | None
     right: float | None
-    bins: tuple[Bin, ...]
+    bins: list[Bin]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, with what was measured named."""
-        return {
-            "measure": f"expected calibration error of entity scores, {BINS} bins of equal width",
-            "count": self.count,
-            "ece": self.ece,
-            "mean_score": self.mean_score,
-            "right": self.right,
-            "bins": [
-                {"low": b.low, "high": b.high, "count": b.count, "mean_score": b.mean_score, "right": b.right}
-                for b in self.bins
-            ],
-        }
+        """Turn into plain values, with the name of the measure."""
+        return {"measure": f"expected calibration error of entity scores, {BINS} bins of equal width", **asdict(self)}
 
 
 def calibrate(scores: Sequence[float], right: Sequence[bool]) -> Calibration:
-    """Compare the scores of predicted entities with whether each is exactly right, its words and its type.
+    """Compare the scores of predicted entities with the share that is exactly right, in words and type.
 
     Args:
         scores: in [0, 1].
-        right: as many.
+        right: for each score, True if its entity is exactly right.
 
     Raises:
-        ValueError: different numbers of them, or a score that is not in [0, 1].
+        ValueError: different numbers of scores and answers, or a score outside [0, 1].
     """
     values, hits = np.asarray(scores, np.float64), np.asarray(right, np.float64)
     if values.shape != hits.shape:
@@ -89,5 +79,5 @@ def calibrate(scores: Sequence[float], right: Sequence[bool]) -> Calibration:
             gap += count * abs(mean - share)
         bins.append(Bin(float(edges[i]), float(edges[i + 1]), count, mean, share))
     if not len(values):
-        return Calibration(0, None, None, None, tuple(bins))
-    return Calibration(len(values), gap / len(values), float(values.mean()), float(hits.mean()), tuple(bins))
+        return Calibration(0, None, None, None, bins)
+    return Calibration(len(values), gap / len(values), float(values.mean()), float(hits.mean()), bins)

@@ -1,4 +1,4 @@
-"""Two models on the same data: how far their scores differ, how sure that is, and at which entities."""
+"""Comparison of two models on the same data: the difference in F1 with its interval, and where they differ."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ Tags = Sequence[Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class RightBy:
-    """Gold entities by who found them, the right words and the right type."""
+    """Gold entities by the models that found them, with the right words and type."""
 
     both: int = 0
     only_a: int = 0
@@ -38,7 +38,7 @@ class RightBy:
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """Both models' scores with one way to choose the tags.
+    """Both models' scores for one way to choose the tags.
 
     Attributes:
         a: scores of A.
@@ -56,14 +56,14 @@ class Paired:
 
     @property
     def right_by_in_all(self) -> RightBy:
-        """Gold entities of all types."""
+        """Gold entities of all types by the models that found them."""
         total: Counter[str] = Counter()
         for one in self.right_by.values():
             total.update(asdict(one))
         return RightBy(**total)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """Turn into plain values."""
         return {
             "a": self.a.to_dict(),
             "b": self.b.to_dict(),
@@ -75,7 +75,7 @@ class Paired:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A model's answer at a gold entity: a kind of :mod:`hybridner.evaluation.analysis`, and the entity if any."""
+    """A model's answer at a gold entity: one of ``analysis.KINDS``, and the predicted entity if there is one."""
 
     kind: str
     predicted: Mention | None
@@ -83,7 +83,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A gold entity and both models' answers, as often as they occur together, with the first place where."""
+    """A gold entity and both models' answers, how often they occur together, and their first occurrence."""
 
     gold: Mention
     a: Answer
@@ -97,13 +97,13 @@ class Comparison:
     """Two models on the same labelled data.
 
     Attributes:
-        data: what they were scored on.
-        a: the first model and what computed with it.
-        b: the second.
-        argmax: with each word's most probable tag, the headline.
-        decoded: with the most probable valid sequence of tags.
-        verdicts: of the headline's tags: under "only_a", "only_b" and "neither" the ``EXAMPLES`` most frequent.
-        notes: what has to be said about data and labels.
+        data: the data they were scored on.
+        a: the first model and its setting.
+        b: the second model and its setting.
+        argmax: for each word's most probable tag, the headline.
+        decoded: for the most probable valid sequence of tags.
+        verdicts: on the headline's tags: under "only_a", "only_b" and "neither" the ``EXAMPLES`` most frequent.
+        notes: notes on data and labels.
     """
 
     data: LabelledData
@@ -115,14 +115,14 @@ class Comparison:
     notes: list[str]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values that name what they are."""
+        """Turn into plain values."""
         return {
             "a": self.a.to_dict(),
             "b": self.b.to_dict(),
             **self.data.to_dict(),
             "argmax": self.argmax.to_dict(),
             "decoded": self.decoded.to_dict(),
-            "examples": {who: [_verdict(one) for one in verdicts] for who, verdicts in self.verdicts.items()},
+            "examples": {who: [asdict(one) for one in verdicts] for who, verdicts in self.verdicts.items()},
             "notes": self.notes,
         }
 
@@ -136,18 +136,18 @@ def compare(
     columns: ColumnFormat = PLAIN,
     misaligned: Misaligned = "error",
 ) -> Comparison:
-    """Score two models on the same labelled data. Their labels may differ: what one does not know it misses.
+    """Score two models on the same labelled data. Their labels may differ: entities of an unknown type count as missed.
 
     Args:
         a: a model.
-        b: another one, or the same in the other twin.
+        b: another model, or the same one in the other backend.
         data: a labelled file, or the name of a corpus.
         split: of the corpus, "test" by default. A file has none.
-        columns: where word and tag stand in files of columns.
-        misaligned: what becomes of spans that do not fall on word boundaries.
+        columns: positions of word and tag in files of columns.
+        misaligned: treatment of spans that do not fall on word boundaries.
 
     Raises:
-        InputError: the data or the split is not there, or a model has no tokenizer.
+        InputError: the data or the split is missing, or a model has no tokenizer.
     """
     labelled = read_labelled(data, split, seen=False, columns=columns, misaligned=misaligned)
     predictions = predict(a, labelled), predict(b, labelled)
@@ -179,25 +179,25 @@ def _paired(data: LabelledData, a: Tags, b: Tags) -> Paired:
 
 
 def _who(a: bool, b: bool) -> str:
-    """The field of :class:`RightBy` for an entity that A, and that B, found."""
+    """Name the field of :class:`RightBy` for an entity that A found or not, and B found or not."""
     return "both" if a and b else "only_a" if a else "only_b" if b else "neither"
 
 
 def _verdicts(data: LabelledData, a: Tags, b: Tags) -> dict[str, list[Verdict]]:
-    counts: dict[tuple[Mention, Answer, Answer], int] = {}
+    counts: Counter[tuple[Mention, Answer, Answer]] = Counter()
     examples: dict[tuple[Mention, Answer, Answer], Example] = {}
     for sentence, one, other in zip(data.sentences, a, b, strict=True):
         gold = entity_spans(sentence.tags or ())
         answers = [dict(_answers(sentence.words, align(gold, entity_spans(tags)))) for tags in (one, other)]
         for span in gold:
             key = (mention(sentence.words, span), answers[0][span], answers[1][span])
-            counts[key] = counts.get(key, 0) + 1
-            examples.setdefault(key, Example(sentence.words, span[1], span[2], sentence.line))
+            counts[key] += 1
+            examples.setdefault(key, Example(list(sentence.words), span[1], span[2], sentence.line))
     verdicts: dict[str, list[Verdict]] = {"only_a": [], "only_b": [], "neither": []}
-    for key in sorted(counts, key=lambda key: -counts[key]):
+    for key, count in counts.most_common():
         who = _who(key[1].kind == CORRECT, key[2].kind == CORRECT)
         if who != "both" and len(verdicts[who]) < EXAMPLES:
-            verdicts[who].append(Verdict(*key, counts[key], examples[key]))
+            verdicts[who].append(Verdict(*key, count, examples[key]))
     return verdicts
 
 
@@ -224,17 +224,3 @@ def _window_notes(a: Prediction, b: Prediction) -> list[str]:
         for name, one in (("A", a), ("B", b))
         if one.num_windowed
     ]
-
-
-def _verdict(verdict: Verdict) -> dict[str, Any]:
-    return {
-        "gold": verdict.gold.to_dict(),
-        "a": _answer(verdict.a),
-        "b": _answer(verdict.b),
-        "count": verdict.count,
-        "example": verdict.example.to_dict(),
-    }
-
-
-def _answer(answer: Answer) -> dict[str, Any]:
-    return {"kind": answer.kind, "predicted": answer.predicted and answer.predicted.to_dict()}

@@ -1,4 +1,4 @@
-"""A comparison for people: in a terminal, and as a page."""
+"""Report of a comparison, as text for the terminal and as an HTML page."""
 
 from hybridner.display.plots import bars
 from hybridner.display.tables import WIDTH, Table
@@ -13,13 +13,13 @@ _TITLES = {"only_a": "right in A only", "only_b": "right in B only", "neither": 
 
 
 def comparison_text(comparison: Comparison, width: int = WIDTH) -> str:
-    """The report for a terminal of ``width`` columns."""
+    """Write the report for a terminal of ``width`` columns."""
     about = Section(f"A against B on {comparison.data.title}", _about(comparison))
     return as_text([about, *_sections(comparison, _SHOWN_IN_TERMINAL)], width)
 
 
 def comparison_page(comparison: Comparison) -> str:
-    """The report as one self-contained HTML page."""
+    """Write the report as one self-contained HTML page."""
     title = f"A against B on {comparison.data.title}"
     return as_page(title, [Section("", _about(comparison)), *_sections(comparison, EXAMPLES)])
 
@@ -52,14 +52,13 @@ def _paired(paired: Paired, units: Units) -> list[Block]:
     low, high = difference.interval
     said = (
         f"A less B: {difference.difference:+.4f} micro F1, 95 % interval {low:+.4f} to {high:+.4f} (paired bootstrap, "
-        f"{units}). A is not better than B in {100 * difference.share_a_not_better:.1f} % of the "
-        "resamples. "
+        f"{units}). A is not better than B in {100 * difference.share_a_not_better:.1f} % of the resamples. "
     )
     if low <= 0 <= high:
-        said += "The interval holds 0: these data do not tell which one is better."
+        said += "The interval includes 0: these data do not show which one is better."
     else:
-        said += f"The interval does not hold 0: on such data {'A' if low > 0 else 'B'} is better."
-    said += " It is about other texts of this kind, not about other seeds of training."
+        said += f"The interval excludes 0: on such data {'A' if low > 0 else 'B'} is better."
+    said += " It is about other texts of this kind, not about other training seeds."
     different = f"Words tagged differently: {paired.words_tagged_differently:,} of {paired.a.words:,}."
     return [_table(paired), said, different]
 
@@ -91,7 +90,7 @@ def _by_type(paired: Paired) -> list[Picture]:
         "F1 of A": [paired.a.by_type[kind].f1 for kind in names],
         "F1 of B": [paired.b.by_type[kind].f1 for kind in names],
     }
-    about = "F1 of A and of B of the types that the data have most of, as bars"
+    about = "bar chart of the F1 of A and B for the most frequent types"
     return [Picture(lambda ink: bars(names, series, ink), about)]
 
 
@@ -106,4 +105,4 @@ def _answer(answer: Answer) -> str:
 
 
 def _mention(mention: Mention) -> str:
-    return f"{mention.label} {mention.text}"
+    return f"{mention.type} {mention.text}"

@@ -1,4 +1,4 @@
-"""A saved model scored on labelled data."""
+"""Evaluation of a saved model on labelled data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,25 +17,25 @@ from hybridner.evaluation.bootstrap import Interval, Units, entity_counts, inter
 from hybridner.evaluation.calibration import Calibration, calibrate
 from hybridner.evaluation.scoring import Scores, score
 from hybridner.model.twins import versions
-from hybridner.tagging.decoding import ScoredSpans, decode_many, scored_spans_many
+from hybridner.tagging.decoding import ScoredSpans, argmax_tags, bio_tags, decode_many, scored_spans_many
 from hybridner.tagging.inference import predict_words
 from hybridner.tagging.tagger import Tagger
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledData:
-    """What models are scored on.
+    """Data that models are scored on.
 
     Attributes:
         name: of the corpus, or of the file.
         split: of the corpus; None for a file.
         sentences: with gold BIO tags.
-        gold: these tags, a tuple a sentence.
-        report: what was found on reading.
-        units: what the bootstrap draws.
-        train: the entities of the train data; None if there is none.
-        train_name: where they were read.
-        notes: what has to be said about the data.
+        gold: these tags, one tuple per sentence.
+        report: counts from reading the data.
+        units: units that the bootstrap draws.
+        train: the entities of the train data; None without train data.
+        train_name: path or name of the train data.
+        notes: notes on the data.
     """
 
     name: str
@@ -50,11 +50,11 @@ class LabelledData:
 
     @property
     def title(self) -> str:
-        """What it is, in words."""
+        """Name of the data for people."""
         return self.name if self.split is None else f"{self.name}, {self.split} split"
 
     def to_dict(self) -> dict[str, Any]:
-        """What it is, as plain values."""
+        """Turn the description of the data into plain values."""
         return {
             "data": self.name,
             "split": self.split,
@@ -67,10 +67,10 @@ class LabelledData:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a model says of labelled data.
+    """Tags and scores that a model predicts for labelled data.
 
     Attributes:
-        argmax: the most probable tag of each word by itself, a list a sentence.
+        argmax: the most probable tag of each word by itself, one list per sentence.
         decoded: the most probable valid sequence of tags.
         scored: the entities of ``decoded`` with their scores (see :class:`hybridner.tagging.decoding.Entity`).
         num_windowed: sentences longer than the model's ``max_length``.
@@ -84,7 +84,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A model and what computed with it."""
+    """A model, and the backend, device, dtype and versions that computed with it."""
 
     model: str
     labels: tuple[str, ...]
@@ -94,7 +94,7 @@ class Setting:
     versions: dict[str, str]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """Turn all but the labels into plain values."""
         names = ("model", "backend", "device", "dtype", "versions")
         return {name: getattr(self, name) for name in names}
 
@@ -109,7 +109,7 @@ class Result:
 
     Attributes:
         scores: of the tags.
-        f1_interval: bootstrap bounds of the micro F1.
+        f1_interval: bootstrap interval of the micro F1.
         analysis: of the mistakes.
     """
 
@@ -118,20 +118,20 @@ class Result:
     analysis: Analysis
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """Turn into plain values."""
         return {**self.scores.to_dict(), "f1_interval": list(self.f1_interval), **self.analysis.to_dict()}
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Scores of a model on labelled data, and what they were made with.
+    """Scores of a model on labelled data, with the data and the setting.
 
     Attributes:
-        argmax: of each word's most probable tag; the headline, and what models are selected by.
+        argmax: of each word's most probable tag; the headline, and the score that selects the best epoch.
         decoded: of the most probable valid sequence of tags.
         calibration: of the scores of the decoded entities.
         num_windowed: sentences longer than the model's ``max_length``.
-        notes: what has to be said about the data.
+        notes: notes on the data.
     """
 
     data: LabelledData
@@ -143,7 +143,7 @@ class Evaluation:
     notes: list[str]
 
     def to_dict(self) -> dict[str, Any]:
-        """The scores as plain values that name what they are."""
+        """Turn into plain values."""
         return {
             **self.setting.to_dict(),
             **self.data.to_dict(),
@@ -164,18 +164,18 @@ def evaluate(
     columns: ColumnFormat = PLAIN,
     misaligned: Misaligned = "error",
 ) -> Evaluation:
-    """Score ``tagger`` on labelled data; an entity type that it does not know counts as missed.
+    """Score ``tagger`` on labelled data; entities of a type it does not know count as missed.
 
     Args:
         tagger: the model.
         data: a labelled file, or the name of a corpus.
         split: of the corpus, "test" by default. A file has none.
-        train: a file or a corpus whose train split tells which entities are seen; by default that of ``data``.
-        columns: where word and tag stand in files of columns.
-        misaligned: what becomes of spans that do not fall on word boundaries.
+        train: a file, or a corpus of which the train split, contains the seen entities; by default ``data``.
+        columns: positions of word and tag in files of columns.
+        misaligned: treatment of spans that do not fall on word boundaries.
 
     Raises:
-        InputError: the data or the split is not there, or the model has no tokenizer.
+        InputError: the data or the split is missing, or the model has no tokenizer.
     """
     labelled = read_labelled(data, split, train, columns=columns, misaligned=misaligned)
     prediction = predict(tagger, labelled)
@@ -204,10 +204,10 @@ def read_labelled(
     columns: ColumnFormat = PLAIN,
     misaligned: Misaligned = "error",
 ) -> LabelledData:
-    """Read what models are scored on, as :func:`evaluate` takes it; with ``seen`` also the train split, if any.
+    """Read labelled data, given as for :func:`evaluate`; with ``seen`` also the corpus's train split, if any.
 
     Raises:
-        InputError: it is not there, breaks its format, or a split of a file was asked for.
+        InputError: the data are missing, break their format, or are a file although ``split`` is given.
     """
     train_split: Split | None = None
     train_name: str | None = None
@@ -251,17 +251,17 @@ def predict(tagger: Tagger, data: LabelledData) -> Prediction:
     model = tagger.model
     encoded = tagger.encode(data.sentences)
     logits = predict_words(tagger.learner, encoded, model.config.input.pad_token_id)
-    best = decode_many(logits, model.labels)
+    decoded = bio_tags(decode_many(logits, tagger.transitions), model.labels)
     return Prediction(
-        [[model.labels[i] for i in one.argmax(-1)] for one in logits],
-        [[model.labels[i] for i in tags] for tags in best],
-        scored_spans_many(best, logits, model.labels),
+        bio_tags([argmax_tags(one) for one in logits], model.labels),
+        decoded,
+        scored_spans_many(decoded, logits, model.labels, tagger.transitions),
         encoded.num_windowed,
     )
 
 
 def setting_of(tagger: Tagger) -> Setting:
-    """What computes with which model."""
+    """Describe the tagger's model and what computes with it."""
     model = tagger.model
     return Setting(
         model.where, model.labels, tagger.backend, tagger.learner.device, tagger.dtype, versions(tagger.backend)
@@ -269,7 +269,7 @@ def setting_of(tagger: Tagger) -> Setting:
 
 
 def unknown_types(data: LabelledData, setting: Setting) -> list[str]:
-    """A note on the entity types of the data that the model does not know, if there are any."""
+    """Write a note on the entity types of the data that the model does not know; none if it knows all."""
     unknown = sorted(set(data.report.entities) - {label[2:] for label in setting.labels})
     return [f"types the model does not know count as missed: {', '.join(unknown)}"] if unknown else []
 

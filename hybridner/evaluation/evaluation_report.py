@@ -1,4 +1,4 @@
-"""An evaluation for people: in a terminal, and as a page."""
+"""Report of an evaluation, as text for the terminal and as an HTML page."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -19,13 +19,13 @@ _MOST_TYPES = 30  # in a picture, and in a square table
 
 
 def evaluation_text(evaluation: Evaluation, width: int = WIDTH) -> str:
-    """The report for a terminal of ``width`` columns."""
+    """Write the report for a terminal of ``width`` columns."""
     about = Section(f"{evaluation.data.title}, on {evaluation.setting.device}", _about(evaluation))
     return as_text([about, *_sections(evaluation, _SHOWN_IN_TERMINAL)], width)
 
 
 def evaluation_page(evaluation: Evaluation) -> str:
-    """The report as one self-contained HTML page."""
+    """Write the report as one self-contained HTML page."""
     title = f"Scores on {evaluation.data.title}"
     return as_page(title, [Section("", _about(evaluation)), *_sections(evaluation, analysis.MISTAKES)])
 
@@ -79,17 +79,17 @@ def _by_type(result: Result) -> list[Picture]:
         "recall": [one.recall for one in by_type.values()],
         "F1": [one.f1 for one in by_type.values()],
     }
-    about = "precision, recall and F1 of the types that the data have most of, as bars"
+    about = "bar chart of precision, recall and F1 for the most frequent types"
     return [Picture(lambda ink: bars(list(by_type), series, ink), about)]
 
 
 _KINDS = (
-    "type: the same words, another type. boundary: other words that overlap, the same type. missed, spurious: paired "
-    "with nothing. Every gold and every predicted entity is in one row."
+    "type: the same words, another type. boundary: other words that overlap, the same type. missed, spurious: not "
+    "paired. Every gold and every predicted entity counts in exactly one row."
 )
 _SAME = (
-    "Only entities on exactly the same words are paired here, so one with another boundary counts as missed and as "
-    "spurious."
+    "This table pairs only entities on exactly the same words, so an entity with a wrong boundary counts as missed and "
+    "as spurious."
 )
 
 
@@ -141,14 +141,14 @@ def _seen(seen: Seen) -> Table:
 def _said(mistake: Mistake) -> str:
     gold, predicted = mistake.gold, mistake.predicted
     if gold is not None and predicted is not None and gold.text == predicted.text:
-        what = f"{gold.text}: {gold.label} → {predicted.label}"
+        what = f"{gold.text}: {gold.type} → {predicted.type}"
     else:
         what = f"{_mention(gold)} → {_mention(predicted)}"
     return f"{mistake.count:,} × {what} ({mistake.kind})"
 
 
 def _mention(one: Mention | None) -> str:
-    return "nothing" if one is None else f"{one.label} {one.text}"
+    return "nothing" if one is None else f"{one.type} {one.text}"
 
 
 def _calibration(calibration: Calibration) -> Section:
@@ -167,7 +167,7 @@ def _calibration(calibration: Calibration) -> Section:
     ]
     picture = Picture(
         lambda ink: reliability_diagram(calibration, ink),
-        "share of right entities in each bin of scores, beside the line where scores would mean what they say",
+        "share of right entities in each bin of scores, beside the line of perfect calibration",
     )
     return Section(title, [said, picture, Table(("score", "entities", "mean score", "right"), rows)])
 
@@ -177,10 +177,10 @@ def _share(value: float | None) -> str:
 
 
 def reliability_diagram(calibration: Calibration, ink: str) -> "Figure":
-    """Draw the share of right entities by score, and how many entities there are of each, on a transparent ground.
+    """Draw the share of right entities and the number of entities by score, on a transparent background.
 
     Args:
-        calibration: of the scores.
+        calibration: of the entity scores.
         ink: colour of lines and letters.
     """
     figure = new_figure((FIGURE_WIDTH, 4.0))
@@ -191,7 +191,7 @@ def reliability_diagram(calibration: Calibration, ink: str) -> "Figure":
     right = [b.right or 0.0 for b in filled]
     upper.bar(middles, right, width, color=COLOURS[0], label="right")
     upper.plot([b.mean_score or 0.0 for b in filled], right, "o", color=COLOURS[1], label="mean score")
-    upper.plot([0, 1], [0, 1], linestyle=":", color=ink, label="as the score says")
+    upper.plot([0, 1], [0, 1], linestyle=":", color=ink, label="perfect calibration")
     upper.set(ylabel="share of right entities", ylim=(0, 1), xlim=(0, 1))
     lower.bar(middles, [b.count for b in filled], width, color=COLOURS[0])
     lower.set(xlabel="score", ylabel="entities", yscale="log")

@@ -1,4 +1,4 @@
-"""A report that is written once and read in a terminal and as a page."""
+"""Reports of sections and blocks, written for the terminal and as an HTML page."""
 
 import textwrap
 from collections.abc import Callable, Sequence
@@ -30,11 +30,11 @@ ol.found b { font-weight: 600; }
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A figure; the terminal goes without it.
+    """A figure; the terminal report omits it.
 
     Attributes:
-        draw: makes the figure on a transparent ground, from the colour of its lines and letters.
-        about: what it shows, for those who cannot see it.
+        draw: makes the figure on a transparent background, given the colour of lines and letters.
+        about: description for readers who cannot see it.
     """
 
     draw: "Callable[[str], Figure]"
@@ -43,11 +43,11 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Something found in the data.
+    """A finding, with an example from the data.
 
     Attributes:
-        what: in words.
-        example: where.
+        what: the finding in words.
+        example: an entity that shows it.
     """
 
     what: str
@@ -59,14 +59,14 @@ Block = str | Table | Picture | Sequence[Found]
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A heading, empty for none, and what stands under it: paragraphs, tables, pictures, lists of what was found."""
+    """A heading (empty for none) and the blocks under it: paragraphs, tables, pictures, lists of findings."""
 
     title: str
     blocks: Sequence[Block]
 
 
 def as_text(sections: Sequence[Section], width: int = WIDTH) -> str:
-    """The report for a terminal of ``width`` columns, without colours."""
+    """Write the report for a terminal of ``width`` columns, without colours."""
     width = max(width, _NARROWEST)
     parts = []
     for section in sections:
@@ -125,7 +125,7 @@ def _block_html(block: Block) -> str:
 
 
 def _snippet(example: Example) -> tuple[str, str, str]:
-    """The words before, of and after an entity."""
+    """Cut out the words before, of and after an entity."""
     words, start, stop = example.words, example.start, example.stop
     first, last = max(0, start - _CONTEXT), min(len(words), stop + _CONTEXT)
     before = " ".join(words[first:start])

@@ -1,4 +1,4 @@
-"""Scores of predicted tags, each number under its name."""
+"""Scores of predicted tags: precision, recall and F1 of entities, strict F1 and token accuracy."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -43,9 +43,9 @@ class Scores:
         correct: entities predicted with the right words and type.
         predicted: entities predicted.
         gold: entities in the data.
-        strict_f1: F1 where an invalid sequence of tags is no entity.
+        strict_f1: F1 of valid BIO entities only.
         token_accuracy: share of words with the right tag, O included.
-        invalid_transitions: predicted I- tags that no entity of their type was open for.
+        invalid_transitions: predicted I- tags that continue no entity of their type.
         sentences: sentences scored.
         words: words scored.
         by_type: scores of each type.
@@ -67,11 +67,11 @@ class Scores:
     by_type: dict[str, TypeScores]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, the scorers named."""
+        """Turn into plain values, with the names of the scorers."""
         return asdict(self)
 
     def as_table(self) -> Table:
-        """Scores of each type and their micro average."""
+        """Make a table of the scores of each type and their micro average."""
         micro = TypeScores(self.precision, self.recall, self.f1, self.correct, self.predicted, self.gold)
         return Table(
             ("", "precision", "recall", "F1", "correct", "predicted", "gold"),
@@ -88,15 +88,11 @@ class Scores:
         )
 
     def summary(self) -> str:
-        """What the table does not hold, in one line."""
+        """Write the scores that the table leaves out in one line."""
         return (
             f"strict F1 {self.strict_f1:.4f}, token accuracy {self.token_accuracy:.4f}, "
             f"{self.invalid_transitions:,} invalid transitions, {self.words:,} words in {self.sentences:,} sentences"
         )
-
-    def table(self) -> str:
-        """Table and summary for people."""
-        return f"{self.as_table().text()}\n{self.summary()}"
 
 
 def score(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> Scores:
@@ -106,8 +102,8 @@ def score(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> 
     computes the micro averages and is named for it; its numbers are the same.
 
     Raises:
-        ValueError: different numbers of sentences, or of tags in one of them, or a tag that is not BIO, of which
-            seqeval would make an entity of its own.
+        ValueError: different numbers of sentences, or of tags in one of them, or a tag that is not BIO (seqeval
+            would count it as an entity).
     """
     if len(gold) != len(predicted):
         raise ValueError(f"{len(gold)} sentences of gold tags and {len(predicted)} predicted")

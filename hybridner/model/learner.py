@@ -57,8 +57,8 @@ class Learner(Protocol):
         row_multiple: batches need a multiple of this many rows.
         rank: number of this process.
         world_size: number of processes.
-        num_lanes: threads that are to call :meth:`predict` at once, each for a batch of its own, to keep a CPU's cores
-            busy: the parts of one batch's computation wait for each other, two batches do not.
+        num_lanes: number of threads that call :meth:`predict` at once, each for a batch of its own, to keep a CPU's
+            cores busy: the parts of one batch's computation wait for each other, two batches do not.
     """
 
     config: ModelConfig
@@ -87,10 +87,6 @@ class Learner(Protocol):
 
     def predict(self, batch: Batch) -> Any:
         """Logits ``[rows, length, num_labels]`` of :meth:`weights`, on the device; does not wait for it."""
-        ...
-
-    def enter_lane(self) -> None:
-        """Make the calling thread one of ``num_lanes``."""
         ...
 
     def gradients(self, batch: Batch) -> tuple[float, Weights]:

@@ -54,13 +54,13 @@ def shift_invariant(config: ModelConfig) -> set[str]:
 
 
 def _input_rows(config: PiecesInput, hidden: int) -> Iterator[Row]:
-    yield Row(EMBEDDING, (config.vocab_size, hidden), "embedding")
+    yield Row(EMBEDDING, (config.input.vocab_size, hidden), "embedding")
     if config.positions == "learned":
-        yield Row(_POSITIONS, (config.max_length, hidden), "positions")
+        yield Row(_POSITIONS, (config.input.max_length, hidden), "positions")
 
 
 def _encoder_rows(config: EncoderConfig) -> Iterator[Row]:
-    hidden, inner = config.hidden_size, config.feed_forward_size
+    hidden, inner = config.encoder.hidden_size, config.feed_forward_size
     yield from _layer_norm(f"{_ENCODER}.embedding_layer_norm", hidden)
     for i in range(config.num_layers):
         layer = f"{_ENCODER}.layers.{i}"

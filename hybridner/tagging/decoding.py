@@ -1,23 +1,21 @@
 """Logits to tags, and tags to entities whose scores are exact probabilities.
 
-The model gives every word a distribution over the labels. Given that the tags form a valid BIO sequence (an
-``I-X`` stands after ``B-X`` or ``I-X`` only), the words' distributions make one distribution over sequences:
-each valid one has the product of its words' probabilities, divided by the sum of these products over all
-valid ones. It is a linear chain whose transitions are allowed or not; its most probable sequence comes from
-Viterbi's algorithm and its marginals from the forward and backward recursions (Rabiner 1989).
+The logits are the emissions of a linear chain over the labels, with transitions that forbid invalid sequences (see
+:mod:`hybridner.tagging.lattice`). A model may use BIO or BIOES labels; tags are always BIO.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
-from hybridner.corpora.schemes import Span, entity_spans
-from hybridner.tagging.lattice import Lattice, Steps, after_sums, forward_sums, lattice_of, shifted, viterbi
+from hybridner.corpora.schemes import Span, entity_spans, to_bio
+from hybridner.tagging.lattice import Lattice, Transitions, is_bioes, log_sum_exp
 from hybridner.text.words import Word
 
 ScoredSpans = list[tuple[Span, float]]
+_CONTINUE = ("I-", "E-")  # prefixes of labels that continue an entity
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +27,11 @@ class Entity:
         label: its type, such as "PER".
         start: its first character.
         end: the character after its last.
-        score: probability in (0, 1] that an entity of exactly this type and these words stands here, given
-            the model's distributions and that the tags are valid: what all valid sequences that hold it have
-            of the probability of all valid sequences. Entities that share a word exclude each other, so their
-            scores add up to at most 1. One below the smallest normal float64 is given as that. It is the model's
-            own belief: ``hybridner evaluate`` measures how often such beliefs are right.
+        score: probability in (0, 1] that the text has an entity of exactly this type and these words: the sum over the
+            valid label sequences that contain the entity, divided by the sum over all valid ones. Entities that share
+            a word exclude each other, so their scores add up to at most 1. A score below the smallest normal float64
+            is raised to that number. It is the model's own belief; ``hybridner evaluate`` measures how often such
+            beliefs are right.
         words: its first word and the word after its last, counted in the sentence.
     """
 
@@ -46,7 +44,7 @@ class Entity:
 
 
 def argmax_tags(logits: Float[np.ndarray, "num_words num_labels"]) -> Int[np.ndarray, "num_words"]:
-    """The most probable label of each word by itself; the sequence may be invalid.
+    """Take the most probable label of each word by itself; the sequence may be invalid.
 
     Returns:
         int64 numbers of labels; of equal logits the first.
@@ -54,84 +52,46 @@ def argmax_tags(logits: Float[np.ndarray, "num_words num_labels"]) -> Int[np.nda
     Raises:
         ValueError: logits that are not finite.
     """
-    return shifted(logits).argmax(axis=1)
-
-
-def decode(logits: Float[np.ndarray, "num_words num_labels"], labels: Sequence[str]) -> Int[np.ndarray, "num_words"]:
-    """The most probable valid sequence of tags: the argmax wherever that is valid, else by Viterbi.
-
-    Args:
-        logits: of the words of one sentence; any float dtype, computed with in float64.
-        labels: "O", "B-X" and "I-X" in any order, the names of the logits' columns.
-
-    Returns:
-        int64 numbers of labels. None for no words.
-
-    Raises:
-        ValueError: logits that are not finite, or not as wide as there are labels.
-        InputError: labels that are not BIO.
-    """
-    return decode_many([logits], labels)[0]
+    return _shifted(logits, logits.shape[-1]).argmax(axis=1)
 
 
 def decode_many(
-    logits: Sequence[Float[np.ndarray, "num_words num_labels"]], labels: Sequence[str]
+    logits: Sequence[Float[np.ndarray, "num_words num_labels"]], transitions: Transitions
 ) -> list[Int[np.ndarray, "num_words"]]:
-    """The most probable valid sequence of tags of each sentence, as :func:`decode` finds it.
+    """Find the most probable label sequence of each sentence.
 
     Args:
-        logits: of the words of each sentence, any float dtype.
-        labels: "O", "B-X" and "I-X" in any order, the names of the logits' columns.
+        logits: one array per sentence, any float dtype; computed with in float64.
+        transitions: of the labels, such as :func:`hybridner.tagging.lattice.constraint_transitions` builds.
 
     Returns:
-        int64 numbers of labels, an array a sentence.
+        int64 numbers of labels, one array per sentence.
 
     Raises:
         ValueError: logits that are not finite, or not as wide as there are labels.
-        InputError: labels that are not BIO.
     """
-    lattice = lattice_of(tuple(labels))
     lengths = np.array([len(one) for one in logits], np.int64)
-    emissions = _flat(logits, len(labels))
+    emissions = _flat(logits, len(transitions.end))
     tags = emissions.argmax(axis=1)
-    broken = np.unique(_sentence_of_words(lengths)[~_may_follow(tags, lengths, lattice)])
-    if len(broken):
-        words = np.isin(_sentence_of_words(lengths), broken)
-        steps = Steps(lengths[broken])
-        tags[words] = steps.by_sentence(viterbi(steps.by_step(emissions[words]), steps, lattice))
-    return _split(tags, lengths)
+    sentence = np.repeat(np.arange(len(lengths)), lengths)
+    open_sentences = np.unique(sentence[_loses(tags, lengths, transitions)])
+    if len(open_sentences):
+        words = np.isin(sentence, open_sentences)
+        tags[words] = Lattice(emissions[words], lengths[open_sentences], transitions).viterbi()
+    return np.split(tags, np.cumsum(lengths)[:-1]) if len(lengths) else []
 
 
-def entities(
-    tags: Int[np.ndarray, "num_words"],
-    logits: Float[np.ndarray, "num_words num_labels"],
-    labels: Sequence[str],
-    words: Sequence[Word],
-    text: str,
-) -> list[Entity]:
-    """The entities of one sentence, with their scores.
+def bio_tags(numbers: Sequence[Int[np.ndarray, "num_words"]], labels: Sequence[str]) -> list[list[str]]:
+    """Turn numbers of BIO or BIOES labels into BIO tags, one list per sentence.
 
-    Args:
-        tags: a valid sequence of numbers of labels, such as :func:`decode` gives.
-        logits: what the scores are computed from.
-        labels: "O", "B-X" and "I-X" in any order, the names of the logits' columns.
-        words: the words of the sentence, with offsets that count in ``text``.
-        text: the text the words were cut from.
-
-    Returns:
-        Entities in the order of the text.
-
-    Raises:
-        ValueError: logits that are not finite, arguments of different lengths, or tags that are not valid.
-        InputError: labels that are not BIO.
+    BIO labels stay as they are. Of an invalid BIOES sequence, a label that continues no entity starts one.
     """
-    if len(tags) != len(words):
-        raise ValueError(f"{len(tags)} tags and {len(logits)} rows of logits for {len(words)} words")
-    return entities_of(scored_spans(tags, logits, labels), words, text)
+    tags = [[labels[number] for number in one.tolist()] for one in numbers]
+    return [list(to_bio(one, "BIOES")[0]) for one in tags] if is_bioes(labels) else tags
 
 
 def entities_of(scored: Iterable[tuple[Span, float]], words: Sequence[Word], text: str) -> list[Entity]:
-    """Spans of the words of one sentence with their scores as entities of the text that the words were cut from."""
+    """Turn scored spans of one sentence's words into entities of the text that the words were cut from."""
     return [
         Entity(
             text=text[words[first].start : words[stop - 1].end],
@@ -145,96 +105,103 @@ def entities_of(scored: Iterable[tuple[Span, float]], words: Sequence[Word], tex
     ]
 
 
-def scored_spans(
-    tags: Int[np.ndarray, "num_words"], logits: Float[np.ndarray, "num_words num_labels"], labels: Sequence[str]
-) -> ScoredSpans:
-    """The entities of one sentence as spans of words, each with its score (``Entity.score`` says what that is).
-
-    Args:
-        tags: a valid sequence of numbers of labels, such as :func:`decode` gives.
-        logits: what the scores are computed from.
-        labels: "O", "B-X" and "I-X" in any order, the names of the logits' columns.
-
-    Returns:
-        Pairs of ``(type, first word, word after the last)`` and score, in the order of the sentence.
-
-    Raises:
-        ValueError: logits that are not finite, not as many tags as rows of them, or tags that are not valid.
-        InputError: labels that are not BIO.
-    """
-    shifted(logits, len(labels))
-    if len(tags) != len(logits):
-        raise ValueError(f"{len(tags)} tags and {len(logits)} rows of logits")
-    if not lattice_of(tuple(labels)).is_valid(tags):
-        raise ValueError(f"{[labels[tag] for tag in tags]} is not a valid BIO sequence")
-    return scored_spans_many([tags], [logits], labels)[0]
-
-
 def scored_spans_many(
-    tags: Sequence[Int[np.ndarray, "num_words"]],
+    tags: Sequence[Sequence[str]],
     logits: Sequence[Float[np.ndarray, "num_words num_labels"]],
     labels: Sequence[str],
+    transitions: Transitions,
 ) -> list[ScoredSpans]:
-    """The entities of each sentence as spans of words, each with its score (``Entity.score`` says what that is).
+    """Find the entities of each sentence as spans of words, each with its score (see :class:`Entity`).
 
     Args:
-        tags: numbers of labels, any sequence: an I- that does not go on with an entity of its type starts one, and is
-            scored as the entity it is read as.
-        logits: what the scores are computed from.
-        labels: "O" and, for each type X, "B-X" and "I-X", in any order: the names of the logits' columns.
+        tags: BIO tags of each sentence. An I- that continues no entity of its type starts one.
+        logits: one array per sentence, any float dtype; computed with in float64.
+        labels: names of the logits' columns, BIO or BIOES.
+        transitions: of these labels.
 
     Returns:
         For each sentence its pairs of ``(type, first word, word after the last)`` and score, in order.
 
     Raises:
         ValueError: logits that are not finite, or not as many tags as rows of them.
-        InputError: labels that are not BIO.
     """
-    lattice = lattice_of(tuple(labels))
-    number = {label: i for i, label in enumerate(labels)}
-    spans = [entity_spans([labels[tag] for tag in one.tolist()]) for one in tags]
-    with_spans = [i for i, found in enumerate(spans) if found]
-    lengths = np.array([len(logits[i]) for i in with_spans], np.int64)
-    if [len(tags[i]) for i in with_spans] != lengths.tolist():
+    if [len(one) for one in tags] != [len(one) for one in logits]:
         raise ValueError("not as many tags as rows of logits")
-    scored: list[ScoredSpans] = [[] for _ in spans]
+    spans = [entity_spans(one) for one in tags]
+    with_spans = [i for i, found in enumerate(spans) if found]
     if not with_spans:
-        return scored
-    emissions = _flat([logits[i] for i in with_spans], len(labels))
-    steps = Steps(lengths)
-    by_step = steps.by_step(emissions)
-    forward = steps.by_sentence(forward_sums(by_step, steps, lattice))
-    after = steps.by_sentence(after_sums(by_step, steps, lattice))
-    ends = np.cumsum(lengths)
-    totals = np.logaddexp.reduce(forward[ends - 1], axis=1)
-    for i, begin, total in zip(with_spans, (ends - lengths).tolist(), totals.tolist(), strict=True):
-        for kind, first, stop in spans[i]:
-            log_score = forward[begin + first, number[f"B-{kind}"]] - total
-            if stop > first + 1:
-                log_score += emissions[begin + first + 1 : begin + stop, number[f"I-{kind}"]].sum()
-            if stop < len(logits[i]):
-                log_score += after[begin + stop]
-            score = float(np.clip(np.exp(log_score), np.finfo(np.float64).tiny, 1.0))
-            scored[i].append(((kind, first, stop), score))
-    return scored
+        return [[] for _ in spans]
+    lengths = np.array([len(logits[i]) for i in with_spans], np.int64)
+    lattice = Lattice(_flat([logits[i] for i in with_spans], len(labels)), lengths, transitions)
+    placed = [
+        (kind, begin + first, begin + stop)
+        for i, begin in zip(with_spans, (np.cumsum(lengths) - lengths).tolist(), strict=True)
+        for kind, first, stop in spans[i]
+    ]
+    scores = iter(_span_scores(lattice, placed, labels).tolist())
+    return [[(span, next(scores)) for span in found] for found in spans]
+
+
+def _span_scores(lattice: Lattice, spans: Sequence[Span], labels: Sequence[str]) -> Float[np.ndarray, "num_spans"]:
+    """Compute the probability of each span, counted over the words of all sentences and in their order.
+
+    The label sequences that contain an entity have three parts: any labels before it, its own, and any labels after it
+    of which the first does not continue it.
+    """
+    number = {label: i for i, label in enumerate(labels)}
+    ends_marked, transitions = is_bioes(labels), lattice.transitions
+    path = np.full(len(lattice.emissions), -1)
+    for kind, start, end in spans:
+        path[start:end] = [number[f"{prefix}-{kind}"] for prefix in _prefixes(end - start, ends_marked)]
+    first, stop = np.array([span[1:] for span in spans]).T
+    within = np.setdiff1d(np.flatnonzero(path >= 0), first)
+    steps = np.zeros(len(path))
+    steps[within] = lattice.emissions[within, path[within]] + transitions.between[path[within - 1], path[within]]
+
+    last = path[stop - 1]
+    leaving = np.where([label[:2] in _CONTINUE for label in labels], -np.inf, transitions.between)
+    following = (lattice.emissions + lattice.backward)[np.minimum(stop, len(path) - 1)]
+    sentence = np.searchsorted(lattice.ends, first, side="right")
+    after = np.where(stop == lattice.ends[sentence], transitions.end[last], log_sum_exp(leaving[last] + following))
+
+    log_sums = lattice.forward[first, path[first]] + np.add.reduceat(steps, first) + after
+    log_scores = np.minimum(log_sums - lattice.log_partition[sentence], 0)
+    return np.maximum(np.exp(log_scores), np.finfo(np.float64).tiny)
+
+
+def _prefixes(num_words: int, ends_marked: bool) -> str:
+    if not ends_marked:
+        return "B" + "I" * (num_words - 1)
+    return "S" if num_words == 1 else "B" + "I" * (num_words - 2) + "E"
 
 
 def _flat(logits: Sequence[np.ndarray], num_labels: int) -> Float[np.ndarray, "all_words num_labels"]:
-    return shifted(np.concatenate(logits) if len(logits) else np.zeros((0, num_labels)), num_labels)
+    return _shifted(np.concatenate(logits) if len(logits) else np.zeros((0, num_labels)), num_labels)
 
 
-def _split(tags: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
-    ends = np.cumsum(lengths).tolist()
-    return [tags[end - length : end] for end, length in zip(ends, lengths.tolist(), strict=True)]
+def _shifted(
+    logits: Float[np.ndarray, "num_words num_labels"], num_labels: int
+) -> Float[np.ndarray, "num_words num_labels"]:
+    """Subtract each row's largest logit, in float64: probabilities stay the same, and sums cannot overflow."""
+    if logits.ndim != 2 or logits.shape[1] != num_labels:
+        raise ValueError(f"logits of shape {logits.shape}, expected [num_words, {num_labels}]")
+    wide = logits.astype(np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):
+        wide -= wide.max(axis=1, keepdims=True)
+    if not np.isfinite(wide).all():
+        raise ValueError(f"logits of word {np.isfinite(wide).all(axis=1).argmin()} are not finite")
+    return wide
 
 
-def _sentence_of_words(lengths: np.ndarray) -> np.ndarray:
-    return np.repeat(np.arange(len(lengths)), lengths)
+def _loses(tags: np.ndarray, lengths: np.ndarray, transitions: Transitions) -> Bool[np.ndarray, "all_words"]:
+    """Mark the words where the transitions along ``tags`` score below the best ones.
 
-
-def _may_follow(tags: np.ndarray, lengths: np.ndarray, lattice: Lattice) -> np.ndarray:
-    """Whether each word's tag may follow the one before it."""
-    before = np.concatenate(([0], tags[:-1]))[: len(tags)]
-    filled = lengths > 0
-    before[(np.cumsum(lengths) - lengths)[filled]] = len(lattice.allowed) - 1
-    return lattice.allowed[before, tags]
+    If a sentence's argmax has no such word, no label sequence scores higher, and Viterbi is not needed.
+    """
+    start, between, end = transitions.start, transitions.between, transitions.end
+    ends = np.cumsum(lengths)[lengths > 0]
+    first, last = ends - lengths[lengths > 0], ends - 1
+    lost = between.max() - between[np.roll(tags, 1), tags]
+    lost[first] = start.max() - start[tags[first]]
+    lost[last] += end.max() - end[tags[last]]
+    return lost > 0

@@ -134,7 +134,7 @@ def _overlapped(
         with memory:
             return item, batch, logits() if logits else None
 
-    with ThreadPoolExecutor(learner.num_lanes, "hybridner-predict", learner.enter_lane) as lanes:
+    with ThreadPoolExecutor(learner.num_lanes, "hybridner-predict") as lanes:
         for item, batch in steps:
             logits = None
             if batch is not None:

@@ -1,149 +1,190 @@
-"""The linear chain over BIO labels: what may follow what, and the recursions over many sentences at once.
+"""A linear chain over the labels of each sentence: Viterbi's algorithm and the forward-backward sums.
 
-A word of each sentence is taken at a step: the sentences' first words are one matrix, their second words the next, and
-so on. With the longest sentence first, those that have an n-th word are the first rows of each matrix.
+The score of a label sequence is the sum of the emissions of its words and of the transitions along it; its probability
+is proportional to the exponential of that score (Rabiner 1989; Lafferty et al. 2001). All sums are kept as logs.
 """
 
-from functools import lru_cache
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from hybridner.errors import InputError
-from hybridner.files.paths import inside
+
+_BLOCK = 1 << 17  # float64 numbers of one block of rows; they fit a core's cache
+_TINY = 1e-280  # below it, terms of a sum may have underflowed
 
 
-class Lattice(NamedTuple):
-    """What may follow what. ``starts``: O and B- labels, which may follow anything; ``inside``: I- labels.
+@dataclass(frozen=True, slots=True, eq=False)
+class Transitions:
+    """Scores of labels that follow each other, float64; -inf forbids a transition.
 
-    ``begin``: the B- label of each of ``inside``. I- labels without one can't occur and stand in neither.
+    Attributes:
+        start: of each label at a sentence's first word.
+        between: ``between[i, j]`` of label j after label i.
+        end: of each label at a sentence's last word.
     """
 
-    starts: Int[np.ndarray, "starts"]
-    inside: Int[np.ndarray, "inside"]
-    begin: Int[np.ndarray, "inside"]
-    allowed: Bool[np.ndarray, "labels_and_start num_labels"]
-
-    def is_valid(self, tags: Int[np.ndarray, "num_words"]) -> bool:
-        """Whether each tag may follow the one before it; the last row of ``allowed`` is a sentence's start."""
-        before = np.concatenate([[len(self.allowed) - 1], tags[:-1]])
-        return bool(self.allowed[before[: len(tags)], tags].all())
+    start: Float[np.ndarray, "num_labels"]
+    between: Float[np.ndarray, "num_labels num_labels"]
+    end: Float[np.ndarray, "num_labels"]
 
 
-@lru_cache(maxsize=32)
-def lattice_of(labels: tuple[str, ...]) -> Lattice:
-    """The lattice of labels in the order of the logits' columns.
+def is_bioes(labels: Sequence[str]) -> bool:
+    """Tell BIOES labels from BIO ones: they contain E- or S-."""
+    return any(label[:2] in ("E-", "S-") for label in labels)
+
+
+def constraint_transitions(labels: Sequence[str]) -> Transitions:
+    """Build the transitions that allow exactly the valid sequences: 0 where a label may follow, -inf elsewhere.
+
+    Args:
+        labels: BIO or BIOES, in the order of the logits' columns.
 
     Raises:
-        InputError: labels that are not BIO.
+        InputError: a label that is neither BIO nor BIOES, a duplicate, or labels of which no valid sequence exists.
     """
-    number = {label: i for i, label in enumerate(labels)}
+    prefixes, types = np.array([label[:1] for label in labels]), np.array([label[2:] for label in labels])
     for label in labels:
-        if label != "O" and not (label[:2] in ("B-", "I-") and len(label) > 2):
-            raise InputError(f"label {label!r} is not BIO: expected O, B-TYPE or I-TYPE")
-    if len(number) < len(labels):
-        raise InputError(f"labels {list(labels)} hold one twice; each must stand once")
-    starts = [i for i, label in enumerate(labels) if not label.startswith("I-")]
-    if not starts:
-        raise InputError(f"labels {list(labels)} make no valid sequence; expected O or a B-TYPE among them")
-    pairs = [(i, number[f"B-{la[2:]}"]) for la, i in number.items() if la[0] == "I" and f"B-{la[2:]}" in number]
-    inside, begin = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-    allowed = np.zeros((len(labels) + 1, len(labels)), dtype=bool)
-    allowed[:, starts] = True
-    allowed[inside, inside] = allowed[begin, inside] = True
-    return Lattice(np.array(starts), inside, begin, allowed)
+        if label != "O" and not (label[:2] in ("B-", "I-", "E-", "S-") and len(label) > 2):
+            raise InputError(f"label {label!r} is not BIO or BIOES: expected O, or B-, I-, E- or S- and a type")
+    if len(set(labels)) < len(labels):
+        raise InputError(f"labels {list(labels)} contain a duplicate; expected each label once")
+    continues = np.isin(prefixes, ("I", "E"))
+    may_continue = np.isin(prefixes, ("B", "I"))
+    must_continue = may_continue & is_bioes(labels)
+    if not (~continues & ~must_continue).any():
+        raise InputError(
+            f"labels {list(labels)} make no valid sequence; expected O, B-TYPE or (BIOES) S-TYPE among them"
+        )
+    same_entity = may_continue[:, None] & (types[:, None] == types)
+    return Transitions(
+        _score_of(~continues),
+        _score_of(np.where(continues, same_entity, ~must_continue[:, None])),
+        _score_of(~must_continue),
+    )
 
 
-def shifted(
-    logits: Float[np.ndarray, "num_words num_labels"], num_labels: int | None = None
-) -> Float[np.ndarray, "num_words num_labels"]:
-    """Logits in float64 with their row's largest taken off: the softmax is the same, sums can't overflow."""
-    if logits.ndim != 2 or (num_labels is not None and logits.shape[1] != num_labels):
-        raise ValueError(f"logits of shape {logits.shape}, expected [num_words, {num_labels or 'num_labels'}]")
-    wide = logits.astype(np.float64)
-    with np.errstate(invalid="ignore", over="ignore"):
-        wide -= wide.max(axis=1, keepdims=True)
-    if not np.isfinite(wide).all():
-        raise ValueError(f"logits of word {np.isfinite(wide).all(axis=1).argmin()} are not finite")
-    return wide
+def log_sum_exp(scores: Float[np.ndarray, "*batch terms"]) -> Float[np.ndarray, "*batch"]:
+    """Compute ``log(sum(exp(scores)))`` over the last axis without overflow; -inf where every term is -inf."""
+    largest = scores.max(axis=-1, keepdims=True)
+    largest[np.isneginf(largest)] = 0
+    with np.errstate(divide="ignore"):
+        sums: np.ndarray = np.log(np.exp(scores - largest).sum(axis=-1))
+    return sums + largest[..., 0]
 
 
-class Steps:
-    """Words by position: all first words, then all second ones, the longest sentence first in each."""
+class Lattice:
+    """All label sequences of many sentences with their scores.
 
-    def __init__(self, lengths: Int[np.ndarray, "num_sentences"]) -> None:
-        """Lay out sentences of ``lengths`` words, at least one each."""
-        order = np.argsort(-lengths, kind="stable")
-        rank = np.empty_like(order)
-        rank[order] = np.arange(len(order))
-        ended = np.cumsum(np.bincount(lengths))[:-1]
-        sizes = len(lengths) - ended
-        ends = np.cumsum(sizes)
-        self.spans: list[tuple[int, int]] = list(zip((ends - sizes).tolist(), ends.tolist(), strict=True))
-        position = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        self._places = (ends - sizes)[position] + np.repeat(rank, lengths)
+    Results list the words of one sentence after the other, as the emissions do. A step of a recursion takes one word of
+    every sentence: arrays in step order contain all first words, then all second words, and so on. In each step the
+    longest sentence comes first, so the sentences that have a next word are the first rows.
 
-    def by_step(self, values: np.ndarray) -> np.ndarray:
-        """Turn values of all words, a sentence after the other, into this order."""
-        turned = np.empty_like(values)
-        turned[self._places] = values
-        return turned
+    Attributes:
+        ends: for each sentence, the number of words up to its end.
+    """
 
-    def by_sentence(self, values: np.ndarray) -> np.ndarray:
-        """The way back."""
-        return values[self._places]
+    def __init__(
+        self,
+        emissions: Float[np.ndarray, "all_words num_labels"],
+        lengths: Int[np.ndarray, "num_sentences"],
+        transitions: Transitions,
+    ) -> None:
+        """Put the words into step order.
+
+        Args:
+            emissions: finite scores of each word's labels, such as logits.
+            lengths: words of each sentence; at least one sentence, and one word in each.
+            transitions: of the same labels.
+        """
+        self.emissions, self.transitions = emissions, transitions
+        self.lengths, self.ends = lengths, np.cumsum(lengths)
+        sizes = len(lengths) - np.cumsum(np.bincount(lengths))[:-1]
+        tops = np.cumsum(sizes) - sizes
+        rank = np.empty_like(lengths)
+        rank[np.argsort(-lengths, kind="stable")] = np.arange(len(lengths))
+        position = np.arange(len(emissions)) - np.repeat(self.ends - lengths, lengths)
+        self._row = tops[position] + np.repeat(rank, lengths)
+        self._steps = [slice(top, top + size) for top, size in zip(tops.tolist(), sizes.tolist(), strict=True)]
+        self._pairs = list(pairwise(self._steps))
+        self._emissions = np.empty(emissions.shape)
+        self._emissions[self._row] = emissions
+
+    def viterbi(self) -> Int[np.ndarray, "all_words"]:
+        """Find the highest-scoring label sequence of each sentence; of equal predecessors the first."""
+        between, end = self.transitions.between, self.transitions.end
+        came_from = np.zeros(self._emissions.shape, np.int64)
+        path = np.empty(len(self._emissions), np.int64)
+        scores = self.transitions.start + self._emissions[self._steps[0]]
+        for before, step in self._pairs:
+            size = step.stop - step.start
+            path[before.start + size : before.stop] = (scores[size:] + end).argmax(axis=1)
+            scores = scores[:size]
+            best = _best_before(scores, between)
+            scores = np.take_along_axis(scores, best, 1) + between[best, np.arange(len(end))] + self._emissions[step]
+            came_from[step] = best
+        path[self._steps[-1]] = (scores + end).argmax(axis=1)
+        for before, step in reversed(self._pairs):
+            rows = np.arange(step.start, step.stop)
+            path[before][: len(rows)] = came_from[rows, path[step]]
+        return path[self._row]
+
+    @cached_property
+    def forward(self) -> Float[np.ndarray, "all_words num_labels"]:
+        """Log of the sum over the label sequences from the sentence's start to this label, its emission included."""
+        sums = self._emissions.copy()
+        sums[self._steps[0]] += self.transitions.start
+        for before, step in self._pairs:
+            size = step.stop - step.start
+            sums[step] += _log_product(sums[before][:size], self.transitions.between)
+        return sums[self._row]
+
+    @cached_property
+    def backward(self) -> Float[np.ndarray, "all_words num_labels"]:
+        """Log of the sum over the label sequences from this label to the sentence's end, its emission left out."""
+        sums = np.tile(self.transitions.end, (len(self._emissions), 1))
+        for before, step in reversed(self._pairs):
+            following = sums[step] + self._emissions[step]
+            sums[before][: len(following)] = _log_product(following, self.transitions.between.T)
+        return sums[self._row]
+
+    @cached_property
+    def log_partition(self) -> Float[np.ndarray, "num_sentences"]:
+        """Log of the sum over all label sequences of a sentence."""
+        return log_sum_exp(self.forward[self.ends - 1] + self.transitions.end)
+
+    @property
+    def marginals(self) -> Float[np.ndarray, "all_words num_labels"]:
+        """Probability of each label at each word, over all label sequences."""
+        log_partition = np.repeat(self.log_partition, self.lengths)[:, None]
+        marginals: np.ndarray = np.exp(self.forward + self.backward - log_partition)
+        return marginals
 
 
-def viterbi(emissions: np.ndarray, steps: Steps, lattice: Lattice) -> Int[np.ndarray, "all_words"]:
-    """The most probable valid sequence of each sentence; emissions and tags in the order of ``steps``."""
-    starts, inside, begin, _ = lattice
-    came_from = np.zeros(emissions.shape, dtype=np.int64)
-    path = np.empty(len(emissions), dtype=np.int64)
-    score = np.full((steps.spans[0][1], emissions.shape[1]), -np.inf)
-    score[:, starts] = emissions[: len(score), starts]
-    for (last_top, _), (top, end) in zip(steps.spans, steps.spans[1:], strict=False):
-        size = end - top
-        path[last_top + size : top] = score[size:].argmax(axis=1)
-        score = score[:size]
-        best = score.argmax(axis=1)
-        from_inside, from_begin = score[:, inside], score[:, begin]
-        going_on = from_inside >= from_begin
-        came_from[top:end, starts] = best[:, None]
-        came_from[top:end, inside] = np.where(going_on, inside, begin)
-        following = np.full_like(score, -np.inf)
-        following[:, starts] = score.max(axis=1)[:, None]
-        following[:, inside] = np.where(going_on, from_inside, from_begin)
-        score = following + emissions[top:end]
-    top, end = steps.spans[-1]
-    path[top:end] = score.argmax(axis=1)
-    for (before, _), (top, end) in zip(steps.spans[-2::-1], steps.spans[:0:-1], strict=True):
-        path[before : before + end - top] = came_from[np.arange(top, end), path[top:end]]
-    return path
+def _score_of(allowed: np.ndarray) -> np.ndarray:
+    return np.where(allowed, 0.0, -np.inf)
 
 
-def forward_sums(emissions: np.ndarray, steps: Steps, lattice: Lattice) -> Float[np.ndarray, "all_words num_labels"]:
-    """Log of the sum over the valid sequences of a sentence's words 0…w that end in the label."""
-    starts, inside, begin, _ = lattice
-    sums = np.full(emissions.shape, -np.inf)
-    sums[: steps.spans[0][1], starts] = emissions[: steps.spans[0][1], starts]
-    for (last_top, _), (top, end) in zip(steps.spans, steps.spans[1:], strict=False):
-        before = sums[last_top : last_top + end - top]
-        sums[top:end, starts] = np.logaddexp.reduce(before, axis=1)[:, None] + emissions[top:end, starts]
-        sums[top:end, inside] = np.logaddexp(before[:, begin], before[:, inside]) + emissions[top:end, inside]
-    return sums
+def _best_before(scores: np.ndarray, between: np.ndarray) -> Int[np.ndarray, "num_rows num_labels"]:
+    """Find the label i with the largest ``scores[n, i] + between[i, j]`` for all n and j, a block of rows at a time."""
+    rows = max(1, _BLOCK // between.size)
+    blocks = [(scores[i : i + rows, None] + between.T).argmax(axis=2) for i in range(0, len(scores), rows)]
+    return np.concatenate(blocks)
 
 
-def after_sums(emissions: np.ndarray, steps: Steps, lattice: Lattice) -> Float[np.ndarray, "all_words"]:
-    """Log of the sum over the valid sequences of a sentence's words w…end that start with O or B-."""
-    starts, inside, begin, _ = lattice
-    sums = np.empty(len(emissions))
-    # Of the words after this step's: what may follow each label. Nothing comes after a sentence's last word.
-    going_on = np.zeros((0, emissions.shape[1]))
-    for top, end in reversed(steps.spans):
-        here = emissions[top:end].copy()
-        here[: len(going_on)] += going_on
-        sums[top:end] = np.logaddexp.reduce(here[:, starts], axis=1)
-        going_on = np.repeat(sums[top:end, None], emissions.shape[1], axis=1)
-        going_on[:, begin] = going_on[:, inside] = np.logaddexp(sums[top:end, None], here[:, inside])
-    return sums
+def _log_product(scores: np.ndarray, weights: np.ndarray) -> Float[np.ndarray, "num_rows num_labels"]:
+    """Compute ``log_sum_exp(scores[n] + weights[:, j])`` for all n and j as a product of matrices.
+
+    Sums below ``_TINY`` are computed again, term by term.
+    """
+    largest, heaviest = scores.max(axis=1, keepdims=True), weights.max()
+    sums = np.exp(scores - largest) @ np.exp(weights - heaviest)
+    with np.errstate(divide="ignore"):
+        logs: np.ndarray = np.log(sums) + largest + heaviest
+    row, label = np.nonzero(sums < _TINY)
+    logs[row, label] = log_sum_exp(scores[row] + weights.T[label])
+    return logs

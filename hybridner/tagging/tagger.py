@@ -19,8 +19,9 @@ from hybridner.model.learner import Learner
 from hybridner.model.twins import Backend, choose_backend, learner_class
 from hybridner.saved.model import SavedModel
 from hybridner.saved.open import open_model
-from hybridner.tagging.decoding import Entity, argmax_tags, decode_many, entities_of, scored_spans_many
+from hybridner.tagging.decoding import Entity, argmax_tags, bio_tags, decode_many, entities_of, scored_spans_many
 from hybridner.tagging.inference import one_ahead, predict_chunks, predict_words
+from hybridner.tagging.lattice import constraint_transitions
 from hybridner.text.words import SentenceMode, SplitText, Word, join_words, split_text
 
 _TEXTS_AT_ONCE, _FIRST_TEXTS = 1024, 64
@@ -76,6 +77,7 @@ class Tagger:
 
     def __init__(self, model: SavedModel, backend: Backend, *, device: str = "auto", dtype: Any = "float32") -> None:
         self.model, self.backend, self.dtype = model, backend, dtype
+        self.transitions = constraint_transitions(model.labels)
         options = make_options("original", device=device, dtype=dtype, parallel="jit")
         self.learner: Learner = learner_class(backend)(model.config, options)
         self.learner.init(model.weights)
@@ -169,8 +171,10 @@ class Tagger:
         self, texts: list[SplitText], windowed: list[bool], logits: list[np.ndarray], raw: bool
     ) -> Iterator[TaggedText]:
         labels = self.model.labels
-        ids = [argmax_tags(one) for one in logits] if raw else decode_many(logits, labels)
-        found = zip(ids, scored_spans_many(ids, logits, labels), windowed, strict=True)
+        numbers = [argmax_tags(one) for one in logits] if raw else decode_many(logits, self.transitions)
+        all_tags = bio_tags(numbers, labels)
+        scored = scored_spans_many(all_tags, logits, labels, self.transitions)
+        found = zip(all_tags, scored, windowed, strict=True)
         for text, sentences in texts:
             words: list[Word] = []
             tags: list[str] = []
@@ -178,9 +182,9 @@ class Tagger:
             sentence_ends: list[int] = []
             num_windowed = 0
             for sentence in sentences:
-                numbers, spans, is_windowed = next(found)
+                sentence_tags, spans, is_windowed = next(found)
                 words += sentence
-                tags += [labels[i] for i in numbers.tolist()]
+                tags += sentence_tags
                 entities += entities_of(spans, sentence, text)
                 sentence_ends.append(len(words))
                 num_windowed += is_windowed

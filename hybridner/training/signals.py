@@ -13,7 +13,7 @@ _SAME_PRESS_SECONDS = 1.0
 
 
 class Stopped(KeyboardInterrupt):
-    """A run was asked to stop, and can go on from where it stands.
+    """A run was asked to stop, and can be resumed.
 
     Attributes:
         exit_code: 128 + the signal's number: 130 after Ctrl-C, 143 after SIGTERM.
@@ -25,11 +25,11 @@ class Stopped(KeyboardInterrupt):
 
 
 class Interrupted(Exception):  # noqa: N818 - nothing went wrong
-    """A block that may be left at any moment was left, because a signal came."""
+    """A signal left a block that may be left at any moment."""
 
 
 class StopSignals:
-    """A context that notes SIGINT and SIGTERM instead of dying of them, and gives the old handlers back at its end.
+    """A context that notes SIGINT and SIGTERM instead of dying of them, and restores the old handlers at its end.
 
     Python has signals only in its main thread; in any other the context does nothing.
 
@@ -52,7 +52,7 @@ class StopSignals:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+            signal.signal(number, handler)
 
     @contextmanager
     def may_leave(self) -> Iterator[None]:

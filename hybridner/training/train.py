@@ -19,7 +19,6 @@ from hybridner.model.twins import Backend, choose_backend, learner_class
 from hybridner.runs.records import TrainingResult
 from hybridner.runs.run_dir import RunDir, choose_folder, merge_resumed
 from hybridner.text.tokenizer import WordTokenizer, load_tokenizer, train_tokenizer
-from hybridner.training.lifeline import watched
 from hybridner.training.loop import TrainingLoop
 from hybridner.training.summary import summary
 
@@ -35,13 +34,11 @@ def train(backend: Backend | None = None, *, config: str | Path | None = None, *
     Raises:
         InputError: an option, the data or the output folder is not usable.
         Stopped: Ctrl-C or SIGTERM came, and the run was saved; a ``KeyboardInterrupt``.
-        ProcessLost: another process of the run was lost, or has ended with an error.
     """
     values = {**(read_config(Path(config)) if config is not None else {}), **checked_types(options)}
     chosen = choose_backend(backend or values.get("backend"))
     values.pop("backend", None)
-    with watched():
-        return run_training(chosen, make_options(**values), set(values))
+    return run_training(chosen, make_options(**values), set(values))
 
 
 def run_training(backend: Backend, options: Options, explicit: set[str]) -> TrainingResult:

@@ -140,17 +140,22 @@ def test_equal_mistakes_are_counted_together_and_shown_where_the_first_one_stand
     ]
     predicted = [["O", "B-ORG", "O"], ["O", "O", "B-ORG"], ["B-ORG", "O"], ["O", "O"]]
     first, *others = analyse(sentences, predicted).mistakes
-    assert (first.kind, first.gold, first.predicted, first.count) == (TYPE, ("Rome", "LOC"), ("Rome", "ORG"), 2)
-    assert (first.example.words, first.example.start, first.example.stop) == (("in", "Rome", "now"), 1, 2)
+    assert (first.kind, first.gold, first.predicted, first.count) == (
+        TYPE,
+        Mention("Rome", "LOC"),
+        Mention("Rome", "ORG"),
+        2,
+    )
+    assert (first.example.words, first.example.start, first.example.stop) == (["in", "Rome", "now"], 1, 2)
     assert [(m.kind, m.gold, m.predicted, m.example.line) for m in others] == [
-        (BOUNDARY, ("Bank of Rome", "ORG"), ("Rome", "ORG"), 5),
-        (MISSED, ("Rome", "LOC"), None, 12),
+        (BOUNDARY, Mention("Bank of Rome", "ORG"), Mention("Rome", "ORG"), 5),
+        (MISSED, Mention("Rome", "LOC"), None, 12),
     ]
 
 
 def test_seen_means_the_same_words_case_kept_and_the_same_type():
     train = mentions([sentence("New York , rome , Bonn", "B-LOC I-LOC O B-LOC O B-ORG")])
-    assert train == {("New York", "LOC"), ("rome", "LOC"), ("Bonn", "ORG")}
+    assert train == {Mention("New York", "LOC"), Mention("rome", "LOC"), Mention("Bonn", "ORG")}
     test = [sentence("New York Rome Bonn York", "B-LOC I-LOC B-LOC B-LOC B-LOC")]
     seen = analyse(test, [["B-LOC", "I-LOC", "B-LOC", "B-ORG", "O"]], train).seen
     assert (seen.gold_seen, seen.gold_unseen) == (Share(1, 1), Share(1, 3))

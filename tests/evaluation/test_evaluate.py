@@ -13,7 +13,7 @@ from hybridner.corpora.labels import labels_of
 from hybridner.corpora.schemes import entity_spans
 from hybridner.errors import InputError
 from hybridner.evaluation.analysis import KINDS
-from hybridner.evaluation.bootstrap import f1_interval
+from hybridner.evaluation.bootstrap import entity_counts, interval_of_counts, resampling_units
 from hybridner.evaluation.compare import compare
 from hybridner.evaluation.comparison_report import comparison_page, comparison_text
 from hybridner.evaluation.evaluate import evaluate, predict, read_labelled
@@ -68,10 +68,10 @@ def comparison(tagger, other_model, folder):
 def test_the_interval_is_that_of_the_tags_over_documents(evaluation, tagger, folder):
     data = read_labelled(str(folder))
     prediction = predict(tagger, data)
-    numbers = [sentence.document for sentence in data.sentences]
+    units = resampling_units(len(data.gold), [sentence.document for sentence in data.sentences])
     assert (data.units.kind, data.units.count) == ("documents", 12)
     for result, tags in ((evaluation.argmax, prediction.argmax), (evaluation.decoded, prediction.decoded)):
-        assert result.f1_interval == f1_interval(data.gold, tags, numbers)
+        assert result.f1_interval == interval_of_counts(entity_counts(data.gold, tags, units))
         assert sum(result.analysis.kinds.values()) >= result.scores.predicted > 0
     assert evaluation.to_dict()["bootstrap"] == {
         "unit": "documents", "units": 12, "resamples": 2000, "confidence": 0.95, "seed": 0,

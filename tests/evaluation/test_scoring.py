@@ -140,7 +140,7 @@ def test_without_seqeval_the_scores_are_the_same_to_the_last_bit_and_do_not_name
 
 def test_the_table_is_aligned_however_long_a_type_is():
     scores = score([["B-a-type-with-a-long-name", "B-A"]], [["B-a-type-with-a-long-name", "O"]])
-    header, *rows, last = scores.table().splitlines()
+    header, *rows = scores.as_table().text().splitlines()
     assert [row.split()[0] for row in rows] == ["A", "a-type-with-a-long-name", "micro"]
     assert {len(row) for row in rows} == {len(header)}
-    assert "strict F1 0.6667, token accuracy 0.5000, 0 invalid transitions, 2 words in 1 sentences" in last
+    assert "strict F1 0.6667, token accuracy 0.5000, 0 invalid transitions, 2 words in 1 sentences" in scores.summary()

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 
 import jax
 import numpy as np
@@ -20,7 +21,7 @@ from hybridner_flax.learner import Learner
 
 CHOICES = """
 import json
-from hybridner.config import Options
+from hybridner.config.presets import make_options
 from hybridner.errors import InputError
 from hybridner_flax import parallel
 
@@ -111,8 +112,27 @@ def test_the_three_options_of_several_hosts_belong_together(given):
         parallel.join(make_options("original", **given))
 
 
-def test_a_cluster_that_jax_finds_is_joined_with_the_timeout_that_was_asked_for(monkeypatch):
-    joined = {}
-    monkeypatch.setattr(jax.distributed, "initialize", lambda *args, **options: joined.update(options))
-    assert parallel.join(make_options("original", join_timeout=7.5)) == 0
-    assert joined == {"initialization_timeout": 8, "heartbeat_timeout_seconds": 30}
+def test_a_cluster_that_jax_finds_is_joined(monkeypatch):
+    joined = []
+    monkeypatch.setattr(jax.distributed, "initialize", lambda *args, **options: joined.append((args, options)))
+    assert parallel.join(make_options("original")) == 0
+    assert joined == [((None, None, None), {"initialization_timeout": 86_400, "heartbeat_timeout_seconds": 30})]
+
+
+def test_hosts_of_a_cluster_that_do_not_join_in_time_are_reported(monkeypatch):
+    monkeypatch.setattr(jax.distributed, "initialize", lambda *args, **options: threading.Event().wait(5))
+    with pytest.raises(InputError, match=r"the cluster that JAX found: .* within 0.1 s \(--join-timeout\)"):
+        parallel.join(make_options("original", join_timeout=0.1))
+
+
+@pytest.mark.parametrize("address", ["host", "host:", ":123", "host:http"])
+def test_the_coordinator_is_a_host_and_a_port(address):
+    with pytest.raises(InputError, match=f"--coordinator {address}: expected .* HOST:PORT"):
+        parallel.join(make_options("original", coordinator=address, num_processes=2, process_id=0))
+
+
+def test_a_process_that_has_computed_is_refused_with_a_coordinator_and_trains_alone_without():
+    jax.devices()
+    assert parallel.join(make_options("original")) == 0
+    with pytest.raises(InputError, match=r"^host:1: JAX cannot join .* must be called before"):
+        parallel.join(make_options("original", coordinator="host:1", num_processes=2, process_id=0))

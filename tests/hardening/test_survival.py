@@ -15,7 +15,6 @@ from hardening.faults.sigterm import sigterm
 from hybridner.config.presets import make_options
 from hybridner.errors import InputError
 from hybridner.runs.run_dir import RunDir, choose_folder
-from hybridner_flax.compilation_cache import drop_unfinished
 
 pytestmark = pytest.mark.slow
 
@@ -88,15 +87,6 @@ def test_what_a_run_leaves_that_was_killed_while_it_began_is_not_in_the_way(tmp_
         (tmp_path / name).touch()
     run = choose_folder(make_options(output=tmp_path), "torch")
     assert run.folder == RunDir(tmp_path).folder
-
-
-def test_a_compiled_program_that_was_half_written_is_dropped(tmp_path):
-    for name in ("whole-cache", "whole-atime", "half-cache"):
-        (tmp_path / name).touch()
-    drop_unfinished(tmp_path)
-    assert sorted(path.name for path in tmp_path.glob("*-*")) == ["whole-atime", "whole-cache"]
-    drop_unfinished(tmp_path / "nowhere")
-    assert not (tmp_path / "nowhere").exists()
 
 
 def test_the_table_is_printed_and_written(tmp_path, capsys):

@@ -73,9 +73,6 @@ def test_prediction_that_does_not_fit_names_the_batch(encoded_split, where):
     class Learner:
         row_multiple, rank, world_size, num_lanes = 1, 0, 1, 1
 
-        def enter_lane(self):
-            pass
-
         def predict(self, batch):
             return bytearray(TOO_MANY) if where == "predict" else batch
 

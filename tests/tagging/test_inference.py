@@ -1,11 +1,9 @@
 """What is said of each word does not depend on how many batches are computed at once."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-import torch
 
 from hybridner.batches.encoding import encode
 from hybridner.config.model import original_model
@@ -15,7 +13,6 @@ from hybridner.errors import InputError
 from hybridner.model.twins import BACKENDS, learner_class
 from hybridner.model.weights import initial_weights
 from hybridner.tagging.inference import predict_words
-from hybridner_torch.lanes import share_cores
 
 WORDS = ("the", "river", "Velmora", "is", "long", ".", "Anna", "met", "the", "mayor")
 PATIENCE = 60
@@ -33,15 +30,11 @@ class Recorder:
 
     def __init__(self, num_lanes, fails_at=None):
         self.num_lanes, self.fails_at = num_lanes, fails_at
-        self.lanes, self.calls = [], []
+        self.calls = []
         self.lane_calls, self.second = 0, threading.Event()
-
-    def enter_lane(self):
-        self.lanes.append(threading.get_ident())
 
     def predict(self, batch):
         in_lane = threading.current_thread() is not threading.main_thread()
-        assert in_lane == (threading.get_ident() in self.lanes)
         self.calls.append((batch.shape, in_lane))
         if len(self.calls) == self.fails_at:
             raise MemoryError
@@ -94,18 +87,3 @@ def test_a_model_gives_the_same_logits_from_lanes(backend, average, encoded):
         found.append(np.concatenate(predict_words(learner, encoded, 0)))
     assert np.abs(found[0]).max() > 0.1
     assert np.abs(found[1] - found[0]).max() <= 1e-14
-
-
-def test_lanes_share_the_cores_and_nobody_else_loses_any():
-    before = torch.get_num_threads()
-    torch.set_num_threads(4)
-    try:
-        both_in = threading.Barrier(2)
-        with ThreadPoolExecutor(2, initializer=share_cores, initargs=(2,)) as lanes:
-            counts = [lanes.submit(lambda: (both_in.wait(PATIENCE), torch.get_num_threads())[1]) for _ in range(2)]
-            assert [count.result() for count in counts] == [2, 2]
-        with ThreadPoolExecutor(1) as another:
-            assert another.submit(torch.get_num_threads).result() == 4
-        assert torch.get_num_threads() == 4
-    finally:
-        torch.set_num_threads(before)

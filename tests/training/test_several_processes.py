@@ -1,11 +1,6 @@
 """Whole runs in several processes."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -15,8 +10,8 @@ from hybridner.errors import InputError
 from hybridner.runs.checkpoints import newest_state
 from hybridner.runs.run_dir import RunDir
 from hybridner.training.train import _agree_on_folder
+from tests.two_processes import finish, start_both
 
-REPOSITORY = Path(__file__).parents[2]
 OPTIONS = {
     "hidden_size": 16,
     "num_heads": 2,
@@ -46,17 +41,6 @@ def losses(run):
     return [r["loss"] for r in records if r["event"] == "step"], [r["valid"] for r in records if r["event"] == "epoch"]
 
 
-def started(backend, rank, address, args, folder):
-    host, _, port = address.partition(":")
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "1"}
-    if backend == "torch":
-        env |= {"WORLD_SIZE": "2", "RANK": str(rank), "MASTER_ADDR": host, "MASTER_PORT": port}
-    else:
-        args = [*args, "--coordinator", address, "--num-processes", "2", "--process-id", str(rank)]
-    command = [sys.executable, str(REPOSITORY / f"train_{backend}.py"), *args]
-    return subprocess.Popen(command, env=env, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
 @pytest.fixture(scope="module")
 def one_process(corpus, tmp_path_factory):
     run = hybridner.train("torch", data=str(corpus), output=tmp_path_factory.mktemp("one") / "run", **OPTIONS)
@@ -69,14 +53,8 @@ def test_two_processes_share_a_run_in_the_default_folder_and_train_what_one_trai
 ):
     name = f"{corpus.name}-original-{backend}"
     (tmp_path / "runs" / name).mkdir(parents=True)  # taken
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
     args = [word for name, value in OPTIONS.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-    args = ["--data", str(corpus), *args]
-    processes = [started(backend, rank, address, args, tmp_path) for rank in range(2)]
-    said = [process.communicate(timeout=240) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], said
+    said = finish(start_both(backend, ["--data", str(corpus), *args], tmp_path))
     assert "2 × cpu" in said[0][0]
     assert "epoch" in said[0][0]
     assert "epoch" not in said[1][0]
