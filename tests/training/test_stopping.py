@@ -147,15 +147,15 @@ def test_scoring_is_left_at_once_and_done_again(split, whole, corpus, tmp_path, 
 def test_a_second_ctrl_c_while_saving_harms_nothing(whole, corpus, tmp_path, on_step, monkeypatch):
     monkeypatch.setattr("hybridner.training.signals._SAME_PRESS_SECONDS", 0.0)
     module = sys.modules["hybridner_torch.checkpoint"]
-    save_file = module.save_file
+    write_tensors = module.write_tensors
 
-    def slow(tensors, path):
+    def slow(path, tensors):
         time.sleep(0.001)
         signal.raise_signal(signal.SIGINT)
-        save_file(tensors, path)
+        write_tensors(path, tensors)
 
     def twice():
-        monkeypatch.setattr(module, "save_file", slow)
+        monkeypatch.setattr(module, "write_tensors", slow)
         signal.raise_signal(signal.SIGINT)
 
     back = on_step("torch", 8, twice)
@@ -163,7 +163,7 @@ def test_a_second_ctrl_c_while_saving_harms_nothing(whole, corpus, tmp_path, on_
         hybridner.train("torch", data=corpus, output=tmp_path / "run", **OPTIONS)
     assert not isinstance(stop.value, Stopped)
     assert newest_state("torch", tmp_path / "run/checkpoints").state.step == 8
-    monkeypatch.setattr(module, "save_file", save_file)
+    monkeypatch.setattr(module, "write_tensors", write_tensors)
     back()
     resume("torch", tmp_path / "run")
     assert_same("torch", tmp_path / "run", whole("torch"))
