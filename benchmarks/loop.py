@@ -72,7 +72,8 @@ class LoopTagger(nn.Module):
         )
         self.lstm = nn.ModuleDict({name: nn.Linear(hidden, 4 * hidden) for name in ("linear_ih", "linear_hh")})
         self.classifier = nn.Linear(hidden, config.num_labels)
-        self.register_buffer("positions", torch.tensor(position_table(config), dtype=torch.float32), persistent=False)
+        table = position_table(config.input.max_length, config.encoder.hidden_size)
+        self.register_buffer("positions", torch.tensor(table, dtype=torch.float32), persistent=False)
 
     def forward(self, input_ids: Tensor, mask: Tensor) -> Tensor:
         """Logits ``[batch, length, num_labels]``."""

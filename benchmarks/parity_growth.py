@@ -180,8 +180,9 @@ def page(report: dict[str, Any], comparisons: Sequence[Comparison], rungs: Mappi
         "",
         "## The ladder",
         "",
-        f"A model of the original's size ({ORIGINAL.encoder.num_layers} layers of width {ORIGINAL.encoder.hidden_size}, "
-        f"dropout {ORIGINAL.dropout}) on random batches, AdamW with clipping over {OPTIMIZER_STEPS} steps.",
+        f"A model of the original's size ({ORIGINAL.encoder.num_layers} layers of width "
+        f"{ORIGINAL.encoder.hidden_size}, dropout {ORIGINAL.dropout}) on random batches, "
+        f"AdamW with clipping over {OPTIMIZER_STEPS} steps.",
     ]
     for dtype, climbed in rungs.items():
         lines += ["", dtype, "", "```", table_header(), *map(table_row, climbed), "```"]

@@ -28,8 +28,9 @@ from hybridner.cli.parse import guarded
 from hybridner.config.model import ModelConfig
 from hybridner.config.presets import make_options
 from hybridner.model.learner import Learner
+from hybridner.model.parts import EMBEDDING
 from hybridner.model.twins import BACKENDS, Backend, learner_class
-from hybridner.model.weights import EMBEDDING, initial_weights, weight_shapes
+from hybridner.model.weights import initial_weights, weight_shapes
 
 FORWARD_AND_BACKWARD = 3  # a matmul's two gradients are a matmul of its size each
 _SENTENCE = 20

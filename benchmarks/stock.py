@@ -61,7 +61,8 @@ class StockTagger(nnx.Module):
         self, input_ids: Int[Array, "batch length"], mask: Int[Array, "batch length"]
     ) -> Float[Array, "batch length num_labels"]:
         """Logits, with a mask of 1 for pieces."""
-        table = jnp.asarray(position_table(self.config)[: input_ids.shape[1]], jnp.float32)
+        table = position_table(self.config.input.max_length, self.config.encoder.hidden_size)
+        table = jnp.asarray(table[: input_ids.shape[1]], jnp.float32)
         x = self.embedding_layer_norm(self.embed_tokens(input_ids) + table)
         for layer in self.layers:
             x = layer(x, mask[:, None, None, :] != 0)

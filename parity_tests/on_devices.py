@@ -31,6 +31,7 @@ from hybridner.parity.samples import random_weights, standard_batches
 from hybridner.text.tokenizer import train_tokenizer
 from parity_tests.bugs import BUGS
 from parity_tests.skipping import skipping_trace
+from tests.sizes import resized
 
 SMALL = original_model(
     vocab_size=60, num_labels=5, hidden_size=32, num_heads=4, num_encoder_layers=2, max_length=64, dropout=0.25
@@ -69,7 +70,7 @@ def traced(backend: str, parallel: str, variant: str) -> tuple[Learner, Trace]:
     if variant == SKIPPING:
         options = options_for(parallel, "float64").replace(on_nonfinite="skip", average=0.3)
         learner_class(backend).join(options)
-        config = replace(SMALL, hidden_size=16, num_encoder_layers=1)
+        config = resized(SMALL, hidden_size=16, num_encoder_layers=1)
         learner = learner_class(backend)(config, options)
         return learner, skipping_trace(learner, row_multiple=MOST_DEVICES)
     config = replace(SMALL, dropout=0.0) if variant == "dropout off" else SMALL

@@ -9,7 +9,7 @@ from hybridner.batches.encoding import IGNORED
 from hybridner.config.model import ModelConfig
 from hybridner.files.tensors import Weights
 from hybridner.model.learner import Learner, TrainingState
-from hybridner.model.weights import EMBEDDING
+from hybridner.model.parts import EMBEDDING
 from hybridner.parity.devices import Trace
 from hybridner.parity.samples import random_weights, standard_batches
 

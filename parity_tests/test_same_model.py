@@ -15,7 +15,8 @@ import hybridner_flax.canonical
 import hybridner_torch
 import hybridner_torch.canonical
 from hybridner.config.presets import make_options
-from hybridner.model.weights import EMBEDDING, initial_weights
+from hybridner.model.parts import EMBEDDING
+from hybridner.model.weights import initial_weights
 from hybridner.parity.bars import BARS
 from hybridner.parity.errors import bitwise_difference, relative_error
 from hybridner.parity.ladder import climb, compare_optimizer, compare_weights

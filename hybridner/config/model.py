@@ -1,4 +1,4 @@
-"""A model's parts and sizes: one small frozen dataclass for each slot, and the original's model as one setting of them."""
+"""A model's parts and sizes: a frozen dataclass for each slot, and the original's model as one setting of them."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -29,7 +29,7 @@ _MASK = 0xFFFFFFFF
 
 
 def layer_site(layer: int) -> int:
-    """Number the first of an encoder layer's four sites: attention, its output, inside the feed-forward net, its output."""
+    """Number the first of a layer's four sites: attention, its output, inside the feed-forward net, its output."""
     return 1 + SITES_PER_LAYER * layer
 
 

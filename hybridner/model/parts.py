@@ -1,8 +1,8 @@
 """The table of a model's tensors: one row each, in the order of the forward pass.
 
-Names are those of the original HybridNER's PyTorch ``state_dict``; the embedding, which appears there twice, appears here
-once. Everything that depends on what a tensor is (its initial value, its layout in Flax, weight decay) follows from
-the row's kind, never from its name.
+Names are those of the original HybridNER's PyTorch ``state_dict``; the embedding, which appears there twice, appears
+here once. What depends on a tensor's role (initial value, layout in Flax, weight decay) follows from the row's kind,
+never from its name.
 """
 
 from collections.abc import Iterator
@@ -54,13 +54,13 @@ def shift_invariant(config: ModelConfig) -> set[str]:
 
 
 def _input_rows(config: PiecesInput, hidden: int) -> Iterator[Row]:
-    yield Row(EMBEDDING, (config.input.vocab_size, hidden), "embedding")
+    yield Row(EMBEDDING, (config.vocab_size, hidden), "embedding")
     if config.positions == "learned":
-        yield Row(_POSITIONS, (config.input.max_length, hidden), "positions")
+        yield Row(_POSITIONS, (config.max_length, hidden), "positions")
 
 
 def _encoder_rows(config: EncoderConfig) -> Iterator[Row]:
-    hidden, inner = config.encoder.hidden_size, config.feed_forward_size
+    hidden, inner = config.hidden_size, config.feed_forward_size
     yield from _layer_norm(f"{_ENCODER}.embedding_layer_norm", hidden)
     for i in range(config.num_layers):
         layer = f"{_ENCODER}.layers.{i}"

@@ -1,7 +1,6 @@
 """The memory and the operations that a model takes, counted from its config."""
 
 import os
-from dataclasses import replace
 
 import numpy as np
 

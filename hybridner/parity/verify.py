@@ -188,10 +188,12 @@ def _backends(alone: bool) -> tuple[Backend, Backend]:
 
 
 def compare_models(a: SavedModel, b: SavedModel) -> Finding:
-    """Everything of two saved models but their weights: config, labels, tokenizer."""
-    values_a, values_b = dataclasses.asdict(a.config), dataclasses.asdict(b.config)
+    """Compare all of two saved models but their weights: config, labels, tokenizer."""
+    values_a, values_b = (dict(_flat(dataclasses.asdict(model.config))) for model in (a, b))
     differences = [
-        f"{name} {value} against {values_b[name]}" for name, value in values_a.items() if value != values_b[name]
+        f"{name} {values_a.get(name)} against {values_b.get(name)}"
+        for name in dict.fromkeys([*values_a, *values_b])
+        if values_a.get(name) != values_b.get(name)
     ]
     if a.labels != b.labels:
         differences.append(f"labels {', '.join(a.labels)} against {', '.join(b.labels)}")
@@ -199,6 +201,15 @@ def compare_models(a: SavedModel, b: SavedModel) -> Finding:
         differences.append("the tokenizers")
     same = "config, labels, tokenizer" if a.tokenizer and b.tokenizer else "config, labels"
     return Finding("model", math.inf if differences else 0.0, "; ".join(differences) or same, 0.0)
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the leaves of nested dicts under dotted names."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def _open(source: str, other: str | None, notes: list[str]) -> tuple[SavedModel, SavedModel]:

@@ -17,6 +17,7 @@ from hybridner.model.twins import Backend, versions
 from hybridner.runs.checkpoints import CheckpointStore, Restored, open_checkpoints
 from hybridner.runs.records import Progress, Records
 from hybridner.runs.run_dir import RunDir
+from hybridner.saved.model import model_config
 
 # What a disk that is full, read-only or gone says; errors of other kinds are not the disk's.
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOENT}
@@ -38,6 +39,7 @@ class Saving:
     ) -> None:
         self._backend, self._options, self._run, self._learner = backend, options, run, learner
         self._records, self._writes = records, learner.rank == 0
+        self._config = config
         self._of = {"model": dataclasses.asdict(config), "labels": list(labels)}
         self._computed = {
             "backend": backend,
@@ -84,10 +86,13 @@ class Saving:
         restored = self.store.restore() if self._writes else None
         step = self._learner.agree(0 if restored is None else restored.state.step)
         state, progress, notes = self.store.restore(step) if restored is None else restored
-        for name, value in self._of.items():
-            if progress.get(name) != value:
-                where = self._run.checkpoints / str(step)
-                raise InputError(f"{where}: made for {name} {progress.get(name)}, and the data give {value}")
+        where = self._run.checkpoints / str(step)
+        if model_config(progress.get("model"), where) != self._config:
+            raise InputError(f"{where}: made for model {progress.get('model')}, and the data give {self._of['model']}")
+        if progress.get("labels") != self._of["labels"]:
+            raise InputError(
+                f"{where}: made for labels {progress.get('labels')}, and the data give {self._of['labels']}"
+            )
         computed = progress.get("computed")
         before = computed if isinstance(computed, dict) else {}
         changed = [

@@ -183,8 +183,9 @@ def _limits(model: "SavedModel") -> str:
 - It knows the types above and texts like those it was trained on; on other texts, expect lower scores and measure them:
   `hybridner evaluate FOLDER --data YOUR_DATA`.
 - Entities are runs of whole words that neither overlap nor nest.
-- A sentence is read by itself; one longer than {model.config.input.max_length:,} word pieces is cut into overlapping windows.
-- What the training data hold of errors and one-sidedness, the model may have learnt."""
+- The model reads each sentence by itself; one longer than {model.config.input.max_length:,} word pieces is cut into
+  overlapping windows.
+- The model may reproduce errors and biases in its training data."""
 
 
 def _types(model: "SavedModel") -> list[str]:

@@ -21,9 +21,10 @@ from hybridner.corpora.labels import labels_of, read_labels
 from hybridner.errors import InputError
 from hybridner.files.tensors import Weights
 from hybridner.files.whole import written_whole
+from hybridner.model.parts import EMBEDDING
 from hybridner.model.size import check_fits
 from hybridner.model.twins import choose_backend, original_module
-from hybridner.model.weights import EMBEDDING, check_weights, initial_weights
+from hybridner.model.weights import check_weights, initial_weights
 from hybridner.saved.model import SavedModel
 from hybridner.text.tokenizer import WordTokenizer, load_tokenizer
 from hybridner.version import __version__
@@ -220,8 +221,8 @@ def _tokenizer(config: ModelConfig, options: OriginalOptions, path: Path) -> Wor
     tokenizer = load_tokenizer(options.tokenizer)
     if tokenizer.vocab_size != config.input.vocab_size:
         raise InputError(
-            f"{options.tokenizer}: {tokenizer.vocab_size} pieces for the {config.input.vocab_size} rows of the embedding in "
-            f"{path}; give the vocabulary the model was trained with"
+            f"{options.tokenizer}: {tokenizer.vocab_size} pieces for the {config.input.vocab_size} rows of the "
+            f"embedding in {path}; give the vocabulary the model was trained with"
         )
     return tokenizer
 

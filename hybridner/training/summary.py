@@ -102,8 +102,9 @@ def summary(
 def _model(config: ModelConfig) -> str:
     lstm = ", LSTM" if config.lstm is not None else ""
     return (
-        f"{num_parameters(config):,} parameters: layers {config.encoder.num_layers}, width {config.encoder.hidden_size}, "
-        f"heads {config.encoder.num_heads}{lstm}, {config.input.vocab_size:,} word pieces"
+        f"{num_parameters(config):,} parameters: layers {config.encoder.num_layers}, "
+        f"width {config.encoder.hidden_size}, heads {config.encoder.num_heads}{lstm}, "
+        f"{config.input.vocab_size:,} word pieces"
     )
 
 

@@ -16,6 +16,7 @@ from hybridner.cli.examples import EXAMPLES, examples
 from hybridner.cli.parse import CLOSED_PIPE, INTERRUPTED, USER_ERROR
 from hybridner.model.weights import initial_weights
 from hybridner.saved.folder import save_model
+from tests.sizes import resized
 
 HEAVY = {"numpy", "jax", "flax", "torch", "datasets", "pyarrow", "matplotlib", "tokenizers", "rich", "tyro", "yaml"}
 ALL = [*_COMMANDS, *(f"data {name}" for name in _OF_DATA)]
@@ -139,12 +140,12 @@ def test_other_shells_have_a_script_that_falls_back_to_files_too(shell, capsys):
 
 
 def test_the_verdict_on_two_models_is_one_json_object_on_the_standard_output(model, saved_model, tmp_path, capsys):
-    config = dataclasses.replace(model.config, hidden_size=8)
+    config = resized(model.config, hidden_size=8)
     save_model(tmp_path / "b", dataclasses.replace(model, config=config, weights=initial_weights(config, 1)))
     assert run(["verify", str(saved_model), str(tmp_path / "b"), "--json", "-"]) == 1
     printed = capsys.readouterr()
     assert json.loads(printed.out)["a"].startswith(str(saved_model))
-    assert "NOT the same: model, hidden_size 32 against 8" in printed.err
+    assert "NOT the same: model, encoder.hidden_size 32 against 8" in printed.err
 
 
 def test_a_conversion_says_in_json_what_it_did(saved_model, tmp_path, capsys):

@@ -13,6 +13,7 @@ import pytest
 from hybridner.config.model import original_model
 from hybridner.config.presets import make_options
 from hybridner.errors import InputError
+from hybridner.model.parts import shift_invariant
 from hybridner.model.weights import initial_weights
 from hybridner.parity.errors import tensor_errors, worst
 from hybridner.parity.samples import standard_batches

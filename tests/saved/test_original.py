@@ -14,11 +14,13 @@ from hybridner.config.model import original_model
 from hybridner.corpora.labels import labels_of
 from hybridner.errors import InputError
 from hybridner.export.convert import convert
-from hybridner.model.weights import EMBEDDING, initial_weights, position_table
+from hybridner.model.parts import EMBEDDING
+from hybridner.model.weights import initial_weights, position_table
 from hybridner.parity.errors import bitwise_difference
 from hybridner.saved.model import SavedModel
 from hybridner.saved.open import find_model, open_model
 from hybridner.saved.original import ENCODER_EMBEDDING, LABELS, OriginalOptions, open_original, save_original
+from tests.sizes import resized
 
 ENCODER = "transformer_encoder.encoder"
 
@@ -82,7 +84,7 @@ def test_an_export_has_the_originals_106_tensors(tmp_path):
 
 def test_an_import_has_the_sizes_of_the_tensors(pth, model):
     opened, notes = open_original(pth(), OriginalOptions())
-    assert opened.config == dataclasses.replace(model.config, num_heads=4, max_length=1024, dropout=0.1)
+    assert opened.config == resized(model.config, num_heads=4, max_length=1024, dropout=0.1)
     assert opened.labels == LABELS == ("O", *(f"{p}-{t}" for t in ("PER", "ORG", "LOC", "MISC") for p in "BI"))
     assert bitwise_difference(opened.weights, model.weights) is None
     assert opened.tokenizer is None
@@ -121,7 +123,7 @@ def reference_logits(tensors, ids, num_heads):
         return tensors[f"{name}.weight"], tensors[f"{name}.bias"]
 
     hidden = tensors[EMBEDDING].shape[1]
-    table = position_table(original_model(vocab_size=2, num_labels=1, hidden_size=hidden))
+    table = position_table(1024, hidden)
     x = tensors[EMBEDDING][ids] + torch.tensor(table[: len(ids)], dtype=torch.float32)
     x = nn.functional.layer_norm(x, (hidden,), *linear(f"{ENCODER}.embedding_layer_norm"))[None]
     layer = nn.TransformerEncoderLayer(hidden, num_heads, 4 * hidden, batch_first=True).train()
@@ -208,7 +210,7 @@ def test_the_same_model_is_the_same_bytes_under_any_name(model, tmp_path):
 def test_what_the_file_does_not_hold_is_said(model, tmp_path):
     assert save_original(tmp_path / "a.pth", model)[-1].endswith("to read it back: --tokenizer FILE")
     other = dataclasses.replace(
-        model, config=dataclasses.replace(model.config, num_heads=8), labels=labels_of(["A", "B", "C", "D"])
+        model, config=resized(model.config, num_heads=8), labels=labels_of(["A", "B", "C", "D"])
     )
     assert save_original(tmp_path / "b.pth", other)[-1].endswith("--num-heads 8 --labels FILE --tokenizer FILE")
 
