@@ -447,7 +447,7 @@ def test_a_training_state_of_another_size_is_refused_before_it_is_read(make_run,
     run = make_run()
     state = run.checkpoints / "3"
     progress = json.loads((state / "progress.json").read_text())
-    progress["model"]["vocab_size"] += 1
+    progress["model"]["input"]["vocab_size"] += 1
     (state / "progress.json").write_text(json.dumps(progress))
     with_checksums(state)
     assert f": tensor {EMBEDDING!r} has shape" in refused(newest_state, "torch", run.checkpoints)
