@@ -1,6 +1,6 @@
 """A model's parts and sizes: a frozen dataclass for each slot, and the original's model as one setting of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from hybridner.config.checks import require
@@ -143,3 +143,10 @@ def original_model(
         lstm=LSTMConfig() if use_lstm else None,
         dropout=dropout,
     )
+
+
+def is_original(config: ModelConfig) -> bool:
+    """Whether a model is a setting of the original's, so that its tensors say all but the number of heads."""
+    encoder = EncoderConfig(config.encoder.num_layers, config.encoder.hidden_size, config.encoder.num_heads)
+    encoder = replace(encoder, feed_forward_size=4 * encoder.hidden_size)
+    return config.encoder == encoder and config.input.positions == "sinusoidal" and config.head == SoftmaxHead()

@@ -10,7 +10,7 @@ from typing import Any
 from hybridner.batches.batch import Batch
 from hybridner.batches.encoding import encode
 from hybridner.config.choices import Device, Dtype
-from hybridner.config.model import ModelConfig
+from hybridner.config.model import ModelConfig, is_original
 from hybridner.config.options import Options
 from hybridner.corpora.read import read_corpus, split_name
 from hybridner.errors import InputError
@@ -228,6 +228,8 @@ def _open(source: str, other: str | None, notes: list[str]) -> tuple[SavedModel,
 def _original_like(whole: SavedModel, path: Path, notes: list[str]) -> SavedModel:
     """The ``.pth`` at ``path`` with the config and labels of ``whole``, if its tensors fit them."""
     weights = from_state_dict(original_module().read_state_dict(path), str(path))
+    if not is_original(whole.config):
+        return open_model(path)
     if whole.config.lstm is None:  # the original has those tensors, used or not
         weights = {name: value for name, value in weights.items() if not name.startswith("lstm.")}
     if {name: value.shape for name, value in weights.items()} != weight_shapes(whole.config):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hybridner.config.model import LSTMConfig, ModelConfig, original_model
+from hybridner.config.model import LSTMConfig, ModelConfig, is_original, original_model
 from hybridner.corpora.labels import labels_of, read_labels
 from hybridner.errors import InputError
 from hybridner.files.tensors import Weights
@@ -111,9 +111,14 @@ def save_original(path: Path, model: SavedModel) -> list[str]:
         Sentences for the user about what was added, rounded, or is not in the file.
 
     Raises:
-        InputError: PyTorch is not installed, or the file cannot be written.
+        InputError: the original cannot express the model, PyTorch is not installed, or the file cannot be written.
     """
     _need_torch(path)
+    if not is_original(model.config):
+        raise InputError(
+            f"{model.where}: the original's form has no place for this model's activation, positions, LayerNorm epsilon "
+            "or feed-forward size; convert it --to flax or torch"
+        )
     weights, notes = dict(model.weights), []
     if model.config.lstm is None:
         seed = model.provenance.get("seed")

@@ -2,7 +2,6 @@
 
 import ast
 import dataclasses
-import hashlib
 import json
 import math
 import os
@@ -33,7 +32,7 @@ from hybridner.model.size import ALLOW_LARGE, bytes_needed, check_fits
 from hybridner.model.weights import position_table
 from hybridner.parity.errors import bitwise_difference
 from hybridner.parity.verify import verify
-from hybridner.runs.checkpoints import newest_state, open_checkpoints
+from hybridner.runs.checkpoints import _checksums, newest_state, open_checkpoints
 from hybridner.runs.run_dir import RunDir, choose_folder
 from hybridner.saved.folder import save_model
 from hybridner.saved.open import open_model
@@ -156,15 +155,7 @@ def without_arrays(folder):
 
 def with_checksums(state):
     """Make a training state's checksums fit its files, as a stranger can."""
-    sums = {
-        path.relative_to(state).as_posix(): {
-            "bytes": path.stat().st_size,
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        }
-        for path in files_below(state)
-        if path.name != "checksums.json"
-    }
-    (state / "checksums.json").write_text(json.dumps(sums))
+    (state / "checksums.json").write_text(json.dumps(_checksums(state)))
 
 
 # No code runs.
