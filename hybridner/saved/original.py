@@ -116,8 +116,8 @@ def save_original(path: Path, model: SavedModel) -> list[str]:
     _need_torch(path)
     if not is_original(model.config):
         raise InputError(
-            f"{model.where}: the original's form has no place for this model's activation, positions, LayerNorm epsilon "
-            "or feed-forward size; convert it --to flax or torch"
+            f"{model.where}: the original's form has no place for this model's activation, positions, LayerNorm "
+            "epsilon or feed-forward size; convert it --to flax or torch"
         )
     weights, notes = dict(model.weights), []
     if model.config.lstm is None:
