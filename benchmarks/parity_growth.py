@@ -24,7 +24,7 @@ import hybridner
 from hybridner.cli.output import write_json
 from hybridner.config import options as config_options
 from hybridner.config.choices import Dtype
-from hybridner.config.model import ModelConfig
+from hybridner.config.model import ModelConfig, original_model
 from hybridner.files.tensors import Weights
 from hybridner.model.learner import Learner
 from hybridner.model.twins import BACKENDS, learner_class, versions
@@ -48,7 +48,7 @@ SMALL = {
     "log_every": 1,
     "dtype": "float64",
 }
-ORIGINAL = ModelConfig(vocab_size=30522, num_labels=9)
+ORIGINAL = original_model(vocab_size=30522, num_labels=9)
 OPTIMIZER_STEPS = 200
 SHOWN = (1, 10, 50, 100, 200, FIRST_STEPS, 1000, 1500)
 HELD = {True: ", held", False: ", NOT held"}
@@ -181,8 +181,9 @@ def page(report: dict[str, Any], comparisons: Sequence[Comparison], rungs: Mappi
         "",
         "## The ladder",
         "",
-        f"A model of the original's size ({ORIGINAL.num_encoder_layers} layers of width {ORIGINAL.hidden_size}, "
-        f"dropout {ORIGINAL.dropout}) on random batches, AdamW with clipping over {OPTIMIZER_STEPS} steps.",
+        f"A model of the original's size ({ORIGINAL.encoder.num_layers} layers of width "
+        f"{ORIGINAL.encoder.hidden_size}, dropout {ORIGINAL.dropout}) on random batches, "
+        f"AdamW with clipping over {OPTIMIZER_STEPS} steps.",
     ]
     for dtype, climbed in rungs.items():
         lines += ["", dtype, "", "```", table_header(), *map(table_row, climbed), "```"]

@@ -266,8 +266,8 @@ class Learner:
         with self._precision():
             found = self._activations(self._judged, self._arrays(batch))
         # A compiled function hands a dict back sorted by name.
-        layers = [f"layers.{i}" for i in range(self.config.num_encoder_layers)]
-        places = ["embedding", *layers, *(["lstm"] if self.config.use_lstm else []), "classifier"]
+        layers = [f"layers.{i}" for i in range(self.config.encoder.num_layers)]
+        places = ["embedding", *layers, *(["lstm"] if self.config.lstm is not None else []), "classifier"]
         return {name: self._parallel.gather(found[name]) for name in places}
 
     def gather(self, logits: Array) -> Float[np.ndarray, "rows length num_labels"]:

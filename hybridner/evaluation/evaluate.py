@@ -251,7 +251,7 @@ def predict(tagger: Tagger, data: LabelledData) -> Prediction:
     """
     model = tagger.model
     encoded = tagger.encode(data.sentences)
-    logits = predict_words(tagger.learner, encoded, model.config.pad_token_id)
+    logits = predict_words(tagger.learner, encoded, model.config.input.pad_token_id)
     decoded = bio_tags(decode_many(logits, tagger.transitions), model.labels)
     return Prediction(
         bio_tags([argmax_tags(one) for one in logits], model.labels),

@@ -152,7 +152,7 @@ class Tagger:
                 failures.append(error)
 
         prepared = one_ahead(partial(self._prepare, mode=sentences), _chunks(until_failure()))
-        for (split, encoded), logits in predict_chunks(self.learner, prepared, self.model.config.pad_token_id):
+        for (split, encoded), logits in predict_chunks(self.learner, prepared, self.model.config.input.pad_token_id):
             yield from self._tagged(split, _is_windowed(encoded), logits, raw)
         if failures:
             raise failures[0]
@@ -174,7 +174,7 @@ class Tagger:
             InputError: the model has no tokenizer.
         """
         encoded = self.encode(Sentence(tuple(words)) for words in sentences if len(words))
-        logits = iter(predict_words(self.learner, encoded, self.model.config.pad_token_id))
+        logits = iter(predict_words(self.learner, encoded, self.model.config.input.pad_token_id))
         windowed = iter(_is_windowed(encoded))
         none = np.zeros((0, self.model.config.num_labels), np.float32)
         return (
@@ -200,7 +200,7 @@ class Tagger:
         if model.tokenizer is None:
             raise InputError(f"{model.where}: has no tokenizer; convert the model again with --tokenizer FILE")
         with self._one_encodes:
-            return encode(sentences, model.tokenizer, model.labels, model.config.max_length)
+            return encode(sentences, model.tokenizer, model.labels, model.config.input.max_length)
 
     def _tagged(
         self, texts: list[SplitText], windowed: list[bool], logits: list[np.ndarray], raw: bool
@@ -244,10 +244,12 @@ class Tagger:
                 f"input_ids {input_ids.shape} and attention_mask {attention_mask.shape}: expected two of one shape "
                 "[batch, length]"
             )
-        if input_ids.size and not 0 <= input_ids.min() <= input_ids.max() < config.vocab_size:
-            raise InputError(f"input_ids: ids must be from 0 to {config.vocab_size - 1}")
-        if input_ids.shape[1] > config.max_length:
-            raise InputError(f"input_ids: rows of {input_ids.shape[1]} pieces, the model takes {config.max_length}")
+        if input_ids.size and not 0 <= input_ids.min() <= input_ids.max() < config.input.vocab_size:
+            raise InputError(f"input_ids: ids must be from 0 to {config.input.vocab_size - 1}")
+        if input_ids.shape[1] > config.input.max_length:
+            raise InputError(
+                f"input_ids: rows of {input_ids.shape[1]} pieces, the model takes {config.input.max_length}"
+            )
         none = np.zeros(0, np.int32)
         batch = Batch(
             input_ids.astype(np.int32),

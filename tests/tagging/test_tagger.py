@@ -98,7 +98,7 @@ def test_a_word_without_pieces_has_a_tag_too(torch_tagger):
 def test_a_sentence_of_two_thousand_pieces_is_tagged_whole(tagger):
     text = "the river Velmora , who knows Anna Tarkin " * 250
     pieces = tagger.model.tokenizer.encode_sentences([[word.text for word in split_words(text)]])[0]
-    assert sum(map(len, pieces)) >= 2000 > 50 * tagger.model.config.max_length
+    assert sum(map(len, pieces)) >= 2000 > 50 * tagger.model.config.input.max_length
     (tagged,) = tagger.tag_texts([text], "none")
     assert_whole(tagged)
     assert len(tagged.tags) == 2000
@@ -323,7 +323,7 @@ def test_a_failure_in_preparing_is_the_callers():
 def test_chunks_are_predicted_as_by_themselves(torch_tagger):
     encode = torch_tagger.encode
     chunks = [(n, encode(Sentence(tuple(TEXT.split()[: n + k])) for k in range(n))) for n in (3, 1, 0, 5)]
-    pad = torch_tagger.model.config.pad_token_id
+    pad = torch_tagger.model.config.input.pad_token_id
     found = list(predict_chunks(torch_tagger.learner, chunks, pad))
     assert [n for n, _ in found] == [3, 1, 0, 5]
     for (_, logits), (_, encoded) in zip(found, chunks, strict=True):

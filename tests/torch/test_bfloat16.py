@@ -1,6 +1,6 @@
 import pytest
 
-from hybridner.config.model import ModelConfig
+from hybridner.config.model import original_model
 from hybridner.config.presets import PRESETS, make_options
 from hybridner.errors import InputError
 from hybridner.model.twins import BACKENDS
@@ -8,7 +8,7 @@ from hybridner.training.train import prepare
 from hybridner_torch import bfloat16
 from hybridner_torch.learner import Learner
 
-CONFIG = ModelConfig(vocab_size=60, num_labels=5, hidden_size=16, num_heads=2, num_encoder_layers=1, max_length=32)
+CONFIG = original_model(vocab_size=60, num_labels=5, hidden_size=16, num_heads=2, num_encoder_layers=1, max_length=32)
 DIES = "import os, signal; os.kill(os.getpid(), signal.SIGILL)"
 
 
