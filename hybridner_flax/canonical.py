@@ -7,7 +7,7 @@ A Linear's weight ``[out, in]`` is a ``kernel [in, out]`` here, a LayerNorm's we
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 from flax import nnx
 
@@ -39,7 +39,8 @@ def from_canonical(weights: Mapping[str, np.ndarray], like: nnx.State) -> nnx.St
     flat = []
     for path, param in nnx.to_flat_state(like):
         value = _turned(path, weights[canonical_name(path)])
-        flat.append((path, param.replace(jnp.asarray(value, param.dtype))))
+        # A copy, for the caller may change its arrays, and on a CPU JAX may share memory with them.
+        flat.append((path, param.replace(jax.device_put(np.asarray(value, param.dtype), may_alias=False))))
     return nnx.from_flat_state(flat)
 
 

@@ -159,7 +159,7 @@ class HybridNER(nn.Module):
 
     Args:
         config: sizes and parts.
-        seed: decides the initial weights.
+        seed: decides the initial weights; None leaves them to whatever the memory holds.
         dtype: type of the computation; below ``float32`` it comes from autocast around the call.
         param_dtype: type of the weights, ``float32`` or ``float64``.
     """
@@ -168,7 +168,7 @@ class HybridNER(nn.Module):
         self,
         config: ModelConfig,
         *,
-        seed: int = 0,
+        seed: int | None = 0,
         dtype: torch.dtype = torch.float32,
         param_dtype: torch.dtype = torch.float32,
     ) -> None:
@@ -179,7 +179,8 @@ class HybridNER(nn.Module):
             self.lstm = LSTM(config)
         self.classifier = _linear(config.hidden_size, config.num_labels)
         self.to(param_dtype)
-        load_weights(self, initial_weights(config, seed))
+        if seed is not None:
+            load_weights(self, initial_weights(config, seed))
 
     def forward(
         self,

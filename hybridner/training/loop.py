@@ -1,4 +1,4 @@
-"""The one training loop: it drives either twin through :class:`hybridner.model.learner.Learner`."""
+"""The one training loop: it drives either twin through :class:`hybridner.model.learner.Probe`."""
 
 import math
 import signal
@@ -17,7 +17,7 @@ from hybridner.corpora.corpus import Corpus
 from hybridner.display.console import Reporter, TrainingBar
 from hybridner.errors import InputError
 from hybridner.model.finite import nonfinite_in
-from hybridner.model.learner import Learner, StepMetrics
+from hybridner.model.learner import Probe, StepMetrics
 from hybridner.model.memory import IN_TRAINING, MemoryWatch
 from hybridner.model.twins import Backend
 from hybridner.model.weights import initial_weights
@@ -48,7 +48,7 @@ class TrainingLoop:
         encoded: dict[str, Encoded],
         tokenizer: WordTokenizer,
         config: ModelConfig,
-        learner: Learner,
+        learner: Probe,
     ) -> None:
         self.backend, self.options, self.run_dir, self.reporter = backend, options, run, reporter
         self.corpus, self.encoded, self.tokenizer = corpus, encoded, tokenizer

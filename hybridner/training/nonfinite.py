@@ -16,7 +16,7 @@ import numpy as np
 from hybridner.batches.batch import Batch
 from hybridner.files.tensors import Weights
 from hybridner.model.finite import first_nonfinite, is_finite, nonfinite_in
-from hybridner.model.learner import Learner, TrainingState
+from hybridner.model.learner import Probe, TrainingState
 from hybridner.model.weights import weight_shapes
 
 MOST_SKIPPED_IN_ROW = 10
@@ -137,7 +137,7 @@ class Origin:
         return f"loss and gradients are finite, and its update is too large for {self.left}"
 
 
-def find_origin(learner: Learner, start: TrainingState, steps: Iterable[Step], since: int = 0) -> Origin | None:
+def find_origin(learner: Probe, start: TrainingState, steps: Iterable[Step], since: int = 0) -> Origin | None:
     """Take ``steps`` again from ``start`` until one goes wrong, and see what is wrong in it.
 
     Every process of the learner calls this; afterwards the learner stands somewhere on the way.
@@ -163,7 +163,7 @@ def find_origin(learner: Learner, start: TrainingState, steps: Iterable[Step], s
     return None
 
 
-def _look_into(learner: Learner, before: TrainingState, step: Step, left: str | None) -> Origin:
+def _look_into(learner: Probe, before: TrainingState, step: Step, left: str | None) -> Origin:
     # Activations are those of the average, if one is kept, and the step was taken with the parameters.
     learner.restore(dataclasses.replace(before, average=None if before.average is None else before.weights))
     loss, gradients = learner.gradients(step.batch)
@@ -199,7 +199,7 @@ def _squares_overflow(gradients: Weights) -> bool:
 
 
 def explain(
-    learner: Learner,
+    learner: Probe,
     start: TrainingState,
     steps: Iterable[Step],
     *,

@@ -285,9 +285,9 @@ def test_long_texts_make_small_chunks(torch_tagger, monkeypatch):
 
 def test_batches_have_few_shapes_whatever_the_texts(torch_tagger, monkeypatch):
     shapes = set()
-    predict = torch_tagger.learner.predict
+    predict = torch_tagger.predictor.predict
     monkeypatch.setattr(
-        torch_tagger.learner, "predict", lambda batch: (shapes.add(batch.input_ids.shape), predict(batch))[1]
+        torch_tagger.predictor, "predict", lambda batch: (shapes.add(batch.input_ids.shape), predict(batch))[1]
     )
     rng = np.random.default_rng(0)
     for _ in range(12):
@@ -324,8 +324,8 @@ def test_chunks_are_predicted_as_by_themselves(torch_tagger):
     encode = torch_tagger.encode
     chunks = [(n, encode(Sentence(tuple(TEXT.split()[: n + k])) for k in range(n))) for n in (3, 1, 0, 5)]
     pad = torch_tagger.model.config.pad_token_id
-    found = list(predict_chunks(torch_tagger.learner, chunks, pad))
+    found = list(predict_chunks(torch_tagger.predictor, chunks, pad))
     assert [n for n, _ in found] == [3, 1, 0, 5]
     for (_, logits), (_, encoded) in zip(found, chunks, strict=True):
-        expected = predict_words(torch_tagger.learner, encoded, pad)
+        expected = predict_words(torch_tagger.predictor, encoded, pad)
         assert [one.tolist() for one in logits] == [one.tolist() for one in expected]
