@@ -12,6 +12,7 @@ from hybridner.config.model import ModelConfig
 from hybridner.model.weights import initial_weights, position_table
 from hybridner_torch.canonical import load_weights
 from hybridner_torch.dropout import DropoutStream, dropout
+from hybridner_torch.linear import Embedding, Linear
 from hybridner_torch.lstm import lstm_scan
 
 LAYER_NORM_EPS = 1e-5
@@ -41,10 +42,10 @@ class SelfAttention(nn.Module):
         super().__init__()
         self.num_heads = config.num_heads
         self.dropout = config.dropout
-        self.q_proj = _linear(config.hidden_size, config.hidden_size)
-        self.k_proj = _linear(config.hidden_size, config.hidden_size)
-        self.v_proj = _linear(config.hidden_size, config.hidden_size)
-        self.out_proj = _linear(config.hidden_size, config.hidden_size)
+        self.q_proj = Linear(config.hidden_size, config.hidden_size)
+        self.k_proj = Linear(config.hidden_size, config.hidden_size)
+        self.v_proj = Linear(config.hidden_size, config.hidden_size)
+        self.out_proj = Linear(config.hidden_size, config.hidden_size)
 
     def forward(
         self, x: Hidden, allowed: Bool[Tensor, "batch length length"], site: int, stream: DropoutStream | None
@@ -74,8 +75,8 @@ class EncoderLayer(nn.Module):
         self.dropout = config.dropout
         self.self_attn = SelfAttention(config)
         self.self_attn_layer_norm = _layer_norm(config.hidden_size)
-        self.fc1 = _linear(config.hidden_size, 4 * config.hidden_size)
-        self.fc2 = _linear(4 * config.hidden_size, config.hidden_size)
+        self.fc1 = Linear(config.hidden_size, 4 * config.hidden_size)
+        self.fc2 = Linear(4 * config.hidden_size, config.hidden_size)
         self.final_layer_norm = _layer_norm(config.hidden_size)
 
     def forward(
@@ -116,9 +117,7 @@ class TransformerEncoder(nn.Module):
         super().__init__()
         self.dtype = dtype
         # padding_idx: the pad row stays as it is, no gradient flows into it.
-        self.embed_tokens = nn.utils.skip_init(
-            nn.Embedding, config.vocab_size, config.hidden_size, padding_idx=config.pad_token_id
-        )
+        self.embed_tokens = Embedding(config.vocab_size, config.hidden_size, padding_idx=config.pad_token_id)
         table = torch.tensor(position_table(config)).to(dtype)
         self.register_buffer("embed_positions", table, persistent=False)
         self.encoder = Encoder(config)
@@ -140,8 +139,8 @@ class LSTM(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.linear_ih = _linear(config.hidden_size, 4 * config.hidden_size)
-        self.linear_hh = _linear(config.hidden_size, 4 * config.hidden_size)
+        self.linear_ih = Linear(config.hidden_size, 4 * config.hidden_size)
+        self.linear_hh = Linear(config.hidden_size, 4 * config.hidden_size)
 
     def forward(self, x: Hidden, starts: Bool[Tensor, "batch length"]) -> Hidden:
         time_first = x.transpose(0, 1)  # turned round before the projection makes it four times as wide
@@ -177,7 +176,7 @@ class HybridNER(nn.Module):
         self.transformer_encoder = TransformerEncoder(config, dtype)
         if config.use_lstm:
             self.lstm = LSTM(config)
-        self.classifier = _linear(config.hidden_size, config.num_labels)
+        self.classifier = Linear(config.hidden_size, config.num_labels)
         self.to(param_dtype)
         if seed is not None:
             load_weights(self, initial_weights(config, seed))
@@ -210,10 +209,6 @@ class HybridNER(nn.Module):
             activations.append(("lstm", x))
         x = dropout(x, self.config.dropout, CLASSIFIER_SITE, stream)
         return [*activations, ("classifier", self.classifier(x))]
-
-
-def _linear(in_features: int, out_features: int) -> nn.Linear:
-    return nn.utils.skip_init(nn.Linear, in_features, out_features)
 
 
 def _layer_norm(hidden_size: int) -> nn.LayerNorm:
