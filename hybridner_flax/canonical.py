@@ -39,8 +39,10 @@ def from_canonical(weights: Mapping[str, np.ndarray], like: nnx.State) -> nnx.St
     flat = []
     for path, param in nnx.to_flat_state(like):
         value = _turned(path, weights[canonical_name(path)])
-        # A copy, for the caller may change its arrays, and on a CPU JAX may share memory with them.
-        flat.append((path, param.replace(jax.device_put(np.asarray(value, param.dtype), may_alias=False))))
+        # A copy, for the caller may change its arrays, and on a CPU JAX may share memory with those it is given. One
+        # tensor after the other, so that no more than one is in memory twice.
+        array = jax.device_put(np.array(value, param.dtype, order="C"))
+        flat.append((path, param.replace(array.block_until_ready())))
     return nnx.from_flat_state(flat)
 
 

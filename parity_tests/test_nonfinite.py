@@ -16,7 +16,7 @@ CONFIG = ModelConfig(
     vocab_size=60, num_labels=5, hidden_size=16, num_heads=2, num_encoder_layers=1, max_length=64, dropout=0.0
 )
 STOP = make_options("original", dtype="float64", parallel="jit", device="cpu", average=0.3, clip_norm=0.1)
-SKIP = dataclasses.replace(STOP, on_nonfinite="skip")
+SKIP = STOP.replace(on_nonfinite="skip")
 BOTH = pytest.mark.parametrize("which", [0, 1], ids=["flax", "torch"])
 
 

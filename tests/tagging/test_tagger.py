@@ -1,6 +1,7 @@
 import dataclasses
 import itertools
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ from hybridner.corpora.corpus import Sentence
 from hybridner.corpora.schemes import entity_spans, invalid_transitions
 from hybridner.errors import InputError
 from hybridner.model.twins import BACKENDS
+from hybridner.parity.errors import bitwise_difference
 from hybridner.saved.folder import save_model
 from hybridner.tagging.inference import one_ahead, predict_chunks, predict_words
+from hybridner.tagging.tagger import Tagger
 from hybridner.text.words import join_words, split_words
 
 TEXT = "The river Velmora is long. Anna Tarkin met the mayor of Dorst on Monday, they say; who knows?"
@@ -110,6 +113,33 @@ def test_windows_are_counted_by_sentence(torch_tagger):
     long, short = "who knows the mayor of Dorst " * 8, "who knows ?"
     found = list(torch_tagger.tag_texts([f"{long}\n{short}\n{long}", short, long], "line"))
     assert [tagged.num_windowed for tagged in found] == [2, 0, 1]
+
+
+def test_threads_that_tag_at_once_get_what_each_gets_alone(tagger):
+    texts = [f"Anna Tarkin met {'the mayor of ' * (n % 7)}Dorst on Monday {n}. {TEXT}" for n in range(24)]
+    alone = [tagger.tag(text) for text in texts]
+    assert len({tuple(found) for found in alone}) == len(texts)
+    num_threads = 6
+    start = threading.Barrier(num_threads)
+
+    def tag_all(first):
+        start.wait(60)
+        order = [*range(first, len(texts)), *range(first)]
+        return {n: tagger.tag(texts[n]) for n in order}
+
+    with ThreadPoolExecutor(num_threads) as threads:
+        for found in threads.map(tag_all, range(0, 24, 4)):
+            assert [found[n] for n in range(len(texts))] == alone
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_only_the_predictor_holds_the_weights_and_it_holds_a_copy(model, backend):
+    given = dataclasses.replace(model, weights={name: value.copy() for name, value in model.weights.items()})
+    tagger = Tagger(given, backend, device="cpu")
+    for value in given.weights.values():
+        value[:] = 0
+    assert bitwise_difference(tagger.predictor.weights(), model.weights) is None
+    assert tagger.model == dataclasses.replace(model, weights={})
 
 
 def test_both_twins_give_the_same_tags_and_scores(taggers):
