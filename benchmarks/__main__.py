@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tyro
+from cyclopts import Parameter, run
 
 from benchmarks.contenders import Data
 from benchmarks.floor import flops_per_piece, matmul_rate
 from hybridner.cli.output import write_json
 
 
-@dataclass(frozen=True)
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """Measure real pieces a second of training, and words a second of evaluating, with the preset ``original``."""
 
@@ -69,7 +70,7 @@ class Process:
         return json.loads(line)
 
 
-def main(options: Options) -> None:
+def main(options: Options = Options()) -> None:
     """Measure, print the table and write the JSON."""
     data = Data(options.data, options.tokenizer, options.steps)
     flops = flops_per_piece(data.config)
@@ -194,4 +195,4 @@ def show(report: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options))
+    run(main)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tyro
+from cyclopts import Parameter, run
 
 from hybridner.cli.output import write_json
 
@@ -25,7 +25,8 @@ _CHILD = "import json, sys; from benchmarks.corpus_memory import measure; print(
 _FIELDS = {"RssAnon": "anonymous_mib", "VmRSS": "resident_mib"}
 
 
-@dataclass(frozen=True)
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """Measure the peak memory of reading, encoding and one epoch of batches, without a model."""
 
@@ -132,4 +133,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options))
+    run(main)

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-import tyro
+from cyclopts import Parameter, run
 
 from hybridner.runs.run_dir import RunDir
 
@@ -14,13 +13,14 @@ ORIGINAL_F1 = (0, 0.428, 0.644, 0.703, 0.725, 0.737, 0.730, 0.735, 0.751, 0.746,
 ORIGINAL_PUBLISHED_F1 = 0.778492
 
 
+@Parameter(name="*")
 @dataclass(frozen=True)
 class Options:
     """Draw a run's training loss and dev F1 by epoch beside the original's log."""
 
-    run: Annotated[Path, tyro.conf.Positional]
+    run: Path
     """Folder that holds the run's metrics.jsonl."""
-    picture: Annotated[Path, tyro.conf.Positional]
+    picture: Path
     """The PNG to write."""
 
 
@@ -49,4 +49,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options))
+    run(main)

@@ -23,11 +23,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import tyro
+from cyclopts import Parameter
 
 from benchmarks.gpu_contenders import CONTENDERS, Job, framework
 from hybridner.cli.output import check_writable, write_json
-from hybridner.cli.parse import guarded
+from hybridner.cli.parse import call, guarded, new_app
 from hybridner.config.choices import Device, Dtype, PresetName
 from hybridner.config.presets import make_options
 from hybridner.errors import InputError
@@ -39,7 +39,8 @@ _HEAD = (
 )
 
 
-@dataclass(frozen=True)
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """Measure real pieces a second of training on one GPU, dropout on."""
 
@@ -181,7 +182,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def main(options: Options) -> None:
+def main(options: Options = Options()) -> None:
     """Measure, print the table and write the JSON.
 
     Raises:
@@ -215,4 +216,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(lambda: main(tyro.cli(Options))))
+    sys.exit(guarded(lambda: call(new_app("python -m benchmarks.on_gpu", default_command=main), sys.argv[1:])))

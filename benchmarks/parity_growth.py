@@ -18,7 +18,7 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
-import tyro
+from cyclopts import Parameter, run
 
 import hybridner
 from hybridner.cli.output import write_json
@@ -54,7 +54,8 @@ SHOWN = (1, 10, 50, 100, 200, FIRST_STEPS, 1000, 1500)
 HELD = {True: ", held", False: ", NOT held"}
 
 
-@dataclass(frozen=True)
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """Measure how far the twins' training runs drift apart by rounding."""
 
@@ -204,7 +205,7 @@ def compare_runs(steps: int, folder: Path) -> list[Comparison]:
     return [*comparisons, alone]
 
 
-def main(options: Options) -> None:
+def main(options: Options = Options()) -> None:
     """Train, compare, and write ``growth.png``, ``growth.json`` and ``README.md``."""
     with tempfile.TemporaryDirectory() as folder:
         comparisons = compare_runs(options.steps, Path(folder))
@@ -236,4 +237,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options))
+    run(main)

@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
+import cyclopts
 import torch
-import tyro
 
 from benchmarks.loop import LoopTagger
 from hybridner.cli.output import write_json
@@ -26,11 +26,12 @@ from hybridner.tagging.tagger import Tagger
 from hybridner.text.words import SplitText, split_text
 
 
+@cyclopts.Parameter(name="*")
 @dataclass(frozen=True)
 class Options:
     """Measure words a second of tagging the texts of a file."""
 
-    model: Annotated[str, tyro.conf.Positional]
+    model: str
     """A run, or a model folder of either twin."""
     input: Path
     """The texts, as for hybridner predict."""
@@ -138,4 +139,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options))
+    cyclopts.run(main)

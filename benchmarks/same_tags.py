@@ -7,10 +7,10 @@ listed with both twins' logits.
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-import tyro
+from cyclopts import Parameter, run
 
 from hybridner.batches.encoding import encode
 from hybridner.cli.output import write_json
@@ -23,11 +23,12 @@ from hybridner.tagging.inference import predict_words
 from hybridner.tagging.tagger import Tagger
 
 
+@Parameter(name="*")
 @dataclass(frozen=True)
 class Options:
     """Compare the tags that the Flax and the PyTorch twin give every word of a split."""
 
-    model: Annotated[str, tyro.conf.Positional]
+    model: str
     """A run, or a model folder of either twin."""
     data: str
     """A corpus as for training."""
@@ -71,4 +72,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options))
+    run(main)

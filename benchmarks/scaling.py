@@ -17,14 +17,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import tyro
+from cyclopts import Parameter
 
 from benchmarks.floor import MATMUL, matmul_rate
 from benchmarks.on_gpu import versions
 from hybridner.batches.batch import Batch
 from hybridner.batches.packing import Shape
 from hybridner.cli.output import check_writable, write_json
-from hybridner.cli.parse import guarded
+from hybridner.cli.parse import call, guarded, new_app
 from hybridner.config.model import ModelConfig
 from hybridner.config.presets import make_options
 from hybridner.model.learner import Learner
@@ -38,7 +38,8 @@ _LEARNING_RATE = 3e-4
 _SWEEPS = {"length": "length of the rows", "rows": "rows of the batch", "hidden_size": "width of the model"}
 
 
-@dataclass(frozen=True)
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """Measure one training step of both twins at growing sizes."""
 
@@ -195,7 +196,7 @@ def _floor(row: dict[str, Any]) -> float:
     return 1e6 * flops / row["matmul_gflops"] / (row["rows"] * row["length"])
 
 
-def main(options: Options) -> None:
+def main(options: Options = Options()) -> None:
     """Measure, print the table, and write the JSON and the picture.
 
     Raises:
@@ -234,4 +235,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(lambda: main(tyro.cli(Options))))
+    sys.exit(guarded(lambda: call(new_app("python -m benchmarks.scaling", default_command=main), sys.argv[1:])))

@@ -75,15 +75,14 @@ def to_tree(weights: Mapping[str, np.ndarray]) -> Tree:
 
 def from_tree(tree: Tree) -> Weights:
     """The inverse of :func:`to_tree`."""
-    return {
-        canonical_name(path): np.array(_turned(path, np.asarray(value)), order="C") for path, value in _leaves(tree)
-    }
+    return {canonical_name(path): np.array(_turned(path, np.asarray(value)), order="C") for path, value in leaves(tree)}
 
 
-def _leaves(tree: Tree, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+def leaves(tree: Tree, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield the path and the value of each leaf of nested dicts."""
     for key, value in tree.items():
         if isinstance(value, dict):
-            yield from _leaves(value, (*path, key))
+            yield from leaves(value, (*path, key))
         else:
             yield (*path, key), value
 

@@ -1,28 +1,35 @@
-"""Orbax: the arrays of a training state (``hybridner.runs.checkpoints`` does the rest), and weights for plain Flax.
+"""Training states and weights as Orbax checkpoints; ``hybridner.runs.checkpoints`` does the rest.
 
-A state's tree is ``{"params", "mu", "nu"}``, and ``"average"`` if one is kept, each shaped like
-``nnx.to_pure_dict(nnx.state(model, nnx.Param))``.
+A training state is the tree ``{"params", "mu", "nu"}``, and ``"average"`` if one is kept, each shaped like
+``nnx.to_pure_dict(nnx.state(model, nnx.Param))``. Weights are one such tree, which plain Flax code opens too.
 """
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from hybridner.errors import InputError
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from hybridner.errors import InputError, first_line
 from hybridner.files.tensors import Headers, TensorHeader, Weights
-from hybridner_flax.canonical import TreeHeaders, canonical_headers, from_tree, to_tree
-from hybridner_flax.orbax_tree import read_tree, write_tree
+from hybridner_flax.canonical import Tree, TreeHeaders, canonical_headers, from_tree, leaves, to_tree
 
 _FOLDER = "state"
 _TREES = {"weights": "params", "exp_avg": "mu", "exp_avg_sq": "nu", "average": "average"}
 
+logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax logs each save there, and each error that it raises
+
 
 def write_state(folder: Path, kinds: dict[str, Weights]) -> None:
     """Write the arrays of each kind into ``folder``."""
-    write_tree(folder / _FOLDER, {_TREES[kind]: to_tree(weights) for kind, weights in kinds.items()})
+    _write_tree(folder / _FOLDER, {_TREES[kind]: to_tree(weights) for kind, weights in kinds.items()})
 
 
 def read_state(folder: Path, check: Callable[[str, Headers], None]) -> dict[str, Weights]:
-    """What :func:`write_state` wrote, if ``check`` accepts what the files say of each kind.
+    """Read what :func:`write_state` wrote, if ``check`` accepts the names, shapes and types of each kind.
 
     Raises:
         InputError: it cannot be read, or ``check`` raised it.
@@ -30,15 +37,13 @@ def read_state(folder: Path, check: Callable[[str, Headers], None]) -> dict[str,
     kinds = {name: kind for kind, name in _TREES.items()}
 
     def check_kinds(headers: TreeHeaders) -> None:
-        told: dict[str, dict[tuple[str, ...], TensorHeader]] = {}
+        by_kind: dict[str, dict[tuple[str, ...], TensorHeader]] = {}
         for (name, *path), header in headers.items():
-            if name not in kinds or not path:
-                raise InputError(f"{folder / _FOLDER}: {name!r} does not belong to a training state")
-            told.setdefault(name, {})[tuple(path)] = header
-        for name, of_kind in told.items():
-            check(kinds[name], canonical_headers(of_kind))
+            by_kind.setdefault(name, {})[tuple(path)] = header
+        for name, of_kind in by_kind.items():
+            check(kinds.get(name, name), canonical_headers(of_kind))
 
-    tree = read_tree(folder / _FOLDER, check_kinds)
+    tree = _read_tree(folder / _FOLDER, check_kinds)
     return {kinds[name]: from_tree(value) for name, value in tree.items()}
 
 
@@ -47,13 +52,49 @@ def save_weights(folder: Path, weights: Weights) -> None:
 
     >>> params = ocp.StandardCheckpointer().restore(folder)   # nested dict of arrays, kernels [in, out]
     """
-    write_tree(folder, to_tree(weights))
+    _write_tree(folder, to_tree(weights))
 
 
 def read_weights(folder: Path, check: Callable[[Headers], None]) -> Weights:
-    """Canonical weights from what :func:`save_weights` wrote, if ``check`` accepts what the files say of them.
+    """Read canonical weights that :func:`save_weights` wrote, or plain Flax code with Orbax's ``StandardCheckpointer``.
 
     Raises:
-        InputError: it cannot be read, or ``check`` raised it.
+        InputError: they cannot be read, or ``check``, which gets their names, shapes and types, raised it.
     """
-    return from_tree(read_tree(folder, lambda headers: check(canonical_headers(headers))))
+    return from_tree(_read_tree(folder, lambda headers: check(canonical_headers(headers))))
+
+
+def _write_tree(folder: Path, tree: Tree) -> None:
+    with _checkpointer() as checkpointer:
+        checkpointer.save(folder.absolute(), args=ocp.args.PyTreeSave(tree))
+
+
+def _read_tree(folder: Path, check: Callable[[TreeHeaders], None]) -> Tree:
+    """Read an Orbax checkpoint, each array in the type that it has on disk, once ``check`` accepts its metadata."""
+    try:
+        with _checkpointer() as checkpointer:
+            item = checkpointer.metadata(folder.absolute()).item_metadata
+            if item is None:
+                raise ValueError("its metadata are missing or damaged")
+            metadata = item.tree
+            check({path: TensorHeader(tuple(of.shape), np.dtype(of.dtype).name) for path, of in leaves(metadata)})
+            to_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), metadata)
+            tree: Tree = checkpointer.restore(folder.absolute(), args=ocp.args.PyTreeRestore(restore_args=to_numpy))
+        return tree
+    except InputError:
+        raise
+    except Exception as error:  # Orbax raises many kinds for a damaged checkpoint
+        raise InputError(f"{folder}: not an Orbax checkpoint that can be read ({first_line(error)})") from error
+
+
+@contextmanager
+def _checkpointer() -> Iterator[ocp.Checkpointer]:
+    """Open a checkpointer of this process alone, which does not wait for the others.
+
+    It does not compress: weights hardly get smaller, and training needs the processor.
+    """
+    me = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(me, {me}, f"process {me}")
+    handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone, use_compression=False)
+    with ocp.Checkpointer(handler, multiprocessing_options=alone) as checkpointer:
+        yield checkpointer

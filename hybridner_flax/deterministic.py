@@ -22,7 +22,7 @@ def compute_deterministically(device: str) -> None:
     Raises:
         InputError: JAX has started on a GPU already, without the flag.
     """
-    if device not in ("auto", "cuda"):
+    if device != "auto" and not device.startswith("cuda"):
         return
     flags = os.environ.get("XLA_FLAGS", "").split()
     if _FLAG in flags:

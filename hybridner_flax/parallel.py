@@ -243,19 +243,28 @@ def choose(options: DeviceOptions) -> Parallel:
 
 
 def find_devices(device: str, number: int | None = None) -> list[jax.Device]:
-    """The devices of a kind, or of the best kind there is for "auto", host by host; only the first ``number``.
+    """Find devices, host by host: of the best kind there is for "auto", a single one for "cuda:0".
+
+    Args:
+        device: the kind, for "cuda" with a number.
+        number: return only the first so many.
 
     Raises:
         InputError: there is none, or there are not as many.
     """
     if device == "mps":
         raise InputError("--device mps is PyTorch's; with Flax use cpu, cuda or tpu")
+    kind, _, index = device.partition(":")
     try:
-        devices = jax.devices(None if device == "auto" else device)
+        devices = jax.devices(None if kind == "auto" else kind)
     except RuntimeError as error:
         kinds = sorted({d.platform for d in jax.devices()})
         raise InputError(f"no device {device!r} here; JAX sees {', '.join(kinds)}") from error
     devices = sorted(devices, key=lambda d: (d.process_index, d.id))
+    if index:
+        if int(index) >= len(devices):
+            raise InputError(f"no device {device!r} here; JAX sees {len(devices)} of that kind")
+        return [devices[int(index)]]
     if number is None:
         return devices
     if jax.process_count() > 1:

@@ -8,9 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from safetensors.numpy import save_file
-
-from hybridner.files.tensors import Headers, Weights, read_tensors
+from hybridner.files.tensors import Headers, Weights, read_tensors, write_tensors
 
 T = TypeVar("T")
 _FILE = "state.safetensors"
@@ -18,8 +16,8 @@ _FILE = "state.safetensors"
 
 def write_state(folder: Path, kinds: dict[str, Weights]) -> None:
     """Write the arrays of each kind into ``folder``."""
-    save_file(
-        {f"{kind}.{name}": value for kind, weights in kinds.items() for name, value in weights.items()}, folder / _FILE
+    write_tensors(
+        folder / _FILE, {f"{kind}.{name}": value for kind, weights in kinds.items() for name, value in weights.items()}
     )
 
 

@@ -38,10 +38,12 @@ def _join_others(kind: str, timeout: float) -> None:
     try:
         # A timeout given to init_process_group would end every later collective that takes longer, too.
         store, rank, world_size = next(distributed.rendezvous("env://", timeout=timedelta(seconds=timeout)))
+        # torchrun restarts lost processes with the store of the lost ones, which still has their addresses.
+        store = distributed.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)
         distributed.init_process_group(
             "nccl" if device else "gloo", store=store, rank=rank, world_size=world_size, device_id=device
         )
-    except (ValueError, distributed.DistError) as error:
+    except (ValueError, RuntimeError) as error:
         where = f"{os.environ.get('MASTER_ADDR', '')}:{os.environ.get('MASTER_PORT', '')}"
         raise InputError(
             f"{where}: not all {os.environ['WORLD_SIZE']} processes joined within {timeout:g} s (--join-timeout): "
@@ -54,8 +56,10 @@ def rank_and_world_size() -> tuple[int, int]:
     return (distributed.get_rank(), distributed.get_world_size()) if distributed.is_initialized() else (0, 1)
 
 
-def find_device(kind: str) -> torch.device:
-    """The device of a kind, or of the best kind there is for "auto"; of several GPUs each joined process has its own.
+def find_device(device: str) -> torch.device:
+    """Find a device: of the best kind there is for "auto", the one with that number for "cuda:0".
+
+    Of several GPUs, each joined process has its own.
 
     Raises:
         InputError: there is none.
@@ -66,11 +70,12 @@ def find_device(kind: str) -> torch.device:
         "mps": torch.backends.mps.is_available(),
         "tpu": False,
     }
-    if kind == "auto":
-        kind = "cuda" if there["cuda"] else "cpu"
-    if not there[kind]:
+    if device == "auto":
+        device = "cuda" if there["cuda"] else "cpu"
+    kind, _, number = device.partition(":")
+    if not there[kind] or (number and int(number) >= torch.cuda.device_count()):
         kinds = [kind for kind, is_there in there.items() if is_there]
-        raise InputError(f"no device {kind!r} here; PyTorch sees {', '.join(kinds)}")
-    if kind == "cuda" and distributed.is_initialized():
+        raise InputError(f"no device {device!r} here; PyTorch sees {', '.join(kinds)}")
+    if device == "cuda" and distributed.is_initialized():
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
-    return torch.device(kind)
+    return torch.device(device)

@@ -71,7 +71,7 @@ def first_part(twin, corpus, folder, stop, monkeypatch):
 
     def interrupted(self, step, bar):
         if step == AT[stop]:
-            self.run_dir.append({"event": "step", "step": step + 1, "loss": 0.5})
+            self.job.run.append({"event": "step", "step": step + 1, "loss": 0.5})
             raise KeyboardInterrupt
         return epoch(self, step, bar)
 

@@ -1,4 +1,4 @@
-"""What a run takes that trains in a second, for tests of how runs begin, stop and go on."""
+"""Options of a run that trains in a second, for tests that begin, stop and resume runs."""
 
 NAMES = ("Anna", "Berta", "Carl", "Dora", "Emil", "Frida", "Gustav", "Hanna", "Ida", "Jan", "Karl", "Lena")
 SMALL = {

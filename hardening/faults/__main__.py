@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import tyro
+from cyclopts import Parameter
 
 from hardening.faults.bench import BATCHES, OPTIONS, Bench, Row
 from hardening.faults.cost import cost
@@ -23,7 +23,7 @@ from hardening.faults.mutate import mutate
 from hardening.faults.sigterm import sigterm
 from hardening.faults.taken_away import gone, read_only
 from hybridner.cli.output import check_writable, write_json
-from hybridner.cli.parse import guarded
+from hybridner.cli.parse import call, guarded, new_app
 from hybridner.errors import InputError
 from hybridner.model.twins import BACKENDS, Backend, versions
 
@@ -42,7 +42,8 @@ ROWS: dict[Name, tuple[Callable[[Bench, int, int], Row], int]] = {
 }
 
 
-@dataclass(frozen=True)
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """Do harm to real runs, and see that nothing is lost."""
 
@@ -66,7 +67,7 @@ class Options:
     """Also write the table to this file."""
 
 
-def main(options: Options) -> int:
+def main(options: Options = Options()) -> int:
     """Do the harm, print the table and write the JSON.
 
     Returns:
@@ -137,4 +138,4 @@ def cost_line(found: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(lambda: main(tyro.cli(Options, prog="python -m hardening.faults"))))
+    sys.exit(guarded(lambda: call(new_app("python -m hardening.faults", default_command=main), sys.argv[1:])))

@@ -20,7 +20,7 @@ from hybridner.model.twins import Backend, learner_class
 from hybridner.runs import checkpoints
 from hybridner.runs.checkpoints import CheckpointStore
 from hybridner.runs.run_dir import RunDir
-from hybridner.runs.saving import Saving
+from hybridner.training.saving import Saving
 
 _EVERY = 50
 _CHILD = "import json, sys; from hardening.faults.cost import measure; print(json.dumps(measure(*sys.argv[1:])))"

@@ -48,7 +48,7 @@ def disk_full(bench: Bench, times: int, seed: int) -> Row:
                 harm = {"do": "fill", "in": place, "number": _NUMBERS[place], "filler": str(disk / "filler")}
                 ended = bench.wait(bench.start(disk / "run", harm))
                 said[f"full before {place}"] = bench.said(ended)
-                finds = [*one_line(ended, 2), *_readable(bench, disk / "run")]
+                finds = [*one_line(ended, 2, orbax=bench.backend == "flax"), *_readable(bench, disk / "run")]
                 (disk / "filler").unlink()
                 row.add([f"full before {place}: {find}" for find in (*finds, *bench.to_end(disk / "run"))])
         for states in _STATES_THAT_FIT[:times]:
@@ -56,7 +56,7 @@ def disk_full(bench: Bench, times: int, seed: int) -> Row:
             with small_disk(bench.scratch / f"full-{bench.backend}-{states}", str(size)) as disk:
                 ended = bench.wait(bench.start(disk / "run"))
                 said[f"{size:,} bytes"] = bench.said(ended)
-                finds = [*one_line(ended, 2), *_readable(bench, disk / "run")]
+                finds = [*one_line(ended, 2, orbax=bench.backend == "flax"), *_readable(bench, disk / "run")]
                 subprocess.run(["mount", "-o", f"remount,size={_MORE}", disk], check=True)
                 row.add([f"disk of {size:,} bytes: {find}" for find in (*finds, *bench.to_end(disk / "run"))])
     except NoDisk as error:

@@ -58,7 +58,7 @@ class TwoProcesses(Bench):
 
 def hosts(bench: Bench, times: int, seed: int) -> Row:
     """Kill one of two processes at a random step, the first and the second by turns."""
-    row, rng = Row("hosts", bench.backend, told={"said": {}, "seconds": []}), random.Random(seed)
+    row, rng = Row("hosts", bench.backend, told={"seconds": []}), random.Random(seed)
     both = TwoProcesses(bench.backend, bench.scratch / "hosts", bench.epochs)
     for number in range(times):
         run = both.scratch / f"hosts-{bench.backend}-{number}"
@@ -70,7 +70,6 @@ def hosts(bench: Bench, times: int, seed: int) -> Row:
         left = both.wait(processes[1 - killed])
         row.told["seconds"].append(round(time.perf_counter() - begun, 1))
         both.wait(processes[killed])
-        row.told["said"][f"process {1 - killed}"] = bench.said(left)
         finds = [] if left.code else ["exit 0, although the other process was killed"]
         if row.told["seconds"][-1] > _SOON:
             finds.append(f"it took {row.told['seconds'][-1]} s to end")

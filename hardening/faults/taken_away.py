@@ -25,7 +25,8 @@ def read_only(bench: Bench, times: int, seed: int) -> Row:
         ended = bench.wait(bench.start(run, harm, prefix=prefix))
         row.told["said"][place] = bench.said(ended)
         protect(run, writable=True)
-        row.add([f"read-only before {place}: {find}" for find in (*one_line(ended, 2), *bench.to_end(run))])
+        finds = [*one_line(ended, 2, orbax=bench.backend == "flax"), *bench.to_end(run)]
+        row.add([f"read-only before {place}: {find}" for find in finds])
     return row
 
 
@@ -36,5 +37,6 @@ def gone(bench: Bench, times: int, seed: int) -> Row:
         run = bench.scratch / f"gone-{bench.backend}-{place}"
         ended = bench.wait(bench.start(run, {"do": "remove", "in": place, "number": _NUMBERS[place]}))
         row.told["said"][place] = bench.said(ended)
-        row.add([f"gone before {place}: {find}" for find in (*one_line(ended, 2), *bench.to_end(run))])
+        finds = [*one_line(ended, 2, orbax=bench.backend == "flax"), *bench.to_end(run)]
+        row.add([f"gone before {place}: {find}" for find in finds])
     return row

@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import tyro
+from cyclopts import Parameter, run
 
 from hardening.fuzz.campaign import Campaign, fuzz
 from hardening.fuzz.cases import FINDS, Limits
@@ -25,7 +25,8 @@ from hybridner.display.tables import Table
 _PACKAGES = ("hybridner", "tokenizers", "safetensors", "pyarrow", "pyyaml", "torch", "jax", "orbax-checkpoint")
 
 
-@dataclass(frozen=True)
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """Read damaged files and keep those that a reader does not answer with a value or with one clear line."""
 
@@ -43,7 +44,7 @@ class Options:
     """Also write the counts to this JSON file; readers that it holds and that were not run stay in it."""
 
 
-def main(options: Options) -> int:
+def main(options: Options = Options()) -> int:
     """Fuzz the readers one after the other; 1 if there was a find."""
     names = [reader.name for reader in READERS]
     if unknown := [name for name in options.reader if name not in names]:
@@ -101,4 +102,4 @@ def _kept(path: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(tyro.cli(Options)))
+    run(main)

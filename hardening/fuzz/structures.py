@@ -87,16 +87,6 @@ _VALUES: tuple[Any, ...] = (
         [None],
         ["O", "B-X", "I-X"],
     ),
-    *(
-        {"Regex": "(a+)+$"},
-        {"Regex": "("},
-        {"Regex": "a*a*a*a*b"},
-        {"Regex": "\\p{L}+"},
-        {"String": ""},
-        {"String": "a"},
-    ),
-    *({"type": "Replace", "pattern": {"String": ""}, "content": "aa"}, {"type": "Sequence", "normalizers": []}),
-    {"type": "Sequence", "normalizers": [{"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}] * 40},
 )
 _LITERALS = (
     *(

@@ -7,12 +7,11 @@ from itertools import islice
 from pathlib import Path
 
 from hardening.fuzz.cases import Case, Reader, read_case
-from hardening.fuzz.whole_tokenizers import tiny_tokenizer, tokenizers
 from hybridner.batches.encoding import encode
 from hybridner.config.file import options_as_dict, read_config
 from hybridner.config.presets import make_options
 from hybridner.corpora.checks import check_corpus
-from hybridner.corpora.corpus import Split, SplitReport
+from hybridner.corpora.corpus import Sentence, Split, SplitReport
 from hybridner.corpora.formats import ColumnFormat
 from hybridner.corpora.labels import labels_of, read_labels
 from hybridner.corpora.read import check_types, read_corpus, read_file
@@ -24,11 +23,16 @@ from hybridner.files.whole import opened_whole
 from hybridner.tagging import outputs as plain
 from hybridner.tagging.inputs import Skipped, TextRecord, read_texts
 from hybridner.tagging.tagger import TaggedText
-from hybridner.text.tokenizer import load_tokenizer
+from hybridner.text.tokenizer import WordTokenizer, load_tokenizer, train_tokenizer
 from hybridner.text.words import SplitText, split_text
 
 TYPES = ("PER", "ORG", "LOC", "MISC")
 _ODD_WORDS = ("Anna", "don't", "\u200b", "漢字", "é" * 50, "a" * 101, "a" * 3000, "ab" * 40 + "c", "👩‍👩‍👧", "1,000.5")
+
+
+def tiny_tokenizer() -> WordTokenizer:
+    """Train a tokenizer of few pieces."""
+    return train_tokenizer([Sentence(("Anna", "Tarkin", "met", "the", "mayor", "of", "Dorst", "."))], 60)
 
 
 def _only(folder: Path) -> Path:
@@ -94,7 +98,7 @@ def read_options(folder: Path) -> object:
     return sorted(type(value).__name__ for value in read_config(_only(folder)).values())
 
 
-def read_tokenizer(folder: Path) -> object:
+def read_vocabulary(folder: Path) -> object:
     """Open a tokenizer and cut words with it."""
     tokenizer = load_tokenizer(str(_only(folder)))
     pieces = tokenizer.encode_sentences([_ODD_WORDS, ("Tarkin", "met", "Dorst")])
@@ -185,6 +189,12 @@ def _config(folder: Path) -> Iterator[Case]:
     yield Case("options", {"config.yaml": b"# short\nepochs: 3\nlearning_rate: 3e-4\nuse_lstm: yes\ndata: &a sample\n"})
 
 
+def _vocabularies(folder: Path) -> Iterator[Case]:
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdeAT", *(f"##{letter}" for letter in "abcdno"), "met"]
+    for end in ("\n", "\r\n"):
+        yield Case("tokenizer", {"vocab.txt": "".join(piece + end for piece in pieces).encode()})
+
+
 def _inputs(folder: Path) -> Iterator[Case]:
     lines = (
         "Anna Tarkin met the mayor of Dorst on Monday, they say; who knows?\nIt isn't U.S. policy.\n\nO'Brien 漢字\n"
@@ -226,6 +236,6 @@ READERS: tuple[Reader, ...] = (
     ),
     Reader("saved", {"folder": read_folder}, _saved),
     Reader("config", {"options": read_options}, _config),
-    Reader("tokenizer", {"tokenizer": read_tokenizer}, tokenizers),
+    Reader("tokenizer", {"tokenizer": read_vocabulary}, _vocabularies),
     Reader("inputs", {"inputs": tag_inputs, "skipping": partial(tag_inputs, skipping=True)}, _inputs),
 )

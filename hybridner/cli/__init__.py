@@ -1,45 +1,33 @@
-"""The ``hybridner`` command: one file a sub-command."""
+"""The ``hybridner`` command: one file per command."""
 
-import importlib
+import inspect
+import re
 import sys
+from typing import TYPE_CHECKING, Literal
 
-from hybridner.cli.examples import EXAMPLES
-from hybridner.cli.parse import guarded
-from hybridner.config.checks import nearest
-from hybridner.errors import InputError
+from hybridner.cli.examples import examples
+from hybridner.cli.parse import call, guarded, new_app
 from hybridner.version import __version__
 
-_GROUPS = {
-    "train a tagger": {
-        "data": "check, convert and split files of labelled sentences",
-        "train": "train with Flax or PyTorch",
-    },
-    "use it": {
-        "predict": "find the entities of a text",
-        "convert": "move a model or a run between Flax, PyTorch and the original",
-        "push": "publish a model on the Hugging Face Hub",
-    },
-    "know how good it is": {
-        "evaluate": "score a model on labelled data",
-        "compare": "say whether two models' scores differ",
-        "verify": "prove that a model is the same in both, or two models the same",
-    },
-    "your shell": {
-        "completions": "complete commands and options with TAB",
-    },
-}
-_COMMANDS = {name: about for group in _GROUPS.values() for name, about in group.items()}
+if TYPE_CHECKING:
+    from cyclopts import App
 
-_WHAT = """\
-Finds the names of people, places, organisations and whatever else you have labelled. One tagger, a Transformer encoder
+_ABOUT = """\
+Find the names of people, places, organisations and whatever else you have labelled. One tagger, a Transformer encoder
 with an LSTM, written in Flax and in PyTorch and proved to be the same model: train it with either, use it with either.
 """
 _MORE = """\
-hybridner COMMAND --help says what a command takes, with examples. hybridner --version says the version.
+hybridner COMMAND --help lists the options of a command, with examples.
 Documentation: README.md and docs/ of the project (tutorial.md, python.md, converting.md, resuming.md, errors.md).
 
-exit codes: 0 done; 1 done, and what was asked about differs or was found; 2 the input is not usable, said in one line;
-130 Ctrl-C; 141 the reader of the output closed it; 143 terminated (SIGTERM)"""
+exit codes:
+  0    done
+  1    done, and a check found a difference or a problem in the data
+  2    the input cannot be used; one line names the reason
+  130  interrupted with Ctrl-C
+  141  the reader of the output closed it
+  143  terminated (SIGTERM)
+"""
 
 
 def main() -> None:
@@ -48,27 +36,55 @@ def main() -> None:
 
 
 def run(args: list[str]) -> int:
-    """Run a sub-command with its arguments; its exit code.
+    """Run a command with its arguments and return its exit code.
 
     Raises:
-        InputError: there is no such command, or the command was given something it cannot use.
+        InputError: there is no such command, or it cannot use its arguments.
     """
-    if not args or args[0] in ("-h", "--help"):
-        print(_help())
-        return 0
-    if args[0] == "--version":
-        print(f"hybridner {__version__}")
-        return 0
-    if args[0] not in _COMMANDS:
-        raise InputError(f"unknown command {args[0]!r}{nearest(args[0], list(_COMMANDS))}")
-    return importlib.import_module(f"hybridner.cli.{args[0]}").run(args[1:])
+    return call(make_app(), args)
 
 
-def _help() -> str:
-    lines = ["usage: hybridner COMMAND [OPTIONS]", "", _WHAT]
-    for title, commands in _GROUPS.items():
-        lines.append(f"{title}:")
-        for name, about in commands.items():
-            lines += [f"  {name:<12} {about}", f"  {'':<12} {EXAMPLES[f'hybridner {name}'][0]}"]
-        lines.append("")
-    return "\n".join([*lines, _MORE])
+def completions(shell: Literal["bash", "zsh", "fish"], /) -> None:
+    """Print a script that completes commands, options and files with TAB.
+
+    bash: write it to ~/.local/share/bash-completion/completions/hybridner, or source it in ~/.bashrc.
+    zsh: write it to a file _hybridner in a folder of $fpath, which compinit reads.
+    fish: write it to ~/.config/fish/completions/hybridner.fish.
+
+    Args:
+        shell: The shell that reads the script.
+    """
+    print(make_app().generate_completion(shell=shell))
+
+
+def make_app() -> "App":
+    """Make the command line out of the functions of this package."""
+    from cyclopts import Group
+
+    from hybridner.cli import data
+    from hybridner.cli.compare import compare
+    from hybridner.cli.convert import convert
+    from hybridner.cli.evaluate import evaluate
+    from hybridner.cli.predict import predict
+    from hybridner.cli.push import push
+    from hybridner.cli.train import train
+    from hybridner.cli.verify import verify
+
+    app = new_app("hybridner", help=_ABOUT, help_epilogue=_MORE, version=f"hybridner {__version__}")
+    training = Group("Train a tagger", sort_key=1)
+    of_data = new_app("data", help=data.ABOUT, help_epilogue=examples("hybridner data"), group=training)
+    app.command(of_data)
+    use, measure, shell = (Group(t, sort_key=n) for n, t in enumerate(("Use it", "Measure it", "Your shell"), 2))
+    for parent, group, commands in (
+        (of_data, None, (data.check, data.convert, data.split)),
+        (app, training, (train,)),
+        (app, use, (predict, convert, push)),
+        (app, measure, (evaluate, compare, verify)),
+        (app, shell, (completions,)),
+    ):
+        path = "hybridner data" if parent is of_data else "hybridner"
+        for command in commands:
+            # The help keeps the docstring's line breaks: join the lines of an argument.
+            command.__doc__ = re.sub(r"\n {8}", " ", inspect.cleandoc(command.__doc__ or ""))
+            parent.command(command, group=group, help_epilogue=examples(f"{path} {command.__name__}"))
+    return app

@@ -1,52 +1,47 @@
 """``hybridner compare``."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import tyro
-
-from hybridner.cli.parse import parse
 from hybridner.cli.report import ReportOptions
+from hybridner.model.twins import Backend
 
 if TYPE_CHECKING:
     from hybridner.evaluation.compare import Comparison
 
 
-@dataclass(frozen=True)
-class CompareOptions(ReportOptions):
-    """Say how far the scores of two models differ on the same labelled data, how sure that is, and at which entities.
+def compare(
+    a: str | Path,
+    b: str | Path,
+    /,
+    *,
+    report: ReportOptions,
+    backend_a: Backend | None = None,
+    backend_b: Backend | None = None,
+) -> None:
+    """Compare the scores of two models on the same labelled data, and test whether they differ.
 
-    The interval is a paired bootstrap's. The same model can be compared in both twins: give it twice.
+    The interval is a paired bootstrap's. To compare one model in both backends, give it twice.
+
+    Args:
+        a: A run, a model folder, or OWNER/NAME on the Hugging Face Hub.
+        b: Another one, or the same.
+        report: The data and the files to write.
+        backend_a: Backend of A: flax or torch; by default the one that is installed, Flax first.
+        backend_b: Backend of B.
     """
-
-    a: Annotated[str, tyro.conf.Positional]
-    """A run, a model folder of either twin, or OWNER/NAME on the Hugging Face Hub."""
-    b: Annotated[str, tyro.conf.Positional]
-    """Another one, or the same."""
-    backend_a: str | None = None
-    """What computes A: flax or torch; by default the one that is installed, Flax first."""
-    backend_b: str | None = None
-    """What computes B."""
-
-
-def run(args: list[str]) -> int:
-    """Compare two models from the command line.
-
-    Raises:
-        InputError: a model or the data is not usable.
-    """
-    options = parse(CompareOptions, args, "hybridner compare")
-    options.check()
-    from hybridner.evaluation.compare import compare
+    report.check()
+    from hybridner.evaluation.compare import compare as compare_models
     from hybridner.evaluation.comparison_report import comparison_page, comparison_text
     from hybridner.tagging.tagger import load
 
     def make() -> "Comparison":
-        a, b = (
-            load(model, backend, device=options.device, dtype=options.dtype)  # type: ignore[arg-type]
-            for model, backend in ((options.a, options.backend_a), (options.b, options.backend_b))
+        first, second = (
+            load(model, backend, device=report.device, dtype=report.dtype)  # type: ignore[arg-type]
+            for model, backend in ((a, backend_a), (b, backend_b))
         )
-        return compare(a, b, options.data, options.split, columns=options.columns(), misaligned=options.misaligned)
+        return compare_models(
+            first, second, str(report.data), report.split, columns=report.columns(), misaligned=report.misaligned
+        )
 
-    options.report(make, comparison_text, comparison_page)
-    return 0
+    report.report(make, comparison_text, comparison_page)

@@ -1,53 +1,46 @@
 """``hybridner convert``."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-import tyro
+from cyclopts import Parameter
 
 from hybridner.cli.output import check_writable, for_people, write_json
-from hybridner.cli.parse import parse
 
 
-@dataclass(frozen=True)
-class ConvertOptions:
-    """Move a model or a run in training between Flax, PyTorch and the original HybridNER, bit for bit."""
+def convert(
+    source: str | Path,
+    destination: Path,
+    /,
+    *,
+    to: Literal["flax", "torch", "original"],
+    num_heads: int | None = None,
+    labels: Path | None = None,
+    tokenizer: str | Path | None = None,
+    lstm: Annotated[bool, Parameter(negative="--no-lstm")] = True,
+    json: Path | None = None,
+) -> None:
+    """Convert a model or a run in training between Flax, PyTorch and the original HybridNER, bit for bit.
 
-    source: Annotated[str, tyro.conf.Positional]
-    """A run, a model folder of either twin, or a checkpoint of the original (NAME.pth)."""
-    destination: Annotated[Path, tyro.conf.Positional]
-    """What to write; it must not exist yet. A run becomes a run, which goes on with --resume; a model a folder."""
-    to: str
-    """flax (a model's weights as an Orbax checkpoint), torch (as safetensors), or original (one .pth file)."""
-    num_heads: int | None = None
-    """For a .pth file: its attention heads; 4 by default."""
-    labels: Path | None = None
-    """For a .pth file: its labels, a file with one a line; by default the original's nine."""
-    tokenizer: str | None = None
-    """For a .pth file: its vocab.txt, a tokenizer.json, or a Hub id."""
-    lstm: bool = True
-    """For a .pth file: whether the model uses its LSTM."""
-    json: Path | None = None
-    """Also write what was done, and what there is to know about it, to this file; - prints it instead."""
-
-
-def run(args: list[str]) -> int:
-    """Convert from the command line.
-
-    Raises:
-        InputError: the source is not usable, or the destination is taken.
+    Args:
+        source: A run, a model folder, or a checkpoint of the original (NAME.pth).
+        destination: The folder or file to write; it must not exist yet. A run becomes a run, which you can resume with
+            --resume; a model becomes a folder.
+        to: flax (weights as an Orbax checkpoint), torch (weights as safetensors), or original (one .pth file).
+        num_heads: For a .pth file: its attention heads; 4 by default.
+        labels: For a .pth file: a file with one label per line; by default the original's nine labels.
+        tokenizer: For a .pth file: its vocab.txt, a tokenizer.json, or a Hub id.
+        lstm: For a .pth file: whether the model uses its LSTM.
+        json: Also write a report of the conversion to this file; - prints it instead.
     """
-    options = parse(ConvertOptions, args, "hybridner convert")
-    check_writable(options.json)
-    from hybridner.export.convert import convert
+    check_writable(json)
+    from hybridner.export.convert import convert as convert_model
     from hybridner.saved.original import OriginalOptions
 
-    missing = OriginalOptions(options.num_heads, options.labels, options.tokenizer, options.lstm)
-    done, *notes = convert(options.source, options.destination, options.to, missing)
-    with for_people(options.json):
+    missing = OriginalOptions(num_heads, labels, None if tokenizer is None else str(tokenizer), lstm)
+    done, *notes = convert_model(str(source), destination, to, missing)
+    with for_people(json):
         print(done, *notes, sep="\n")
-    if options.json is not None:
-        facts = {"source": options.source, "destination": str(options.destination), "to": options.to}
-        write_json(options.json, {**facts, "done": done, "notes": notes})
-    return 0
+    if json is not None:
+        facts = {"source": str(source), "destination": str(destination), "to": to}
+        write_json(json, {**facts, "done": done, "notes": notes})

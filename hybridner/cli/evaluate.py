@@ -1,46 +1,41 @@
 """``hybridner evaluate``."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import tyro
-
-from hybridner.cli.parse import parse
 from hybridner.cli.report import ReportOptions
+from hybridner.model.twins import Backend
 
 if TYPE_CHECKING:
     from hybridner.evaluation.evaluate import Evaluation
 
 
-@dataclass(frozen=True)
-class EvaluateOptions(ReportOptions):
-    """Score a model on labelled data: entities as conlleval counts them."""
+def evaluate(
+    model: str | Path, /, *, report: ReportOptions, train: str | Path | None = None, backend: Backend | None = None
+) -> None:
+    """Score a model on labelled data; entities are counted as conlleval counts them.
 
-    model: Annotated[str, tyro.conf.Positional]
-    """A run, a model folder of either twin, or OWNER/NAME on the Hugging Face Hub."""
-    train: str | None = None
-    """What entities count as seen: a labelled file, or a corpus, meaning its train split; by default that of --data."""
-    backend: str | None = None
-    """flax or torch; by default the one that is installed, Flax first."""
-
-
-def run(args: list[str]) -> int:
-    """Score a model from the command line.
-
-    Raises:
-        InputError: the model or the data is not usable.
+    Args:
+        model: A run, a model folder, or OWNER/NAME on the Hugging Face Hub.
+        report: The data and the files to write.
+        train: A labelled file or a corpus, whose train split decides which entities count as seen; by default the
+            train split of --data.
+        backend: flax or torch; by default the one that is installed, Flax first.
     """
-    options = parse(EvaluateOptions, args, "hybridner evaluate")
-    options.check()
-    from hybridner.evaluation.evaluate import evaluate
+    report.check()
+    from hybridner.evaluation.evaluate import evaluate as score
     from hybridner.evaluation.evaluation_report import evaluation_page, evaluation_text
     from hybridner.tagging.tagger import load
 
     def make() -> "Evaluation":
-        tagger = load(options.model, options.backend, device=options.device, dtype=options.dtype)  # type: ignore[arg-type]
-        return evaluate(
-            tagger, options.data, options.split, options.train, columns=options.columns(), misaligned=options.misaligned
+        tagger = load(model, backend, device=report.device, dtype=report.dtype)  # type: ignore[arg-type]
+        return score(
+            tagger,
+            str(report.data),
+            report.split,
+            None if train is None else str(train),
+            columns=report.columns(),
+            misaligned=report.misaligned,
         )
 
-    options.report(make, evaluation_text, evaluation_page)
-    return 0
+    report.report(make, evaluation_text, evaluation_page)

@@ -1,4 +1,4 @@
-"""Examples that end each command's help: every one can be typed as it stands, with your own names in it."""
+"""Examples that end each command's help; each can be typed as it is, with your own names in it."""
 
 EXAMPLES = {
     "hybridner data": [
@@ -18,7 +18,7 @@ EXAMPLES = {
     ],
     "hybridner data split": [
         "hybridner data split all.conll FOLDER",
-        "hybridner data split all.jsonl FOLDER --by sentence --valid 0.2 --test 0 --seed 7",
+        "hybridner data split all.jsonl FOLDER --by sentence --dev 0.2 --test 0 --seed 7",
     ],
     "hybridner train": [
         "hybridner train --data FOLDER --output runs/mine",
@@ -35,7 +35,7 @@ EXAMPLES = {
     "hybridner evaluate": [
         "hybridner evaluate runs/mine --data FOLDER",
         "hybridner evaluate runs/mine --data more.conll --train FOLDER --html report.html",
-        "hybridner evaluate runs/mine --data FOLDER --split valid --backend torch --json -",
+        "hybridner evaluate runs/mine --data FOLDER --split dev --backend torch --json -",
     ],
     "hybridner compare": [
         "hybridner compare runs/old runs/new --data FOLDER",
@@ -64,8 +64,8 @@ EXAMPLES = {
 }
 
 
-def examples(prog: str) -> list[str]:
-    """The examples of the command ``prog``, which for a training script are those of ``hybridner train``."""
+def examples(prog: str) -> str:
+    """Return the examples that end the help of ``prog``; a training script has those of ``hybridner train``."""
     lines = EXAMPLES.get(prog, [])
     if prog.startswith("train_"):
         lines = [
@@ -73,4 +73,4 @@ def examples(prog: str) -> list[str]:
             for line in EXAMPLES["hybridner train"]
             if "--backend" not in line
         ]
-    return lines
+    return "\n".join(["examples:", *(f"  {line}" for line in lines)])

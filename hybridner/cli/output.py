@@ -1,4 +1,4 @@
-"""What commands write for machines beside what they print for people."""
+"""Files that commands write for machines, besides the text they print for people."""
 
 import json
 import sys
@@ -12,10 +12,10 @@ STANDARD_OUTPUT = Path("-")
 
 
 def check_writable(path: Path | None) -> None:
-    """Check that a file can be written at ``path``, before the work whose result it is to hold.
+    """Check before the work that its result can be written to ``path``.
 
     Raises:
-        InputError: its folder is not there, or a folder stands in its place.
+        InputError: its folder does not exist, or ``path`` is itself a folder.
     """
     if path is None or path == STANDARD_OUTPUT:
         return
@@ -26,7 +26,7 @@ def check_writable(path: Path | None) -> None:
 
 
 def for_people(path: Path | None) -> AbstractContextManager[Any]:
-    """Where what is printed goes: to the standard error if the JSON for ``path`` takes the standard output."""
+    """Redirect print to the standard error if the JSON for ``path`` takes the standard output."""
     return redirect_stdout(sys.stderr) if path == STANDARD_OUTPUT else nullcontext()
 
 

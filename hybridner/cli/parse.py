@@ -1,82 +1,78 @@
-"""Options from a dataclass through tyro, with every mistake as one line."""
+"""Commands run with one line per mistake, and exit codes."""
 
-import contextlib
-import dataclasses
 import io
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
-from hybridner.cli.examples import examples
-from hybridner.config.checks import nearest
 from hybridner.errors import InputError
 from hybridner.training.signals import Stopped
 
-Options = TypeVar("Options")
+if TYPE_CHECKING:
+    from cyclopts import App, ArgumentCollection
 
 USER_ERROR = 2
 INTERRUPTED = 130
 CLOSED_PIPE = 141
-_BOX = "╭╮╰╯│─ \n"
 
 
-def parse(kind: Callable[..., Options], args: Sequence[str], prog: str, default: Options | None = None) -> Options:
-    """Options of ``kind`` from the command line.
+def new_app(*names: str, **values: Any) -> "App":
+    """Make a command line with plain help texts, and flags without a ``--no-`` form unless they ask for one."""
+    from cyclopts import App, Parameter
 
-    Args:
-        kind: a dataclass whose docstring and field docstrings are the help.
-        args: what the user typed.
-        prog: the command's name in the help.
-        default: values of the options that were not typed.
+    return App(
+        names,
+        help_format="plaintext",
+        default_parameter=Parameter(negative=()),
+        suppress_keyboard_interrupt=False,  # guarded() handles it
+        **values,
+    )
+
+
+def call(app: "App", args: Sequence[str]) -> int:
+    """Run the command that ``args`` name and return its exit code; 0 if it returns none.
 
     Raises:
-        InputError: an option that does not exist (the message names the nearest) or a value that does not fit.
-        SystemExit: 0, after printing the help that was asked for.
+        InputError: the command or an option does not exist (the message names the nearest), or a value does not fit.
     """
-    import tyro
+    import cyclopts
+    from rich.console import Console
 
-    fields = _flat_fields(kind)
-    args = _spell_out_flags(args, [f.name for f in fields if f.type == (bool | None)])
-    more: dict[str, Any] = {"config": (tyro.conf.OmitArgPrefixes,)}
-    if default is not None:
-        more["default"] = default
-    printed = io.StringIO()
+    class Pipe(Console):
+        """A console that leaves a closed pipe to :func:`guarded`."""
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    app.config = (_check_whole_numbers,)
+    how: dict[str, Any] = {"exit_on_error": False, "print_error": False, "result_action": "return_value"}
     try:
-        if {"-h", "--help"} & set(args):
-            try:
-                return tyro.cli(kind, prog=prog, args=args, **more)
-            finally:
-                print("\n".join(["", "examples:", *(f"  {line}" for line in examples(prog))]))
-                sys.stdout.flush()  # a closed pipe shows here, where guarded() sees it
-        with contextlib.redirect_stderr(printed), contextlib.redirect_stdout(printed):
-            options, unknown = tyro.cli(kind, prog=prog, args=args, return_unknown_args=True, **more)
-    except SystemExit as stop:
-        if stop.code == 0:
-            raise
-        raise InputError(_one_line(printed.getvalue()).removeprefix(f"Error parsing {kind.__name__}: ")) from None
-    for arg in unknown:
-        if arg.startswith("-"):
-            names = [f"--{f.name.replace('_', '-')}" for f in fields]
-            raise InputError(f"unknown option {arg.split('=')[0]!r}{nearest(arg.split('=')[0], names)}")
-    if unknown:
-        raise InputError(f"unexpected argument {unknown[0]!r}; options begin with --")
-    return options
+        return app(_join_dashes(args), console=Pipe(), **how) or 0
+    except cyclopts.UnusedCliTokensError as error:
+        raise InputError(f"unexpected argument {(error.unused_tokens or [''])[0]!r}; options begin with --") from None
+    except cyclopts.CycloptsError as error:
+        error.verbose = False
+        raise InputError(str(error)) from None
 
 
-def _flat_fields(kind: Any) -> "list[dataclasses.Field[Any]]":
-    """The fields of a dataclass, with those of a group in the group's place."""
-    return [
-        one
-        for f in dataclasses.fields(kind)
-        for one in (dataclasses.fields(f.type) if dataclasses.is_dataclass(f.type) else [f])
-    ]
+def _join_dashes(args: Sequence[str]) -> list[str]:
+    """Turn ``--json -`` into ``--json=-``: a "-" alone is the standard input or output, not the start of an option."""
+    joined: list[str] = []
+    for arg in args:
+        if arg == "-" and joined and joined[-1].startswith("--") and len(joined[-1]) > 2:
+            joined[-1] += "=-"
+        else:
+            joined.append(arg)
+    return joined
 
 
-def given_options(names: Iterable[str], args: Sequence[str]) -> set[str]:
-    """Collect the options among ``names`` that ``args`` set."""
-    typed = {arg.split("=")[0].removeprefix("--").replace("-", "_") for arg in args if arg.startswith("--")}
-    return {name for name in names if name in typed or f"no_{name}" in typed}
+def _check_whole_numbers(app: "App", commands: tuple[str, ...], arguments: "ArgumentCollection") -> None:
+    """Refuse 2.5 where an option takes a whole number: the parser would round it."""
+    for argument in arguments:
+        for token in argument.tokens:
+            if argument.hint in (int, int | None) and "." in token.value:
+                raise InputError(f"{argument.name} must be a whole number, not {token.value!r}")
 
 
 def guarded(command: Callable[[], Any]) -> int:
@@ -105,45 +101,3 @@ def guarded(command: Callable[[], Any]) -> int:
         # Whoever read has read enough (``| head``); the interpreter's own flush at exit must not fail on it again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CLOSED_PIPE
-
-
-def take(args: Sequence[str], name: str) -> tuple[str | None, list[str]]:
-    """The value of option ``name``, None if it was not typed, and the arguments without it.
-
-    Raises:
-        InputError: the option stands there without a value.
-    """
-    for i, arg in enumerate(args):
-        if arg == name:
-            if i + 1 == len(args) or args[i + 1].startswith("--"):
-                raise InputError(f"{name} needs a value")
-            return args[i + 1], [*args[:i], *args[i + 2 :]]
-        if arg.startswith(f"{name}="):
-            return arg.partition("=")[2], [*args[:i], *args[i + 1 :]]
-    return None, list(args)
-
-
-def _spell_out_flags(args: Sequence[str], names: list[str]) -> list[str]:
-    """Turn ``--lower-case`` and ``--no-lower-case`` of a flag with three values into what tyro reads."""
-    options = {f"--{name.replace('_', '-')}": name for name in names}
-    spelled: list[str] = []
-    for arg in args:
-        if arg in options:
-            spelled += [arg, "True"]
-        elif arg.replace("--no-", "--", 1) in options:
-            spelled += [arg.replace("--no-", "--", 1), "False"]
-        else:
-            spelled.append(arg)
-    return spelled
-
-
-def _one_line(printed: str) -> str:
-    """The message in a box that tyro drew: the text between its title and the rule or blank line after it."""
-    lines = [line.strip(_BOX) for line in printed.splitlines()]
-    words: list[str] = []
-    for line in lines[1:]:
-        if line.strip("-"):
-            words.append(line)
-        elif words:
-            break
-    return " ".join(" ".join(words).split()) or "the command line cannot be read"

@@ -1,47 +1,22 @@
 """``hybridner push``."""
 
-from dataclasses import dataclass
-from typing import Annotated
-
-import tyro
-
-from hybridner.cli.parse import parse
+from pathlib import Path
 
 
-@dataclass(frozen=True)
-class PushOptions:
+def push(
+    model: str | Path, repository: str, /, *, private: bool = False, message: str | None = None, dry_run: bool = False
+) -> None:
     """Publish a saved model on the Hugging Face Hub: config, tokenizer, weights and card, nothing else.
 
-    Log in first, with hf auth login. Read the model's README.md before: it is the page that others will see.
+    Log in first with hf auth login. Read the model's README.md: others will see it as the model's page.
+
+    Args:
+        model: A run, or a model folder with safetensors.
+        repository: OWNER/NAME on the Hub; created if it does not exist.
+        private: Make the repository private.
+        message: Message of the commit.
+        dry_run: Only report what would be done.
     """
-
-    model: Annotated[str, tyro.conf.Positional]
-    """A run, or a model folder in safetensors form."""
-    repository: Annotated[str, tyro.conf.Positional]
-    """OWNER/NAME on the Hub; made if it is not there."""
-    private: bool = False
-    """Let nobody else see it."""
-    message: str | None = None
-    """Message of the commit."""
-    dry_run: bool = False
-    """Only say what would be done."""
-
-
-def run(args: list[str]) -> int:
-    """Publish from the command line.
-
-    Raises:
-        InputError: the model is not usable, or the Hub is out of reach or refuses.
-    """
-    options = parse(PushOptions, args, "hybridner push")
     from hybridner.export.push import push_model
 
-    said = push_model(
-        options.model,
-        options.repository,
-        private=options.private,
-        message=options.message,
-        dry_run=options.dry_run,
-    )
-    print(*said, sep="\n")
-    return 0
+    print(*push_model(str(model), repository, private=private, message=message, dry_run=dry_run), sep="\n")

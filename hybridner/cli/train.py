@@ -1,85 +1,112 @@
 """``hybridner train``, ``train_flax.py`` and ``train_torch.py``."""
 
+import dataclasses
+import inspect
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
-from hybridner.cli.parse import given_options, guarded, parse, take
-from hybridner.config.options import FIELDS, Options
-from hybridner.config.presets import make_options
+import docstring_parser
+from cyclopts import Group, Parameter
+
+from hybridner.cli.examples import examples
+from hybridner.cli.parse import call, guarded, new_app
+from hybridner.config.options import FIELDS, TYPES, Options
+from hybridner.config.presets import PRESETS, make_options
 from hybridner.errors import InputError
-from hybridner.model.twins import choose_backend
+from hybridner.model.twins import Backend, choose_backend
 from hybridner.runs.run_dir import RunDir
 from hybridner.training.allocator import gains_by_keeping, keep_freed_memory
 
-if TYPE_CHECKING:
-    from hybridner.model.twins import Backend
+_PATHS = ("data", "tokenizer")
+"""Options that take a path or a name: the shell completes file names."""
+_GROUPS = {
+    group.name: Group(group.name.capitalize(), sort_key=n) for n, group in enumerate(dataclasses.fields(Options))
+}
 
 
-@dataclass(frozen=True)
-class TrainOptions(Options):
-    """Train a named-entity tagger; without any option, one for the sample corpus in about a minute."""
-
-    config: Path | None = None
-    """A TOML or YAML file with any of these options; the command line comes before it."""
-    backend: str | None = None
-    """flax or torch; by default the one that is installed, Flax first."""
-    dry_run: bool = False
-    """Do all up to training, and some steps of each shape to say how long it would take; write nothing."""
-
-
-def main(backend: "Backend") -> None:
+def main(backend: Backend) -> None:
     """Run ``train_flax.py`` or ``train_torch.py`` and exit."""
-    sys.exit(guarded(lambda: run(["--backend", backend, *sys.argv[1:]], prog=f"train_{backend}.py")))
+    prog = f"train_{backend}.py"
+    app = new_app(prog, default_command=train, help_epilogue=examples(prog), version_flags=())
+    sys.exit(guarded(lambda: call(app, ["--backend", backend, *sys.argv[1:]])))
 
 
-def run(args: list[str], prog: str = "hybridner train") -> int:
-    """Train from the command line.
+def train(
+    *,
+    backend: Annotated[Backend | None, Parameter(group=_GROUPS["devices"])] = None,
+    config: Annotated[Path | None, Parameter(group=_GROUPS["run"])] = None,
+    dry_run: Annotated[bool, Parameter(group=_GROUPS["run"])] = False,
+    **options: Any,
+) -> None:
+    """Train a named-entity tagger; without any option, one for the sample corpus in about a minute.
 
-    Raises:
-        InputError: an option, the data or the output folder is not usable.
+    Args:
+        backend: flax or torch; by default the one that is installed, Flax first.
+        config: A TOML or YAML file with any of these options; the command line overrides it.
+        dry_run: Prepare the run and time some steps of each shape, then report how long it would take; write nothing.
+        **options: The options that were typed, and only those.
     """
-    backend, args = take(args, "--backend")
-    file, args = take(args, "--config")
-    # These two decide the other options' defaults, which the command line then overrides.
-    chosen = {name: value for name in ("data", "preset") if (value := take(args, f"--{name}")[0])}
-    values = _from_file(file)
+    values: dict[str, Any] = {}
+    if config is not None:
+        from hybridner.config.file import read_config
+
+        values = read_config(config)
     backend = backend or values.pop("backend", None)
+    values = {**values, **options}
     values.pop("backend", None)
-    defaults = TrainOptions(**vars(make_options(**{**values, **chosen})))
-    typed = parse(TrainOptions, args, prog, defaults)
-    if typed.backend is not None:
-        raise InputError(f"--backend {typed.backend}: the backend is chosen already; leave it out")
-    explicit = given_options(FIELDS, args) | set(values)
-    options = Options(**{field.name: getattr(typed, field.name) for field in fields(Options)})
-    twin = choose_backend(backend)
-    if gains_by_keeping(twin, _begun_with(options)):
+    made = make_options(**values)
+    chosen = choose_backend(backend)
+    if gains_by_keeping(chosen, _begun_with(made)):
         keep_freed_memory()
     # Not before: it loads libraries that start threads, and those would have arenas of their own.
     from hybridner.training.train import run_training
 
-    if typed.dry_run:
+    if dry_run:
         from hybridner.training.dry_run import rehearse
 
-        rehearse(twin, options, explicit)
+        rehearse(chosen, made, set(values))
     else:
-        run_training(twin, options, explicit)
-    return 0
+        run_training(chosen, made, set(values))
 
 
 def _begun_with(options: Options) -> Options:
-    """The options of the run that goes on; where there is none, or none that can be read, those given."""
+    """Read the options of the run to resume; where none can be read, return ``options``."""
     if options.run.resume and options.run.output is not None:
         with suppress(InputError):
             return RunDir(options.run.output).read_options()[0]
     return options
 
 
-def _from_file(file: str | None) -> dict[str, Any]:
-    if file is None:
-        return {}
-    from hybridner.config.file import read_config
+def _parameters() -> Iterator[inspect.Parameter]:
+    """Make a parameter of each training option, with its group, help and default."""
+    for group in dataclasses.fields(Options):
+        for option in docstring_parser.parse_from_object(group.type).params:  # type: ignore[arg-type]
+            name = option.arg_name
+            hint, default = TYPES[name] | Path if name in _PATHS else TYPES[name], FIELDS[name].default
+            about = Parameter(
+                group=_GROUPS[group.name],
+                help=option.description,
+                show_default=_shown_default(name),
+                negative=f"--no-{name.replace('_', '-')}"
+                if hint in (bool, bool | None) and default is not False
+                else (),
+            )
+            yield inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, about]
+            )
 
-    return read_config(Path(file))
+
+def _shown_default(name: str) -> str | bool:
+    """Return the default for the user's own data, and that for the sample corpus if it differs."""
+    default = FIELDS[name].default
+    if default is None or default is False or default == "":
+        return False
+    sample = PRESETS["tiny"].get(name, default)
+    return str(default) if sample == default else f"{default}; for the sample corpus {sample}"
+
+
+_own = [one for one in inspect.signature(train).parameters.values() if one.name != "options"]
+train.__signature__ = inspect.Signature([*_parameters(), *_own])  # type: ignore[attr-defined]

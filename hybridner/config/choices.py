@@ -1,11 +1,13 @@
-"""The words an option may be set to."""
+"""The values that some options are limited to."""
 
 from typing import Literal
 
 Dtype = Literal["float32", "bfloat16", "float64"]
 
 
-Device = Literal["auto", "cpu", "cuda", "tpu", "mps"]
+Device = Literal[
+    "auto", "cpu", "cuda", "cuda:0", "cuda:1", "cuda:2", "cuda:3", "cuda:4", "cuda:5", "cuda:6", "cuda:7", "tpu", "mps"
+]
 
 
 Parallel = Literal["auto", "jit", "pmap", "mesh"]

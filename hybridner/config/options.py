@@ -6,6 +6,7 @@ Precedence: default < preset < config file < command line. The command line, its
 
 import dataclasses
 import math
+import typing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +21,7 @@ belongs to one call and is not part of the run."""
 
 
 def option(default: Any, *, on_resume: OnResume = "fixed", in_card: bool = True) -> Any:
-    """A field with its default.
+    """Declare a field with its default.
 
     Args:
         default: the value of an option that nobody set.
@@ -47,7 +48,7 @@ class DataOptions:
     """The corpus, how its files are read, and the tokenizer."""
 
     data: str = option("sample", in_card=False)
-    """"sample", a folder with train, valid and test files, "conll2003", or a Hub id."""
+    """"sample", a folder with train, dev and test files, "conll2003", or a Hub id."""
     word_column: int = 1
     """Column of the word in files of columns, counted from 1; -1 is the last."""
     tag_column: int = -1
@@ -92,7 +93,7 @@ class ModelOptions:
         self.config(vocab_size=2, num_labels=1, pad_token_id=0)
 
     def config(self, vocab_size: int, num_labels: int, pad_token_id: int) -> ModelConfig:
-        """The model of these options, with the sizes that the data decide."""
+        """Combine these options with the sizes that the data decide."""
         return ModelConfig(
             vocab_size=vocab_size,
             num_labels=num_labels,
@@ -167,6 +168,10 @@ class RunOptions:
     """Resume the run in the output folder."""
     overwrite: bool = option(False, on_resume="not kept", in_card=False)
     """Replace the run in the output folder."""
+    verbose: bool = option(False, on_resume="not kept", in_card=False)
+    """Print batch shapes, operations and rates, too."""
+    allow_changed_data: bool = option(False, on_resume="not kept", in_card=False)
+    """Resume although the data have changed since the checkpoint."""
     log_every: int = option(50, in_card=False)
     """Steps between two lines of training loss in metrics.jsonl."""
     checkpoint_every: int | None = option(None, on_resume="may change", in_card=False)
@@ -232,44 +237,39 @@ class Options:
         )
 
     def flat(self) -> dict[str, Any]:
-        """All options by the names that users type."""
+        """Return all options by the names that users type."""
         return {name: getattr(getattr(self, group), name) for name, group in GROUP_OF.items()}
 
     def replace(self, **values: Any) -> "Options":
-        """These options with other ``values``, given by the names that users type."""
+        """Return these options with other ``values``, given by the names that users type."""
         return options_from({**self.flat(), **values})
 
 
 def options_from(values: dict[str, Any]) -> Options:
-    """Options from values by the names that users type; the others have their defaults.
+    """Make options from values by the names that users type; the others have their defaults.
 
     Raises:
         InputError: a value is out of its range.
     """
     return Options(
         **{
-            group.name: group.type(  # type: ignore[operator]
-                **{name: values[name] for name in values if GROUP_OF[name] == group.name}
-            )
-            for group in dataclasses.fields(Options)
+            group: make(**{name: value for name, value in values.items() if GROUP_OF[name] == group})
+            for group, make in _GROUPS.items()
         }
     )
 
 
-FIELDS: dict[str, "dataclasses.Field[Any]"] = {
-    one.name: one
-    for group in dataclasses.fields(Options)
-    for one in dataclasses.fields(group.type)  # type: ignore[arg-type]
+_GROUPS: dict[str, Any] = {group.name: group.type for group in dataclasses.fields(Options)}
+FIELDS = {one.name: one for group in _GROUPS.values() for one in dataclasses.fields(group)}
+"""The field of each option, by the name that users type."""
+GROUP_OF = {one.name: name for name, group in _GROUPS.items() for one in dataclasses.fields(group)}
+"""The group of each option."""
+TYPES: dict[str, Any] = {
+    name: hint for group in _GROUPS.values() for name, hint in typing.get_type_hints(group).items()
 }
-"""Each option's field, by the name that users type."""
-GROUP_OF = {
-    one.name: group.name
-    for group in dataclasses.fields(Options)
-    for one in dataclasses.fields(group.type)  # type: ignore[arg-type]
-}
-"""The group that each option belongs to."""
+"""The type of each option."""
 
 
 def names_with(on_resume: OnResume) -> set[str]:
-    """The options of which a resumed run treats another value in this way."""
+    """Return the options whose value a resumed run treats in this way."""
     return {name for name, one in FIELDS.items() if one.metadata.get("on_resume", "fixed") == on_resume}

@@ -1,10 +1,11 @@
 """Named sets of option values to start from."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from hybridner.config.checks import nearest
+from hybridner.config.checks import nearest, typed
 from hybridner.config.choices import PresetName
-from hybridner.config.options import FIELDS, DataOptions, Options, options_from
+from hybridner.config.options import TYPES, DataOptions, Options, options_from
 from hybridner.errors import InputError
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -30,6 +31,18 @@ def preset_for(data: str) -> PresetName:
     return "tiny" if data == "sample" else "original"
 
 
+def checked(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Check that every option exists and convert each value to its option's type.
+
+    Raises:
+        InputError: an option does not exist (the message names the nearest), or its value has another type.
+    """
+    for name in values:
+        if name not in TYPES:
+            raise InputError(f"unknown option {name!r}{nearest(str(name), list(TYPES))}")
+    return {name: typed(name, value, TYPES[name]) for name, value in values.items()}
+
+
 def make_options(preset: str | None = None, **values: Any) -> Options:
     """Make options from a preset and the values that differ from it.
 
@@ -38,12 +51,10 @@ def make_options(preset: str | None = None, **values: Any) -> Options:
         **values: options by the names that users type.
 
     Raises:
-        InputError: an option or preset that does not exist (the message names the nearest), or a value
-            out of its range.
+        InputError: an option or preset does not exist (the message names the nearest), or a value has another type
+            or is out of its range.
     """
-    for name in values:
-        if name not in FIELDS:
-            raise InputError(f"unknown option {name!r}{nearest(name, list(FIELDS))}")
+    values = checked(values)
     preset = preset or preset_for(values.get("data", DataOptions.data))
     if preset not in PRESETS:
         raise InputError(f"unknown preset {preset!r}{nearest(preset, list(PRESETS))}")

@@ -1,5 +1,7 @@
 """What a corpus is once it is read: sentences of words with BIO tags, in splits kept on disk."""
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -87,6 +89,13 @@ class Split:
     def __iter__(self) -> Iterator[Sentence]:
         for chunk in range(self._file.num_record_batches):
             yield from _sentences(self._file.get_batch(chunk))
+
+    def digest(self) -> str:
+        """Compute the SHA-256 of the words, tags and document borders of all sentences, streamed, as hexadecimal."""
+        total = hashlib.sha256()
+        for sentence in self:
+            total.update(json.dumps([sentence.words, sentence.tags, sentence.document]).encode())
+        return total.hexdigest()
 
 
 def _record_batch(sentences: list[Sentence]) -> pa.RecordBatch:

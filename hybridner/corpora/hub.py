@@ -9,7 +9,8 @@ from hybridner.corpora.corpus import Sentence
 from hybridner.corpora.issues import Issues
 from hybridner.corpora.schemes import check_tag
 from hybridner.corpora.splits import Sources
-from hybridner.errors import InputError
+from hybridner.errors import InputError, first_line
+from hybridner.files.hub import asked
 from hybridner.files.paths import check_links, inside
 from hybridner.files.reading import read_json
 
@@ -37,7 +38,7 @@ def saved_sources(folder: Path) -> Sources:
     except InputError:
         raise
     except Exception as error:  # datasets raises many kinds
-        raise InputError(f"{folder}: datasets cannot open it ({_first_line(error)})") from error
+        raise InputError(f"{folder}: datasets cannot open it ({type(error).__name__}: {first_line(error)})") from error
 
 
 def _check_saved(folder: Path) -> None:
@@ -54,32 +55,29 @@ def _check_saved(folder: Path) -> None:
 
 
 def hub_sources(name: str) -> Sources:
-    """The splits of a corpus on the Hub, from its cache if it is there.
+    """Return the splits of a corpus on the Hub; if the Hub does not answer, of the copy in its cache.
 
     Raises:
         InputError: the Hub is out of reach, or has no such corpus that can be read without running code.
     """
     import datasets
-    import huggingface_hub
 
     full = _CONLL2003 if name == "conll2003" else name
-    reason: Exception | None = None
-    if not _hub_answers():
-        # Both libraries try every request six times, 25 seconds in all; offline they go to their caches at once.
-        huggingface_hub.constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
-    for revision in (_PARQUET, None) if name == "conll2003" else (None, _PARQUET):
+    failed = f"{name}: neither a folder here nor a corpus the Hub gave; give a folder with train, valid and test files"
+    first, second = (_PARQUET, None) if name == "conll2003" else (None, _PARQUET)
+    with asked(failed) as hub:
+
+        def sources(revision: str | None) -> Sources:
+            # Given a name on the Hub, load_dataset tries each request six times; this tries once, then the cache.
+            folder = hub.snapshot_download(full, repo_type="dataset", revision=revision)
+            return _sources(datasets.load_dataset(folder), full)
+
         try:
-            return _sources(datasets.load_dataset(full, revision=revision), full)
+            return sources(first)
         except InputError:
             raise
-        except Exception as error:  # datasets and its HTTP client raise many kinds
-            reason = error
-            if not _reached(error):
-                break
-    raise InputError(
-        f"{name}: neither a folder here nor a corpus the Hub gave ({_first_line(reason)}); "
-        "give a folder with train, valid and test files"
-    ) from reason
+        except Exception:  # datasets and the Hub's client raise many kinds
+            return sources(second)
 
 
 def _sources(dataset: Any, where: str) -> Sources:
@@ -102,7 +100,7 @@ def _rows(table: Any, where: str, issues: Issues) -> Iterator[Sentence]:
     except InputError:
         raise
     except Exception as error:  # datasets raises many kinds where its JSON and its tables do not fit together
-        raise InputError(f"{where}: datasets cannot read it ({_first_line(error)})") from error
+        raise InputError(f"{where}: datasets cannot read it ({type(error).__name__}: {first_line(error)})") from error
 
 
 def _sentences(table: Any, where: str, issues: Issues) -> Iterator[Sentence]:
@@ -167,23 +165,3 @@ def _column(table: Any, names: tuple[str, ...], where: str) -> str:
         if name in table.column_names:
             return name
     raise InputError(f"{where}: no column {' or '.join(names)}; there are {', '.join(table.column_names)}")
-
-
-def _hub_answers() -> bool:
-    """Whether a request to the Hub comes back within 5 seconds, whatever it says."""
-    import huggingface_hub
-
-    try:
-        huggingface_hub.get_session().head(huggingface_hub.constants.ENDPOINT, timeout=5)
-    except Exception:  # the HTTP client's, offline mode's: all of them mean no answer
-        return False
-    return True
-
-
-def _reached(error: Exception) -> bool:
-    """Whether the Hub answered: then another revision may be worth a try."""
-    return type(error).__name__ not in ("ConnectionError", "OfflineModeIsEnabled", "ConnectTimeout", "ConnectError")
-
-
-def _first_line(error: Exception | None) -> str:
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"

@@ -26,6 +26,11 @@ Source = Callable[[Issues], Iterable[Sentence]]
 Sources = dict[str, tuple[str, Source]]
 
 
+def shown_split(name: str) -> str:
+    """Return the name that users see: "dev" for "valid"."""
+    return "dev" if name == "valid" else name
+
+
 def split_name(name: str) -> str:
     """The split that ``name`` or an alias of it, such as "dev", means.
 

@@ -157,9 +157,9 @@ class Evaluation:
 
 def evaluate(
     tagger: Tagger,
-    data: str,
+    data: str | Path,
     split: str | None = None,
-    train: str | None = None,
+    train: str | Path | None = None,
     *,
     columns: ColumnFormat = PLAIN,
     misaligned: Misaligned = "error",
@@ -177,7 +177,8 @@ def evaluate(
     Raises:
         InputError: the data or the split is missing, or the model has no tokenizer.
     """
-    labelled = read_labelled(data, split, train, columns=columns, misaligned=misaligned)
+    train = None if train is None else str(train)
+    labelled = read_labelled(str(data), split, train, columns=columns, misaligned=misaligned)
     prediction = predict(tagger, labelled)
     right = [set(entity_spans(tags)) for tags in labelled.gold]
     scored = [

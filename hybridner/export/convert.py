@@ -11,7 +11,7 @@ import numpy as np
 from hybridner.config.checks import nearest
 from hybridner.config.model import ModelConfig
 from hybridner.errors import InputError
-from hybridner.files.paths import check_links, copy_folder
+from hybridner.files.paths import check_links
 from hybridner.files.whole import written_whole
 from hybridner.model.twins import Backend, choose_backend
 from hybridner.model.weights import num_parameters, weight_shapes
@@ -98,7 +98,7 @@ def _convert_run(run: RunDir, destination: Path, backend: Backend) -> list[str]:
                 shutil.copyfile(old, copy)
         for folder, copy in ((run.tensorboard, new.tensorboard), (best, new.best)):
             if folder is not None and folder.is_dir():
-                copy_folder(run.folder, folder.name, copy)
+                shutil.copytree(folder, copy)
         checkpoints = open_checkpoints(backend, new.checkpoints)
         try:
             checkpoints.save(state, progress)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
 from hybridner.errors import InputError
 
@@ -58,6 +59,18 @@ def read_tensors(path: Path, check: Callable[[Headers], None]) -> Weights:
         raise
     except (OSError, ValueError, TypeError, SafetensorError) as error:
         raise InputError(f"{path}: cannot be read ({error})") from error
+
+
+def write_tensors(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
+    """Write a file of safetensors; the user's umask sets its permissions, where the library would set 0600.
+
+    Raises:
+        OSError, SafetensorError: the file cannot be written.
+    """
+    path.touch()
+    mode = path.stat().st_mode
+    save_file(dict(tensors), path)
+    path.chmod(mode)
 
 
 def _numpy_type(name: str) -> str:

@@ -139,7 +139,7 @@ class Learner(Predictor, Protocol):
 
 
 class Probe(Learner, Protocol):
-    """A learner that shows the numbers within a step, for parity tests and to explain numbers that are not finite."""
+    """A learner that shows the numbers within a step, for the parity ladder."""
 
     def gradients(self, batch: Batch) -> tuple[float, Weights]:
         """Compute the mean loss of a global batch and its gradient, with the dropout of the next step."""

@@ -1,17 +1,18 @@
 """Training states of a run on disk, by step: each whole and checked, the newest and the best kept.
 
-``checkpoints/STEP/`` holds what the twin's ``write_state`` writes, ``progress.json`` with the step and what the
-training loop needs to go on, and ``checksums.json`` with the size and SHA-256 of every other file. It is written as
-``STEP.partial``, forced to the disk, and renamed, so a process that is killed or a machine that fails leaves the
-states that were there before; one that is read is compared with its checksums before anything is made of it.
+``checkpoints/STEP/`` contains the files of the backend's ``write_state``, ``progress.json`` with the step and all else
+that the training loop needs to resume, and ``checksums.json`` with the size and SHA-256 of every other file. We write
+it as ``STEP.partial``, force it to the disk and rename it, so a killed process or a failed machine leaves the earlier
+states as they were. Before we use a state, we compare its files with their checksums.
 """
 
+import errno
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -167,20 +168,18 @@ class CheckpointStore:
             partial.mkdir()
             kinds = {kind: getattr(state, kind) for kind in _KINDS}
             kinds = {kind: weights for kind, weights in kinds.items() if weights is not None}
-            _reserve(partial, sum(value.nbytes for weights in kinds.values() for value in weights.values()))
+            needed = sum(value.nbytes for weights in kinds.values() for value in weights.values())
+            if needed > shutil.disk_usage(partial).free:  # Orbax prints a page for each array that it cannot write
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             self._form.write_state(partial, kinds)
             (partial / _PROGRESS).write_text(progress, encoding="utf-8")
-            sums = {name: _checksum(path) for name, path in _files(partial)}
-            (partial / _CHECKSUMS).write_text(json.dumps(sums, indent=1), encoding="utf-8")
+            (partial / _CHECKSUMS).write_text(json.dumps(_checksums(partial), indent=1), encoding="utf-8")
             _sync_tree(partial)
             replace_folder(partial, final)
             _sync(self._folder)
             self._prune(best_step)
-        except Exception as error:  # what each library makes of a disk that is full or gone
+        except Exception as error:  # the libraries raise many kinds when a disk is full or gone
             remove(partial)
-            for empty in (self._folder, self._folder.parent):  # made anew by a library, where the run was removed
-                with suppress(OSError):
-                    empty.rmdir()
             raise CannotWriteError(f"{final}: the checkpoint cannot be written ({_reason(error)})") from error
 
     def _prune(self, best_step: int | None) -> None:
@@ -226,8 +225,8 @@ class CheckpointStore:
         except (OSError, ValueError) as error:
             raise InputError(f"{place}: the checkpoint is damaged ({_reason(error)})") from error
         saved, skipped = progress.pop("step", None), progress.pop("skipped", None)
-        if saved != step or type(skipped) is not int or not 0 <= skipped <= step:
-            raise InputError(f"{place}: the checkpoint is damaged ({_PROGRESS} says step {saved}, {skipped} skipped)")
+        if saved != step or type(skipped) is not int:
+            raise InputError(f"{place}: the checkpoint is damaged ({_PROGRESS} has step {saved}, {skipped} skipped)")
         config = model_config(progress.get("model"), place / _PROGRESS)
         check_fits(config, f"{place / _PROGRESS}", training=True)
 
@@ -237,9 +236,8 @@ class CheckpointStore:
             check_weights(config, headers, f"{place}: {kind}", ("float32", "float64"))
 
         kinds = self._form.read_state(place, check)
-        for kind in ("weights", "exp_avg", "exp_avg_sq"):
-            if kind not in kinds:
-                raise InputError(f"{place}: the checkpoint is damaged (it holds no {kind})")
+        if missing := [kind for kind in _KINDS[:3] if kind not in kinds]:
+            raise InputError(f"{place}: the checkpoint is damaged (it has no {missing[0]})")
         return TrainingState(**kinds, step=step, skipped=skipped), progress
 
 
@@ -258,55 +256,30 @@ def newest_state(backend: Backend, folder: Path) -> Restored | None:
     return None if store.latest_step() is None else store.restore()
 
 
-def _files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """All files below ``folder`` but the checksums, by their names relative to it, sorted; no link is followed."""
+def _checksums(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the size and the SHA-256 of all files below ``folder`` but the checksums, by name relative to it."""
+    sums = {}
     for path in sorted(folder.rglob("*")):
-        if path.is_symlink():
-            raise ValueError(f"{path.name} is a link; a checkpoint has none")
         name = path.relative_to(folder).as_posix()
         if path.is_file() and name != _CHECKSUMS:
-            yield name, path
-
-
-def _checksum(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        return {"bytes": os.fstat(file.fileno()).st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+            with path.open("rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            sums[name] = {"bytes": path.stat().st_size, "sha256": sha256}
+    return sums
 
 
 def _compare_checksums(folder: Path) -> None:
-    """See that ``folder`` holds the files that were written, and their bytes.
+    """Check that ``folder`` contains the files that were written, and their bytes.
 
     Raises:
         OSError, ValueError: it does not.
     """
-    expected, there = read_json(folder / _CHECKSUMS), dict(_files(folder))
-    if _PROGRESS not in expected:
-        raise ValueError(f"{_CHECKSUMS} does not name {_PROGRESS}")
-    for name, checksum in expected.items():
+    expected, there = read_json(folder / _CHECKSUMS), _checksums(folder)
+    for name in sorted({_PROGRESS, *expected, *there}):
         if name not in there:
             raise ValueError(f"{name} is missing")
-        if not isinstance(checksum, dict) or there[name].stat().st_size != checksum.get("bytes"):
-            raise ValueError(f"{name} has {there[name].stat().st_size:,} bytes, not what it had when it was written")
-        if _checksum(there[name]) != checksum:
-            raise ValueError(f"{name} is not what was written: its SHA-256 differs")
-    for name in there:
-        if name not in expected:
-            raise ValueError(f"{name} was not there when the checkpoint was written")
-
-
-def _reserve(folder: Path, size: int) -> None:
-    """See that ``size`` bytes can be written in ``folder``, before a library is in the midst of it.
-
-    Raises:
-        OSError: there is no room.
-    """
-    path = folder / "room"
-    try:
-        with path.open("wb") as file:
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(file.fileno(), 0, size)
-    finally:
-        path.unlink(missing_ok=True)
+        if there[name] != expected.get(name):
+            raise ValueError(f"{name} is not the file that was written")
 
 
 def _sync_tree(folder: Path) -> None:

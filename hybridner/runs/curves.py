@@ -1,4 +1,4 @@
-"""Learning curves of a run as a picture."""
+"""Learning curves of a run as an image."""
 
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,8 @@ def plot_curves(records: list[dict[str, Any]], path: Path) -> None:
     left, right = figure.subplots(1, 2)
     at = [record["epoch"] for record in epochs]
     left.plot(at, [record["train_loss"] for record in epochs], marker=".")
-    left.set(xlabel="epoch", ylabel="training loss (mean a word)", yscale="log")
-    right.plot(at, [record["valid"]["f1"] for record in epochs], marker=".", label="valid")
+    left.set(xlabel="epoch", ylabel="training loss per word", yscale="log")
+    right.plot(at, [record["valid"]["f1"] for record in epochs], marker=".", label="dev")
     right.set(xlabel="epoch", ylabel="F1 (micro, conlleval)", ylim=(0, 1))
     for record in records:
         if record["event"] == "test" and record["test"] is not None:

@@ -1,4 +1,4 @@
-"""Where a run stands, what it came to, and the records it leaves as it goes."""
+"""The progress, the result and the records of a run."""
 
 import os
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from hybridner.runs.tensorboard import Board
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """What a run came to.
+    """The result of a run.
 
     Attributes:
         folder: the run; its ``best`` is the model folder.
@@ -34,19 +34,19 @@ class TrainingResult:
 
 @dataclass(slots=True)
 class Progress:
-    """Where the loop stands; saved with each checkpoint, so that a run goes on as if it had not stopped.
+    """The loop's counters, saved with each checkpoint, so that a resumed run is the run that was never stopped.
 
     Attributes:
         epoch: epochs that have ended.
-        batch: batches done of the one after them.
+        batch: batches done in the epoch after them.
         epoch_loss: sum of the losses of that epoch's labels.
         epoch_labels: their number.
         epoch_pieces: its word pieces.
-        epoch_seconds: the time it took.
+        epoch_seconds: the seconds it has taken.
         log_loss: sum of the losses since the last line of training loss.
         log_labels: their number.
-        skipped_steps: steps of the run that were left out because they were not finite.
-        skipped_in_row: those of them since the last that was not.
+        skipped_steps: steps of the run that were skipped because they were not finite.
+        skipped_in_row: those since the last finite step.
         best: epoch, step and dev scores of the best model.
         epochs_without_better: whole epochs since then.
         evaluated_at: step of the last evaluation.
@@ -72,10 +72,10 @@ class Progress:
 
     @classmethod
     def of(cls, saved: Any, step: int) -> "Progress":
-        """The progress that a checkpoint of ``step`` holds.
+        """Read the progress that a checkpoint of ``step`` contains.
 
         Raises:
-            InputError: it is not what :func:`dataclasses.asdict` made of one.
+            InputError: a field is unknown, or of another type.
         """
         try:
             progress = cls(**saved)
@@ -90,7 +90,7 @@ class Progress:
 
     @property
     def epoch_mean_loss(self) -> float:
-        """Mean loss a label of the epoch so far."""
+        """Mean loss per label of the epoch so far."""
         return self.epoch_loss / max(self.epoch_labels, 1)
 
     @property
@@ -99,12 +99,17 @@ class Progress:
         return self.epoch_pieces / max(self.epoch_seconds, 1e-9)
 
     def begin_epoch(self, epoch: int) -> None:
-        """Count from the first batch after ``epoch`` epochs."""
+        """Start counting at the first batch after ``epoch`` epochs."""
         self.epoch, self.batch = epoch, 0
         self.epoch_loss, self.epoch_labels, self.epoch_pieces, self.epoch_seconds = 0.0, 0, 0, 0.0
 
 
 _OPTIONAL = {"curves.png": ("matplotlib", "plots"), "tensorboard/": ("tensorboardX", "tensorboard")}
+
+
+def left_out() -> dict[str, str]:
+    """Explain for each record why it is left out, with the package to install; empty if it is written."""
+    return {name: needs(name, *extra) for name, extra in _OPTIONAL.items()}
 
 
 class Records:
@@ -113,16 +118,11 @@ class Records:
     def __init__(self, run: RunDir, writes: bool) -> None:
         self._run, self._writes = run, writes
         self._board: Board | None = None
-        self._left_out = {name: needs(name, *extra) for name, extra in _OPTIONAL.items()}
-
-    @property
-    def notes(self) -> list[str]:
-        """A line for each record that is left out because a package is missing, with how to install it."""
-        return [note for note in self._left_out.values() if note]
+        self._left_out = left_out()
 
     @contextmanager
     def opened(self, step: int) -> Iterator[None]:
-        """Keep TensorBoard's file open while the block runs; what it holds beyond ``step`` is taken back."""
+        """Keep TensorBoard's file open while the block runs, and hide what was written after ``step``."""
         if not self._writes or self._left_out["tensorboard/"]:
             yield
             return
@@ -144,14 +144,14 @@ class Records:
             self._board.add(numbers, record["step"])
 
     def draw(self) -> None:
-        """Draw the learning curves anew."""
+        """Redraw the learning curves."""
         if self._writes and not self._left_out["curves.png"]:
             partial = self._run.curves.with_name(f"{self._run.curves.name}.partial")
             plot_curves(list(self._run.records()), partial)
             partial.replace(self._run.curves)
 
     def sync(self) -> int:
-        """Force ``metrics.jsonl`` to the disk; its size in bytes."""
+        """Force ``metrics.jsonl`` to the disk, and return its size in bytes."""
         if not self._run.metrics.exists():
             return 0
         with self._run.metrics.open("rb") as file:
@@ -159,7 +159,7 @@ class Records:
             return os.fstat(file.fileno()).st_size
 
     def cut(self, size: int) -> int:
-        """Take back what stands in ``metrics.jsonl`` after its first ``size`` bytes; how many of these it lacks."""
+        """Cut ``metrics.jsonl`` after ``size`` bytes, and return how many of these are missing."""
         if not self._run.metrics.exists():
             return size
         with self._run.metrics.open("r+b") as file:
@@ -168,5 +168,5 @@ class Records:
         return size - kept
 
     def final(self) -> dict[str, Any] | None:
-        """The line that ends a run, if it stands there."""
+        """Return the record that ends a run, or None."""
         return next((record for record in self._run.records() if record["event"] == "test"), None)

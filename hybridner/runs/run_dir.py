@@ -1,4 +1,4 @@
-"""What a training run is on disk: its options, its metrics and the folders of its models and checkpoints."""
+"""A training run on disk: its options, its metrics, and the folders of its model and checkpoints."""
 
 import json
 import shlex
@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from hybridner.config.file import options_as_dict, read_config
-from hybridner.config.options import FIELDS, Options, names_with, options_from
+from hybridner.config.options import FIELDS, Options, RunOptions, names_with, options_from
 from hybridner.config.presets import make_options
 from hybridner.errors import InputError
 from hybridner.files.paths import check_links, remove
 from hybridner.model.twins import Backend
+
+_NUMBERS = {"step": ("step", "loss"), "epoch": ("epoch", "step", "train_loss"), "test": ("epoch", "step")}
 
 
 class RunDir:
@@ -29,13 +31,24 @@ class RunDir:
         self.checkpoints = folder / "checkpoints"
         self.tensorboard = folder / "tensorboard"
         self.lock = folder / ".lock"
+        self._found = self._identity()
+
+    def _identity(self) -> tuple[int, int] | None:
+        """Identify the run that is here now; one that is begun or resumed later has another identity."""
+        try:
+            stat = self.config.stat()
+        except OSError:
+            return None
+        return stat.st_ino, stat.st_mtime_ns
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other runs out of the folder, which is made if need be; the lock ends with the process at the latest.
+        """Keep other processes from training in the folder, which is made if need be; the lock ends with the process.
+
+        What a process decided about the folder before it got the lock still applies: the run that it found is there.
 
         Raises:
-            InputError: another run is at work here, or the folder cannot be written.
+            InputError: another process is training here or has done so meanwhile, or the folder cannot be written.
         """
         from filelock import FileLock, Timeout
 
@@ -50,21 +63,26 @@ class RunDir:
         except OSError as error:
             raise InputError(f"{self.folder}: the run's folder cannot be written ({error.strerror})") from error
         try:
+            if self._identity() != self._found:
+                raise InputError(
+                    f"{self.folder}: another process has begun or resumed a run here meanwhile; choose another "
+                    "--output, or start this one again"
+                )
             yield
         finally:
             lock.release()
 
     def holds_run(self) -> bool:
-        """Whether a run was begun here."""
+        """Look for a run in the folder."""
         return self.config.exists()
 
     def is_free(self) -> bool:
-        """Whether nothing is in the folder but what a run leaves that was stopped while it began."""
+        """Check that the folder is not there or empty, but for files of a run that was stopped as it began."""
         ours = {self.lock, self._partial_config}
         return not self.folder.is_dir() or all(path in ours for path in self.folder.iterdir())
 
     def create(self, options: Options, backend: Backend) -> None:
-        """Make the folder anew and write the options that repeat the run.
+        """Remove the run that is here, and write the options of a new one.
 
         Raises:
             InputError: the folder cannot be written.
@@ -78,15 +96,16 @@ class RunDir:
             raise InputError(f"{self.folder}: the run's folder cannot be written ({error.strerror})") from error
 
     def write_options(self, options: Options, backend: Backend) -> None:
-        """Write ``config.toml``, the options that repeat the run; a reader sees the old file or the new one."""
+        """Write ``config.toml``, the run's options; a reader sees the old file or the new one."""
         import tomli_w
 
         text = tomli_w.dumps({"backend": backend, **options_as_dict(options)})
         self._partial_config.write_text(text, encoding="utf-8")
         self._partial_config.replace(self.config)
+        self._found = self._identity()
 
     def read_options(self) -> tuple[Options, str]:
-        """The run's options and backend, from ``config.toml``.
+        """Read the run's options and backend from ``config.toml``.
 
         Raises:
             InputError: it cannot be read.
@@ -94,17 +113,19 @@ class RunDir:
         values = read_config(self.config)
         backend = values.pop("backend", None)
         if backend is None:
-            raise InputError(f"{self.config}: does not say with which backend the run was begun")
+            raise InputError(
+                f'{self.config}: names no backend; add the one the run was begun with, backend = "flax" or "torch"'
+            )
         return make_options(**values), backend
 
-    def contents(self) -> list[tuple[str, str]]:
-        """Name what a run holds, and where."""
-        named = [("model", self.best), ("metrics", self.metrics), ("curves", self.curves), ("options", self.config)]
-        folders = [("TensorBoard", self.tensorboard), ("checkpoints", self.checkpoints)]
-        return [(name, str(path)) for name, path in (*named, *folders) if path.exists()]
+    def results(self) -> list[tuple[str, str]]:
+        """List the results of a finished run and how to use them."""
+        paths = [("model", self.best), ("curves", self.curves), ("metrics", self.metrics)]
+        use = f"hybridner predict {shlex.quote(str(self.folder))} 'A sentence with names.'"
+        return [*((name, str(path)) for name, path in paths if path.exists()), ("use", use)]
 
     def resume_command(self, backend: Backend) -> str:
-        """What to type to go on with the run."""
+        """Return the command that resumes the run."""
         return f"python train_{backend}.py --output {shlex.quote(str(self.folder))} --resume"
 
     def append(self, record: dict[str, Any]) -> None:
@@ -113,10 +134,10 @@ class RunDir:
             file.write(json.dumps(record).encode() + b"\n")
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """The lines of ``metrics.jsonl`` that were written to their end.
+        """Read the complete lines of ``metrics.jsonl``.
 
         Raises:
-            InputError: a line is not a JSON object, or lacks what is read of its kind.
+            InputError: a line is not JSON, or not a record of a run.
         """
         if not self.metrics.exists():
             return
@@ -133,68 +154,63 @@ class RunDir:
                 yield record
 
 
-def _is_record(record: object) -> bool:
-    """Whether what is read of a line's kind stands in it."""
-    match record:
-        case {"event": "step", "step": int(), "loss": int() | float()}:
-            return True
-        case {
-            "event": "epoch",
-            "epoch": int(),
-            "step": int(),
-            "train_loss": int() | float(),
-            "valid": {"f1": int() | float()},
-        }:
-            return True
-        case {
-            "event": "test",
-            "epoch": int(),
-            "step": int(),
-            "valid": {"f1": int() | float()},
-            "test": None | {"f1": int() | float()},
-        }:
-            return True
-        case {"event": str(kind)}:
-            return kind not in ("step", "epoch", "test")
-    return False
+def _is_record(record: Any) -> bool:
+    """Check that ``record`` has the numbers that are read from its kind of event."""
+    try:
+        numbers = [record[name] for name in _NUMBERS.get(record["event"], ())]
+        scores = [record["valid"]] if record["event"] in ("epoch", "test") else []
+        if record["event"] == "test" and record["test"] is not None:
+            scores.append(record["test"])
+        numbers += [score["f1"] for score in scores]
+    except (KeyError, TypeError):
+        return False
+    return isinstance(record["event"], str) and all(isinstance(number, int | float) for number in numbers)
 
 
 def choose_folder(options: Options, backend: Backend) -> RunDir:
-    """The run's folder: the one that was named, or the next free default.
+    """Choose the run's folder: the one that was named, or the next free default.
 
     Raises:
-        InputError: the named one holds a run, and neither ``resume`` nor ``overwrite`` was given; or it holds
+        InputError: the named folder contains a run, and neither ``resume`` nor ``overwrite`` was given; or it contains
             something else; or a link in it leads out of it.
     """
-    run = _choose_folder(options, backend)
+    run = _default_folder(options, backend) if options.run.output is None else _named_folder(options.run)
     if run.holds_run():
         check_links(run.folder)
     return run
 
 
-def _choose_folder(options: Options, backend: Backend) -> RunDir:
-    if options.run.output is not None:
-        run = RunDir(options.run.output)
-        if run.folder.exists() and not run.folder.is_dir():
-            raise InputError(f"{run.folder}: a file stands where the run's folder should be; choose another --output")
-        if run.holds_run() and not (options.run.resume or options.run.overwrite):
-            raise InputError(f"{run.folder}: already holds a run; go on with --resume, or replace it with --overwrite")
-        if not run.holds_run() and not run.is_free():
-            raise InputError(f"{run.folder}: not empty and not a run; choose another --output")
-        return run
-    base = Path("runs") / f"{Path(options.data.data).name}-{options.model.preset}-{backend}"
-    taken = [base] + [base.with_name(f"{base.name}-{n}") for n in range(2, 10_000)]
-    free = next(i for i, folder in enumerate(taken) if not folder.exists())
-    if options.run.resume or options.run.overwrite:  # the newest that is there
-        return RunDir(taken[max(0, free - 1)])
-    return RunDir(taken[free])
+def _named_folder(options: RunOptions) -> RunDir:
+    assert options.output is not None
+    run = RunDir(options.output)
+    if run.folder.exists() and not run.folder.is_dir():
+        raise InputError(f"{run.folder}: a file, but a run needs a folder; choose another --output")
+    if run.holds_run() and not (options.resume or options.overwrite):
+        raise InputError(
+            f"{run.folder}: already contains a run; resume it with --resume, or replace it with --overwrite"
+        )
+    if not run.holds_run() and not run.is_free():
+        raise InputError(f"{run.folder}: not empty and not a run; choose another --output")
+    return run
+
+
+def _default_folder(options: Options, backend: Backend) -> RunDir:
+    """Return the first default folder that is free, or the last taken one to resume or overwrite."""
+    base = Path("runs") / f"{Path(options.data.data).resolve().name}-{options.model.preset}-{backend}"
+    run, number = RunDir(base), 2
+    while run.folder.exists():
+        following = RunDir(base.with_name(f"{base.name}-{number}"))
+        if (options.run.resume or options.run.overwrite) and not following.folder.exists():
+            break
+        run, number = following, number + 1
+    return run
 
 
 def merge_resumed(run: RunDir, given: Options, explicit: set[str]) -> tuple[Options, list[str]]:
-    """Options of a resumed run: the folder's, changed only where that cannot alter results.
+    """Merge the options of a resumed run: the folder's, changed only where that cannot alter results.
 
     Args:
-        run: the run that goes on.
+        run: the run to resume.
         given: options of this call.
         explicit: names of the options the user typed.
 

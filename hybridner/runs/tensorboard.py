@@ -1,43 +1,46 @@
-"""A run's file for TensorBoard, written at once by the thread that has something to say.
+"""A run's file for TensorBoard.
 
-``tensorboardX.SummaryWriter`` writes from a thread of its own and once more at the interpreter's end, where a disk that
-is full or gone becomes pages of tracebacks and no error of the run.
+``tensorboardX.SummaryWriter`` writes in a thread of its own and again when the interpreter ends, where a full disk
+prints tracebacks instead of ending the run with an error. So we write events ourselves, at once.
 """
 
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 
 class Board:
-    """A new file of events in a folder, which is made if need be."""
+    """A new file of events in a folder; the folder is made if need be."""
 
     def __init__(self, folder: Path, purge_step: int) -> None:
-        """Open the file; what other files of the folder hold of ``purge_step`` and later is hidden.
+        """Open the file, and hide what the folder's other files contain of ``purge_step`` and later.
 
         Raises:
-            OSError: it cannot be written; every method may raise that.
+            OSError: it cannot be written; :meth:`add` may raise that, too.
         """
         from tensorboardX.event_file_writer import EventsWriter
-        from tensorboardX.proto.event_pb2 import Event, SessionLog
+        from tensorboardX.proto.event_pb2 import SessionLog
 
         folder.mkdir(exist_ok=True)
-        # A file of the same second that is there would be written over.
+        # The name includes the second; the step tells two files of one second apart.
         self._events = EventsWriter(str(folder / "events"), f".{purge_step}")
-        start = SessionLog(status=SessionLog.START)
-        self._events.write_event(Event(wall_time=time.time(), step=purge_step, session_log=start))
-        self._events.flush()
+        self._write(purge_step, session_log=SessionLog(status=SessionLog.START))
 
     def add(self, numbers: dict[str, float], step: int) -> None:
         """Write numbers by their names."""
-        from tensorboardX.proto.event_pb2 import Event
         from tensorboardX.summary import scalar
 
         for name, value in numbers.items():
-            self._events.write_event(Event(wall_time=time.time(), step=step, summary=scalar(name, value)))
-        self._events.flush()
+            self._write(step, summary=scalar(name, value))
 
     def close(self) -> None:
-        """Close the file; what was added is on the disk already."""
+        """Close the file; everything is on disk already."""
         with suppress(OSError):
             self._events.close()
+
+    def _write(self, step: int, **content: Any) -> None:
+        from tensorboardX.proto.event_pb2 import Event
+
+        self._events.write_event(Event(wall_time=time.time(), step=step, **content))
+        self._events.flush()

@@ -13,14 +13,12 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from safetensors.numpy import save_file
-
 from hybridner.config.model import ModelConfig
 from hybridner.corpora.labels import check_labels
 from hybridner.errors import InputError
 from hybridner.files.paths import check_links, inside
 from hybridner.files.reading import read_json
-from hybridner.files.tensors import Headers, Weights, digest, read_tensors
+from hybridner.files.tensors import Headers, Weights, digest, read_tensors, write_tensors
 from hybridner.files.whole import written_whole
 from hybridner.model.size import check_fits
 from hybridner.model.weights import check_weights
@@ -52,7 +50,7 @@ def save_model(folder: Path, model: SavedModel, form: Form = "torch", *, parents
 
             checkpoint_module("flax").save_weights(partial / _ORBAX, model.weights)
         else:
-            save_file(model.weights, partial / _SAFETENSORS)
+            write_tensors(partial / _SAFETENSORS, model.weights)
         if model.tokenizer is not None:
             model.tokenizer.save(partial / "tokenizer.json")
         header = {

@@ -1,10 +1,8 @@
 """What is to be tagged, read a text at a time: lines of text, JSONL, or columns of words."""
 
-import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -81,11 +79,9 @@ def read_texts(
         advance: is told how many bytes were read.
 
     Raises:
-        InputError: a file that cannot be read or breaks its format, or an "id" that stands twice; the message names
-            file and line.
+        InputError: a file cannot be read or breaks its format; the message names file and line.
     """
     issues = issues or Issues()
-    ids: dict[bytes, str] = {}
     for number, path in enumerate(paths):
         kind = format or _SUFFIXES.get(path.suffix.lower(), "text")
         shown = Path("standard input") if path == STANDARD_INPUT else path
@@ -102,7 +98,7 @@ def read_texts(
                         yield TextRecord(line)
                     elif line.strip():
                         try:
-                            record = _parse(line, f"{shown}:{line_number}", ids)
+                            record = _parse(line, f"{shown}:{line_number}")
                         except InputError as error:
                             issues.add(error)
                             continue
@@ -121,7 +117,7 @@ def _counted(file: Iterable[bytes], advance: Callable[[int], None]) -> Iterator[
         advance(len(raw))
 
 
-def _parse(line: str, where: str, ids: dict[bytes, str]) -> TextRecord:
+def _parse(line: str, where: str) -> TextRecord:
     record = parse_object(line, where, "a 'text', or with 'words'")
     name = next((name for name in _WORDS if _are_words(record.get(name))), None)
     text: Any = record.get(_TEXT)
@@ -136,7 +132,6 @@ def _parse(line: str, where: str, ids: dict[bytes, str]) -> TextRecord:
         split = join_words(record[name])
     else:
         split = _place(record[name], text, where)
-    _check_id(record.get("id"), where, ids)
     return TextRecord(split, {key: value for key, value in record.items() if key not in (_TEXT, name)})
 
 
@@ -157,13 +152,3 @@ def _place(words: list[str], text: Any, where: str) -> SplitText:
         end = start + len(word)
         placed.append(Word(word, start, end))
     return SplitText(text, [placed] if placed else [])
-
-
-def _check_id(value: Any, where: str, ids: dict[bytes, str]) -> None:
-    """Check that no line before had the id; 16 bytes of a hash stand for it."""
-    if value is None:
-        return
-    digest = blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=16).digest()
-    if digest in ids:
-        raise InputError(f"{where}: id {value!r} stands at {ids[digest]} already; give each line its own")
-    ids[digest] = where

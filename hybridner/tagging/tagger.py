@@ -1,17 +1,19 @@
 """Text in, entities out, with either twin."""
 
 import dataclasses
+import reprlib
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import overload
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from hybridner.batches.batch import Batch
 from hybridner.batches.encoding import Encoded, encode
+from hybridner.config.choices import Device, Dtype
 from hybridner.config.options import DeviceOptions
 from hybridner.corpora.corpus import Sentence
 from hybridner.errors import InputError
@@ -32,23 +34,25 @@ def load(
     source: str | Path,
     backend: Backend | None = None,
     *,
-    device: str = "auto",
-    dtype: Literal["float32", "bfloat16", "float64"] = "float32",
+    device: Device = "auto",
+    dtype: Dtype = "float32",
 ) -> "Tagger":
     """Open a saved model for use.
 
     Args:
-        source: a run (meaning its best model) or a model folder, made by either twin; OWNER/NAME on the Hub;
+        source: a run (meaning its best model) or a model folder, made by either backend; OWNER/NAME on the Hub;
             or a checkpoint of the original, ``NAME.pth``, which has no tokenizer: ``logits`` works, and text can be
             tagged after ``hybridner convert``.
-        backend: the twin that computes: "flax" or "torch"; by default the one installed, Flax first.
-        device: "auto", "cpu", "cuda", "tpu" or "mps".
+        backend: the framework that computes: "flax" or "torch"; by default the one installed, Flax first.
+        device: "auto", "cpu", "cuda", "cuda:0" to "cuda:7", "tpu" or "mps".
         dtype: type of the computation.
 
     Raises:
-        InputError: there is no model, it is damaged, or the twin's packages are not installed.
+        InputError: there is no model, it is damaged, the backend's packages are not installed, or there is no such
+            device or type.
     """
-    return Tagger(open_model(source), choose_backend(backend), device=device, dtype=dtype)
+    path = Path(source).expanduser() if str(source).startswith("~") else source
+    return Tagger(open_model(path), choose_backend(backend), device=device, dtype=dtype)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -82,27 +86,44 @@ class Tagger:
         predictor: computes the logits.
     """
 
-    def __init__(self, model: SavedModel, backend: Backend, *, device: Any = "auto", dtype: Any = "float32") -> None:
+    def __init__(
+        self, model: SavedModel, backend: Backend, *, device: Device = "auto", dtype: Dtype = "float32"
+    ) -> None:
         self.model, self.backend, self.dtype = dataclasses.replace(model, weights={}), backend, dtype
         self.transitions = constraint_transitions(model.labels)
         devices = DeviceOptions(device=device, dtype=dtype, parallel="jit")
         self.predictor: Predictor = predictor_class(backend)(model.config, model.weights, devices)
         self._one_encodes = threading.Lock()
 
-    def tag(self, text: str, sentences: SentenceMode = "auto", *, raw: bool = False) -> list[Entity]:
-        """The entities of ``text``; ``text[entity.start:entity.end] == entity.text``.
+    @overload
+    def tag(self, text: str, sentences: SentenceMode = "auto", *, raw: bool = False) -> list[Entity]: ...
+
+    @overload
+    def tag(self, text: list[str], sentences: SentenceMode = "auto", *, raw: bool = False) -> list[list[Entity]]: ...
+
+    def tag(
+        self, text: str | list[str], sentences: SentenceMode = "auto", *, raw: bool = False
+    ) -> list[Entity] | list[list[Entity]]:
+        """Find the entities of a text, or of each text of a list; ``text[entity.start:entity.end] == entity.text``.
 
         Args:
-            text: any text; an empty one has no entities.
+            text: any text, which may be empty, or a list of texts.
             sentences: "auto" finds the sentences, "line" takes each line as one, "none" the whole text.
-            raw: take the most probable label of each word by itself, in the place of the most probable valid
-                sequence. An I- without an entity of its type before it starts one, as conlleval reads it. A score
-                means the same: the probability of exactly this entity, given that the tags are valid.
+            raw: take the most probable label of each word by itself instead of the most probable valid sequence. An
+                I- without an entity of its type before it starts one, as conlleval reads it. A score means the
+                same: the probability of exactly this entity, given that the tags are valid.
+
+        Returns:
+            The entities in the order of the text; for a list, one such list per text.
 
         Raises:
-            InputError: the model has no tokenizer.
+            InputError: the model has no tokenizer, or ``text`` is neither a text nor a list of texts.
         """
-        return next(self.tag_texts([text], sentences, raw=raw)).entities
+        if isinstance(text, str):
+            return next(self.tag_texts([text], sentences, raw=raw)).entities
+        if not isinstance(text, Iterable):
+            raise InputError(f"expected a text or a list of texts, not {reprlib.repr(text)}")
+        return [tagged.entities for tagged in self.tag_texts(text, sentences, raw=raw)]
 
     def tag_texts(
         self, texts: Iterable[str | SplitText], sentences: SentenceMode = "auto", *, raw: bool = False
@@ -118,13 +139,21 @@ class Tagger:
             raw: as for :meth:`tag`.
 
         Raises:
-            InputError: the model has no tokenizer.
+            InputError: the model has no tokenizer, or ``texts`` is a single text or contains something else.
         """
+        if isinstance(texts, str) or not isinstance(texts, Iterable):
+            raise InputError(f"expected several texts, such as a list of them, not {reprlib.repr(texts)}")
+        return self._tag_texts(texts, sentences, raw)
+
+    def _tag_texts(self, texts: Iterable[str | SplitText], sentences: SentenceMode, raw: bool) -> Iterator[TaggedText]:
         failures: list[Exception] = []
 
         def until_failure() -> Iterator[str | SplitText]:
             try:
-                yield from texts
+                for text in texts:
+                    if not isinstance(text, str | SplitText):
+                        raise InputError(f"expected a text, not {reprlib.repr(text)}")
+                    yield text
             except Exception as error:
                 failures.append(error)
 
@@ -135,7 +164,13 @@ class Tagger:
             raise failures[0]
 
     def tag_words(self, words: Sequence[str], *, raw: bool = False) -> list[str]:
-        """One BIO tag for each of a sentence's ``words``; ``raw`` as for :meth:`tag`."""
+        """Tag the ``words`` of a sentence: one BIO tag per word; ``raw`` as for :meth:`tag`.
+
+        Raises:
+            InputError: the model has no tokenizer, or ``words`` is not a sequence of words.
+        """
+        if not isinstance(words, Sequence) or isinstance(words, str) or not all(isinstance(w, str) for w in words):
+            raise InputError(f"expected the words of a sentence, such as a list of them, not {reprlib.repr(words)}")
         return next(self.tag_texts([join_words(words)], raw=raw)).tags
 
     def word_logits(self, sentences: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[bool]]:

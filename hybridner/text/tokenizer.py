@@ -1,16 +1,16 @@
 """Words to pieces: WordPiece trained on a corpus, or a tokenizer from a file or the Hub."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from hybridner.errors import InputError
+from hybridner.errors import InputError, first_line
 from hybridner.files.paths import inside
 from hybridner.files.reading import LARGEST_TOKENIZER, read_text
-from hybridner.text.tokenizer_file import read_tokenizer
 
 PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 _OTHER_NAMES = {PAD: "<pad>", UNK: "<unk>", CLS: "<s>", SEP: "</s>"}
@@ -70,10 +70,8 @@ class WordTokenizer:
         ordered = list(unseen)
         # Half a surrogate pair is no character, and the library takes none: it becomes the sign for that.
         clean = [_SURROGATE.sub("\ufffd", word[:_LONGEST_CUT]) for word in ordered]
-        try:
+        with _errors_of_library(f"{self._where}: cannot cut words into pieces"):
             encodings = self._tokenizer.encode_batch(clean, add_special_tokens=False)
-        except Exception as error:  # the tokenizers package raises bare Exception
-            raise InputError(f"{self._where}: cannot cut words into pieces ({error})") from error
         for word, encoding in zip(ordered, encodings, strict=True):
             self._cache[word] = encoding.ids or [self.unk_id]
         return [[self._cache[word] for word in words] for words in sentences]
@@ -153,12 +151,32 @@ def load_tokenizer(source: str, lower_case: bool | None = None) -> WordTokenizer
     if path.suffix == ".json":
         if lower_case is not None:
             raise InputError(f"{path}: a tokenizer.json says itself whether it lower-cases; leave --lower-case out")
-        return WordTokenizer(read_tokenizer(path), str(path))
+        return WordTokenizer(_read_tokenizer(path), str(path))
     vocab = _read_vocab(path)
     if lower_case is None:
         # Not isupper(): symbols such as ℝ are upper case and have no lower-case form.
         lower_case = all(piece == piece.lower() for piece in vocab if not _is_special(piece))
     return WordTokenizer(_word_piece(vocab, lower_case), str(path))
+
+
+def _read_tokenizer(path: Path) -> Tokenizer:
+    text = read_text(path, LARGEST_TOKENIZER)
+    with _errors_of_library(f"{path}: not a tokenizer.json that can be read"):
+        return Tokenizer.from_str(text)
+
+
+@contextmanager
+def _errors_of_library(message: str) -> Iterator[None]:
+    """Raise an InputError for an error of the tokenizers library.
+
+    The library raises bare Exception; a panic in its Rust code derives from BaseException and has no public name.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+            raise InputError(f"{message} ({first_line(error)})") from error
+        raise
 
 
 def _bert_parts(lower_case: bool) -> tuple[normalizers.Normalizer, pre_tokenizers.PreTokenizer]:

@@ -1,4 +1,4 @@
-"""Keeping freed memory in the process, so that a training step does not fetch its buffers from the kernel each time."""
+"""Memory that malloc keeps in the process, so that a training step reuses its buffers without page faults."""
 
 import ctypes
 import importlib.util
@@ -9,23 +9,21 @@ from hybridner.config.options import Options
 
 # From glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
-# mallopt takes an int, and 2 GiB of free memory is soon reached: minus one is never.
-_NEVER = -1
-# What an arena other than the first can hold at most (HEAP_MAX_SIZE); more than that it maps and unmaps each time.
+_NEVER = -1  # mallopt takes an int, and 2 GiB of free memory is soon reached
+# The most that an arena other than the first serves (HEAP_MAX_SIZE); glibc maps and unmaps larger buffers each time.
 _ARENA_BYTES = 2**26
-# A compiled step of the preset ``original`` holds 243 MB: 31 numbers for each piece, layer and unit of it.
+# A compiled step of the preset ``original`` takes 243 MB: 31 numbers for each piece, layer and unit.
 _BYTES_PER_UNIT = 31 * 4
 _PIECES_PER_SENTENCE = 20
 _ACCELERATORS = ("jax_plugins", "libtpu")
 
 
 def gains_by_keeping(backend: str, options: Options) -> bool:
-    """Whether training is faster with :func:`keep_freed_memory`.
+    """Decide whether :func:`keep_freed_memory` makes training faster.
 
-    PyTorch's always is. XLA allocates the buffers of a whole step at once, from a thread of its own: where that is
-    more than such a thread's arena can hold, keeping it in the one arena is a fifth of the time of a step of the preset
-    ``original``. Where it is less, nothing is gained, and the threads that compile and compute wait for each other at
-    that arena: a first run of the preset ``tiny`` takes a third longer. On an accelerator only that loss is left.
+    With PyTorch it does. XLA allocates a whole step's buffers at once, from a thread of its own: a step of the preset
+    ``original`` outgrows that thread's arena and takes a fifth less time with the one arena. A smaller step gains
+    nothing, and compiling becomes slower, because the threads wait for each other at that arena.
 
     Args:
         backend: "flax" or "torch".
@@ -40,16 +38,14 @@ def gains_by_keeping(backend: str, options: Options) -> bool:
 
 
 def keep_freed_memory() -> bool:
-    """Make glibc's malloc serve large buffers from the heap and never give freed ones back to the kernel.
+    """Make glibc's malloc serve large buffers from one heap, and keep freed ones.
 
-    By default a buffer above some megabytes is mapped and unmapped each time, and every page of it is a page fault
-    at its first touch: 66,000 faults a step of the preset ``original`` with XLA on a CPU, a fifth of its time. The
-    process keeps the most memory it ever held. What the user has set through ``MALLOC_…`` or ``GLIBC_TUNABLES``
-    stays. Elsewhere than on Linux with glibc nothing is done. Call it before threads are started: those that have an
-    arena of their own already go on with it.
+    By default malloc maps and unmaps a buffer above some megabytes each time, and each page of it faults at its first
+    touch. Settings of the user's in ``MALLOC_…`` or ``GLIBC_TUNABLES`` win. Call this before threads start: each keeps
+    the arena it has.
 
     Returns:
-        Whether it was done.
+        True if it was done; never on anything but Linux with glibc.
     """
     if not sys.platform.startswith("linux") or "GLIBC_TUNABLES" in os.environ:
         return False
@@ -58,7 +54,5 @@ def keep_freed_memory() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
-    return all(
-        mallopt(option, value) == 1
-        for option, value in ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, _NEVER), (_M_ARENA_MAX, 1))
-    )
+    settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, _NEVER), (_M_ARENA_MAX, 1))
+    return all(mallopt(option, value) == 1 for option, value in settings)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while a run trains: the first lets the step in flight end, a second Ctrl-C stops at once."""
+"""Ctrl-C and SIGTERM in training: the run ends its step and saves; a second Ctrl-C stops it at once."""
 
 import signal
 import threading
@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
-# torchrun passes on the Ctrl-C that its processes got from the terminal as well: that is one press, not two.
+# torchrun repeats the Ctrl-C that its processes got from the terminal, too: that is one press, not two.
 _SAME_PRESS_SECONDS = 1.0
 
 
 class Stopped(KeyboardInterrupt):
-    """A run was asked to stop, and can be resumed.
+    """A run was asked to stop, and is saved.
 
     Attributes:
         exit_code: 128 + the signal's number: 130 after Ctrl-C, 143 after SIGTERM.
@@ -25,13 +25,13 @@ class Stopped(KeyboardInterrupt):
 
 
 class Interrupted(Exception):  # noqa: N818 - nothing went wrong
-    """A signal left a block that may be left at any moment."""
+    """A signal came in a block that may be left at any moment."""
 
 
 class StopSignals:
-    """A context that notes SIGINT and SIGTERM instead of dying of them, and restores the old handlers at its end.
+    """A context that records SIGINT and SIGTERM instead of dying of them, and restores the old handlers at its end.
 
-    Python has signals only in its main thread; in any other the context does nothing.
+    Python handles signals in its main thread only; in another the context does nothing.
 
     Attributes:
         received: number of the first signal that came, or 0.
@@ -46,7 +46,7 @@ class StopSignals:
     def __enter__(self) -> "StopSignals":
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup and "&" set it: it stays so
+                if signal.getsignal(number) is not signal.SIG_IGN:  # nohup and "&" have the process ignore it
                     self._before[number] = signal.signal(number, self._handle)
         return self
 
@@ -56,7 +56,7 @@ class StopSignals:
 
     @contextmanager
     def may_leave(self) -> Iterator[None]:
-        """Let the first signal leave the block at once: nothing in it need be finished.
+        """Leave the block at once when the first signal comes: nothing in it needs to be finished.
 
         Raises:
             Interrupted: a signal came, in the block or before it.
@@ -70,10 +70,10 @@ class StopSignals:
             self._may_leave = False
 
     def leave_together(self, agree: Callable[[int], int]) -> None:
-        """Let a signal to any process leave a block in all of them, at the same place.
+        """Leave a block in all processes, at the same place, when a signal has come to one of them.
 
         Args:
-            agree: the largest number of any process; all call it together.
+            agree: returns the largest number of any process; all call it together.
 
         Raises:
             Interrupted: a signal came to one of them; ``received`` is its number in all.

@@ -1,13 +1,15 @@
-"""Training from options: data, tokenizer and learner are made here and handed to the loop."""
+"""Training from options: this module reads the data, makes tokenizer and learner, and hands them to the loop."""
 
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 from hybridner.batches.encoding import encode
-from hybridner.config.file import checked_types, read_config
+from hybridner.batches.packing import ShapePlan
+from hybridner.config.file import read_config
 from hybridner.config.options import Options
 from hybridner.config.presets import make_options
+from hybridner.config.typed import TrainOptions
 from hybridner.corpora.corpus import Corpus
 from hybridner.corpora.formats import ColumnFormat
 from hybridner.corpora.read import check_types, read_corpus
@@ -16,46 +18,57 @@ from hybridner.errors import InputError
 from hybridner.model.learner import Learner
 from hybridner.model.size import check_fits
 from hybridner.model.twins import Backend, choose_backend, learner_class
-from hybridner.runs.records import TrainingResult
+from hybridner.runs.checkpoints import open_checkpoints
+from hybridner.runs.records import TrainingResult, left_out
 from hybridner.runs.run_dir import RunDir, choose_folder, merge_resumed
 from hybridner.text.tokenizer import WordTokenizer, load_tokenizer, train_tokenizer
+from hybridner.training.job import TrainingJob
 from hybridner.training.loop import TrainingLoop
 from hybridner.training.summary import summary
+from hybridner.training.workload import Workload
 
 
-def train(backend: Backend | None = None, *, config: str | Path | None = None, **options: Any) -> TrainingResult:
+def train(
+    backend: Backend | None = None, *, config: str | Path | None = None, **options: Unpack[TrainOptions]
+) -> TrainingResult:
     """Train a tagger; the same as ``hybridner train``.
 
     Args:
-        backend: "flax" or "torch"; by default what the file says, else the one that is installed, Flax first.
-        config: a TOML or YAML file with options; those given here come before it.
-        **options: fields of :class:`hybridner.config.training.Options`.
+        backend: "flax" or "torch"; by default the file's, else the one that is installed, Flax first.
+        config: a TOML or YAML file with options; those given here override it.
+        **options: any options of ``hybridner train``; :mod:`hybridner.config.options` documents each.
 
     Raises:
         InputError: an option, the data or the output folder is not usable.
         Stopped: Ctrl-C or SIGTERM came, and the run was saved; a ``KeyboardInterrupt``.
     """
-    values = {**(read_config(Path(config)) if config is not None else {}), **checked_types(options)}
-    chosen = choose_backend(backend or values.get("backend"))
+    file = read_config(Path(config).expanduser()) if config is not None else {}
+    chosen = choose_backend(backend or file.get("backend"))
+    values = {**file, **options}
     values.pop("backend", None)
     return run_training(chosen, make_options(**values), set(values))
 
 
 def run_training(backend: Backend, options: Options, explicit: set[str]) -> TrainingResult:
     """Train with ``options``, of which the user named ``explicit``."""
-    return prepare(backend, options, explicit).run()
+    return TrainingLoop(prepare(backend, options, explicit)).run()
 
 
-def prepare(backend: Backend, options: Options, explicit: set[str]) -> TrainingLoop:
-    """All that comes before training: read the data, make the model, and say what will be done; nothing is written."""
+def prepare(backend: Backend, options: Options, explicit: set[str]) -> TrainingJob:
+    """Read the data, make the model, and print what will be done; nothing is written.
+
+    Raises:
+        InputError: an option, the data or the output folder is not usable.
+    """
     learner_type = learner_class(backend)
     reporter = Reporter(speaks=learner_type.join(options) == 0)
     run = choose_folder(options, backend)
-    if options.run.resume and run.holds_run():
+    resumes = options.run.resume and run.holds_run()
+    if resumes:
         begun_with = run.read_options()[1]
         if begun_with != backend:
             raise InputError(
-                f"{run.folder}: this run was begun with {begun_with}; to go on with {backend}, move it first: "
+                f"{run.folder}: this run was begun with {begun_with}; to resume it with {backend}, convert it first: "
                 f"hybridner convert {run.folder} DST --to {backend}"
             )
         options, notes = merge_resumed(run, options, explicit)
@@ -66,7 +79,11 @@ def prepare(backend: Backend, options: Options, explicit: set[str]) -> TrainingL
 
     corpus = read_data(options)
     check_types(corpus)
-    tokenizer = make_tokenizer(options, corpus)
+    if resumes and open_checkpoints(backend, run.checkpoints, read_only=True).latest_step() is not None:
+        # The weights belong to this tokenizer's pieces; one trained on changed data would have others.
+        tokenizer = load_tokenizer(str(run.tokenizer))
+    else:
+        tokenizer = make_tokenizer(options, corpus)
     config = options.model.config(tokenizer.vocab_size, len(corpus.labels), tokenizer.pad_id)
     check_fits(config, "the options", training=True)
     encoded = {
@@ -78,16 +95,18 @@ def prepare(backend: Backend, options: Options, explicit: set[str]) -> TrainingL
         reporter.sentence(
             "bfloat16 is made for GPUs and TPUs: on a CPU it may be slower than float32, and it is less exact"
         )
-    loop = TrainingLoop(backend, options, run, reporter, corpus, encoded, tokenizer, config, learner)
-    for note in (*corpus.notes, *loop.records.notes):
+    plan = ShapePlan(encoded["train"].lengths, options.optimization.batch_size, learner.row_multiple)
+    work = Workload(options, config, encoded, plan)
+    job = TrainingJob(backend, options, run, resumes, reporter, corpus, encoded, tokenizer, config, learner, plan, work)
+    for note in (*corpus.notes, *filter(None, left_out().values())):
         reporter.sentence(note)
-    if learner.rank == 0:
-        reporter.rows(summary(options, corpus, encoded, config, learner, loop.work, run.folder))
-    return loop
+    if job.is_first:
+        reporter.rows(summary(job))
+    return job
 
 
 def _agree_on_folder(learner: Learner, run: RunDir) -> None:
-    """Let no process go on to write the run before all have chosen its folder, and see that they chose the same.
+    """Check that all processes have chosen the same folder, before any of them writes to it.
 
     Raises:
         InputError: another process chose another folder.
@@ -101,13 +120,13 @@ def _agree_on_folder(learner: Learner, run: RunDir) -> None:
 
 
 def read_data(options: Options) -> Corpus:
-    """The corpus that ``options`` name, read as they say."""
+    """Read the corpus that ``options`` name, as they say."""
     columns = ColumnFormat(options.data.word_column, options.data.tag_column, options.data.comment)
     return read_corpus(options.data.data, columns=columns, misaligned=options.data.misaligned)
 
 
 def make_tokenizer(options: Options, corpus: Corpus) -> WordTokenizer:
-    """The tokenizer that ``options`` name: trained on the train split, or loaded."""
+    """Make the tokenizer that ``options`` name: trained on the train split, or loaded."""
     if options.data.tokenizer == "train":
         return train_tokenizer(corpus.splits["train"], options.data.vocab_size, bool(options.data.lower_case))
     return load_tokenizer(options.data.tokenizer, options.data.lower_case)

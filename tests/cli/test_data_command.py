@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from hybridner.cli.data import run
+from hybridner.cli import run
 from hybridner.cli.parse import guarded
 from hybridner.corpora.checks import FINDINGS
 from hybridner.corpora.read import read_corpus, read_file
@@ -25,7 +25,7 @@ def typed(capsys):
     """Run a command; its exit code and what it printed."""
 
     def typed(*args):
-        code = guarded(lambda: run([str(arg) for arg in args]))
+        code = guarded(lambda: run(["data", *map(str, args)]))
         return code, capsys.readouterr()
 
     return typed
@@ -51,31 +51,26 @@ def fails(typed, tmp_path):
 
 @pytest.mark.parametrize("args", [(), ("--help",), ("-h",)])
 def test_help_names_the_commands_and_exits_0(args, capsys):
-    with pytest.raises(SystemExit) as stop:
-        run(list(args))
-    assert stop.value.code == 0
+    assert run(["data", *args]) == 0
     printed = capsys.readouterr().out
-    assert "usage: hybridner data COMMAND" in printed
-    assert all(f"\n  {name} " in printed for name in ("check", "convert", "split"))
+    assert "Usage: hybridner data COMMAND" in printed
+    assert all(f"\n│ {name} " in printed for name in ("check", "convert", "split"))
 
 
 @pytest.mark.parametrize("command", ["check", "convert", "split"])
 def test_the_help_of_each_command_exits_0(command, capsys):
-    with pytest.raises(SystemExit) as stop:
-        run([command, "--help"])
-    assert stop.value.code == 0
+    assert run(["data", command, "--help"]) == 0
     assert f"hybridner data {command}" in capsys.readouterr().out
 
 
 def test_every_finding_is_in_the_help(capsys):
-    with pytest.raises(SystemExit):
-        run(["check", "--help"])
+    run(["data", "check", "--help"])
     printed = capsys.readouterr().out
     assert [name for name in FINDINGS if name not in printed] == []
 
 
 def test_an_unknown_command_is_answered_with_the_nearest(fails):
-    assert "did you mean 'check'" in fails("chek")
+    assert 'Did you mean "check"?' in fails("chek")
 
 
 def test_a_corpus_without_findings_exits_0_and_says_so(typed, folder):
@@ -150,8 +145,8 @@ def test_the_splits_of_a_corpus_are_converted_into_a_folder(typed, folder, tmp_p
 
 @pytest.mark.parametrize("command", ["convert", "split"])
 def test_nothing_is_overwritten(fails, folder, tmp_path, command):
-    assert "is there already" in fails(command, folder / "train.txt", folder)
-    assert "is there already" in fails(command, folder / "train.txt", folder / "test.txt")
+    assert "exists already" in fails(command, folder / "train.txt", folder)
+    assert "exists already" in fails(command, folder / "train.txt", folder / "test.txt")
 
 
 @pytest.mark.parametrize(
@@ -165,7 +160,7 @@ def test_nothing_is_overwritten(fails, folder, tmp_path, command):
         (("split", "broken.txt", "out"), "broken.txt:2: a row of 1 column"),
         (("split", "train.txt", "out"), "use --by sentence"),
         (("split", "train.txt", "out", "--by", "sentence"), "too few"),
-        (("split", "train.txt", "out", "--valid", "0.6", "--test", "0.6"), "below 1 in sum"),
+        (("split", "train.txt", "out", "--dev", "0.6", "--test", "0.6"), "below 1 in sum"),
         (("split", "train.txt", "out", "--seed", "-1"), "seed must not be negative"),
         (("split", "./nowhere.txt", "out"), "nowhere.txt: cannot be read"),
         (("split", ".", "out"), "a folder; expected a file"),
@@ -181,7 +176,7 @@ def test_what_cannot_be_done_is_said_in_a_line_and_leaves_nothing(fails, folder,
 
 def test_a_split_is_a_corpus_with_its_sizes_said(typed, tmp_path):
     (tmp_path / "all.conll").write_text(DOCUMENTS)
-    code, printed = typed("split", tmp_path / "all.conll", tmp_path / "out", "--valid", "0.2")
+    code, printed = typed("split", tmp_path / "all.conll", tmp_path / "out", "--dev", "0.2")
     assert code == 0
     rows = {line.split()[0]: line.split()[1:] for line in printed.out.splitlines()[1:4]}
     assert rows["train.conll"] == ["14", "28", "28", "28"]

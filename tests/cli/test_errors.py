@@ -95,16 +95,17 @@ def test_a_hidden_size_that_the_heads_do_not_divide(fails):
     ("typed", "meant"), [("--epoch", "--epochs"), ("--learning_rat", "--learning-rate"), ("--dropuot", "--dropout")]
 )
 def test_a_misspelt_option_is_answered_with_the_nearest(fails, typed, meant):
-    assert f"did you mean '{meant}'" in fails(*train(typed, "1"))
+    assert f"Did you mean {meant}?" in fails(*train(typed, "1"))
 
 
 def test_a_value_of_the_wrong_kind(fails):
     assert "--epochs" in fails(*train("--epochs", "many"))
+    assert "--seed must be a whole number, not '2.5'" in fails(*train("--seed", "2.5"))
     assert "--dtype" in fails(*train("--dtype", "float16"))
 
 
 def test_a_misspelt_command(fails):
-    assert "did you mean 'train'" in fails("trian")
+    assert 'Did you mean "train"?' in fails("trian")
 
 
 def test_an_output_folder_that_holds_a_run(fails, tmp_path, corpus):
@@ -148,7 +149,7 @@ def test_the_scripts_end_with_one_line_and_exit_code_2(script, tmp_path):
     path = Path(__file__).parents[2] / script
     done = subprocess.run([sys.executable, path, "--epoch", "3"], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr == "error: unknown option '--epoch'; did you mean '--epochs'?\n"
+    assert done.stderr == "error: Unknown option: --epoch. Did you mean --epochs?\n"
     assert not list(tmp_path.iterdir())
 
 

@@ -64,7 +64,7 @@ def test_objects_keep_their_keys_and_words_stay_as_they_are(typed, source):
     assert (first["id"], first["x"], first["text"]) == (7, [1], TEXTS[0])
     assert second["text"] == "U.S ."
     assert [word["text"] for word in second["words"]] == ["U.S", "."]
-    assert "1 object held words, tags or entities" in printed.err
+    assert "1 object had words, tags or entities" in printed.err
 
 
 def test_several_files_of_several_formats_are_tagged_one_after_the_other(typed, source):

@@ -1,16 +1,15 @@
 """Options from TOML and YAML files."""
 
-import dataclasses
 from pathlib import Path
 
 import pytest
 
 import hybridner
 import hybridner.training.train
+from hybridner.cli import run
 from hybridner.cli.parse import guarded
-from hybridner.cli.train import run
 from hybridner.config.file import read_config
-from hybridner.config.options import Options
+from hybridner.config.options import FIELDS
 from hybridner.config.presets import make_options
 from hybridner.errors import InputError
 
@@ -100,15 +99,15 @@ def test_yaml_numbers_are_numbers_however_they_are_written(written, number):
         ("config = 'other.toml'", "unknown option 'config'"),
         ("epochs = 0", "epochs must be at least 1, not 0"),
         ("hidden_size = 30", "hidden_size 30 is not divisible by num_heads 4"),
-        (f"epochs = 0x{'F' * 6000}", "epochs must be a whole number, not a number beyond 2^63"),
-        (f"epochs = [0x{'F' * 6000}]", "epochs must be a whole number, not a list or table with a number beyond"),
-        (f"learning_rate = 1{'0' * 400}", "learning_rate must be a number, not a number beyond 2^63"),
-        (f"epochs = {'9' * 5000}", "not TOML that can be read: Exceeds the limit (4300 digits)"),
-        (f"epochs = {'[' * 5000}", "not TOML that can be read: maximum recursion depth exceeded"),
+        (f"epochs = 0x{'F' * 6000}", "epochs must be a whole number, not a value with a number too long to print"),
+        (f"epochs = [0x{'F' * 6000}]", "epochs must be a whole number, not a value with a number too long to print"),
+        (f"learning_rate = 1{'0' * 400}", "learning_rate must be a number, not 1000000"),
+        (f"epochs = {'9' * 5000}", "not valid TOML: Exceeds the limit (4300 digits)"),
+        (f"epochs = {'[' * 5000}", "not valid TOML: maximum recursion depth exceeded"),
         (f"epochs = {'{a = ' * 100}1{'}' * 100}", "epochs must be a whole number, not {'a': {'a': "),
         (f"{'a.' * 20_000}b = 1", "longer than 32 KiB"),
-        ("epochs == 3", "not TOML that can be read: Invalid value (at line 1, column 9)"),
-        ("epochs = 1\nepochs = 2", "not TOML that can be read: Cannot overwrite a value (at "),
+        ("epochs == 3", "not valid TOML: Invalid value (at line 1, column 9)"),
+        ("epochs = 1\nepochs = 2", "not valid TOML: Cannot overwrite a value (at "),
     ],
 )
 def test_a_mistake_in_toml_names_the_file_and_the_key(written, line, words):
@@ -126,12 +125,11 @@ def test_a_mistake_in_toml_names_the_file_and_the_key(written, line, words):
         ("epochs:", ": epochs must be a whole number, not None"),
         ("epoch: 3", ": unknown option 'epoch'; did you mean 'epochs'?"),
         ("3: epochs", ": unknown option 3; there are "),
-        ("epochs: 1\nseed: 2\nepochs: 3", ":3: not YAML that can be read: 'epochs' stands here a second time"),
-        ("epochs: [1", ":1: not YAML that can be read: expected ',' or ']'"),
-        ("data: a\x00b", ": not YAML that can be read: "),
-        ("a: !!python/object/apply:os.getcwd []", ":1: not YAML that can be read: could not determine a constructor"),
-        ("ten epochs", ": expected lines such as 'epochs: 10', found 'ten epochs'"),
-        ("- epochs", ": expected lines such as 'epochs: 10', found ['epochs']"),
+        ("epochs: [1", ":1: not valid YAML: expected ',' or ']'"),
+        ("data: a\x00b", ": not valid YAML: "),
+        ("a: !!python/object/apply:os.getcwd []", ":1: not valid YAML: could not determine a constructor"),
+        ("ten epochs", ": expected lines such as 'epochs: 10', not a list"),
+        ("- epochs", ": expected lines such as 'epochs: 10', not a list"),
     ],
 )
 def test_a_mistake_in_yaml_names_the_file_and_the_key(written, content, words):
@@ -159,11 +157,11 @@ def test_a_file_that_is_not_there_or_not_text_is_named(tmp_path):
 
 def test_the_command_line_comes_before_the_file_and_the_file_before_the_preset(written, taken):
     path = written('preset = "tiny"\nbatch_size = 7\nseed = 5\n')
-    run(["--backend", "torch", "--config", str(path), "--seed", "6", "--data", "my/corpus"])
+    run(["train", "--backend", "torch", "--config", str(path), "--seed", "6", "--data", "my/corpus"])
     backend, options, explicit = taken.pop()
     assert options == make_options("tiny", data="my/corpus", batch_size=7, seed=6)
     assert explicit == {"preset", "batch_size", "seed", "data"}
-    run(["--backend", "torch", f"--config={path}", "--preset=original"])
+    run(["train", "--backend", "torch", f"--config={path}", "--preset=original"])
     assert taken.pop()[1] == make_options("original", batch_size=7, seed=5)
     hybridner.train(config=path, backend=backend, seed=6, data="my/corpus")
     assert taken.pop() == (backend, options, explicit)
@@ -171,9 +169,9 @@ def test_the_command_line_comes_before_the_file_and_the_file_before_the_preset(w
 
 def test_a_file_names_the_twin_unless_the_command_does(written, taken):
     path = written('backend = "torch"\n')
-    run(["--config", str(path)])
+    run(["train", "--config", str(path)])
     hybridner.train(config=str(path))
-    run(["--config", str(path), "--backend", "flax"])
+    run(["train", "--config", str(path), "--backend", "flax"])
     assert [backend for backend, _, _ in taken] == ["torch", "torch", "flax"]
 
 
@@ -187,10 +185,10 @@ def test_options_in_python_are_checked_too(taken):
 
 def test_every_option_can_stand_in_a_file(written):
     """A type that the check does not know would refuse every value."""
-    for field in dataclasses.fields(Options):
-        with pytest.raises(InputError, match=f": {field.name} must be "):
-            read_config(written(f"{field.name} = [[]]"))
-    plain = {f.name: f.default for f in dataclasses.fields(Options) if f.default is not None}
+    for name in FIELDS:
+        with pytest.raises(InputError, match=f": {name} must be "):
+            read_config(written(f"{name} = [[]]"))
+    plain = {f.name: f.default for f in FIELDS.values() if f.default is not None}
     lines = [f"{name} = {str(v).lower() if isinstance(v, bool) else repr(v)}" for name, v in plain.items()]
     assert read_config(written("\n".join(lines))) == plain
 
@@ -198,7 +196,7 @@ def test_every_option_can_stand_in_a_file(written):
 def test_a_mistake_in_a_file_is_one_line_and_exit_code_2(written, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     path = written('epochs = "ten"')
-    assert guarded(lambda: run(["--backend", "torch", "--config", str(path)])) == 2
+    assert guarded(lambda: run(["train", "--backend", "torch", "--config", str(path)])) == 2
     assert capsys.readouterr().err == f"error: {path}: epochs must be a whole number, not 'ten'\n"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -211,6 +209,6 @@ def test_a_runs_own_file_repeats_the_run(tmp_path):
     sizes = {"hidden_size": 16, "num_heads": 2, "num_encoder_layers": 1, "vocab_size": 100, "max_length": 16}
     values = {**sizes, "epochs": 2, "batch_size": 5, "average": 0.9, "clip_norm": 0.5, "overwrite": True}
     first = hybridner.train("torch", data=str(folder), output=tmp_path / "first", **values).folder
-    run(["--config", str(first / "config.toml"), "--output", str(tmp_path / "second")])
+    run(["train", "--config", str(first / "config.toml"), "--output", str(tmp_path / "second")])
     for name in ("config.toml", "tokenizer.json", "best/model.safetensors", "best/config.json"):
         assert (first / name).read_bytes() == (tmp_path / "second" / name).read_bytes()

@@ -1,10 +1,9 @@
-import dataclasses
 import math
 
 import pytest
 
 import hybridner.training.train
-from hybridner.cli.train import run
+from hybridner.cli import run
 from hybridner.config.model import ModelConfig
 from hybridner.config.presets import PRESETS, make_options, preset_for
 from hybridner.errors import InputError
@@ -21,7 +20,7 @@ def typed(monkeypatch):
     )
 
     def typed(*args):
-        run(["--backend", "torch", *args])
+        run(["train", "--backend", "torch", *args])
         return taken.pop()
 
     return typed
@@ -29,12 +28,12 @@ def typed(monkeypatch):
 
 @pytest.mark.parametrize(("data", "preset"), [("sample", "tiny"), ("conll2003", "original"), ("my/folder", "original")])
 def test_the_corpus_chooses_the_preset_that_was_not_named(data, preset):
-    assert preset_for(data) == make_options(data=data).preset == preset
-    assert make_options("tiny", data=data).preset == "tiny"
+    assert preset_for(data) == make_options(data=data).model.preset == preset
+    assert make_options("tiny", data=data).model.preset == "tiny"
 
 
 def test_the_original_preset_holds_the_original_hyperparameters():
-    options = make_options("original")
+    options = make_options("original").flat()
     expected = {
         "seed": 12,
         "batch_size": 64,
@@ -51,17 +50,15 @@ def test_the_original_preset_holds_the_original_hyperparameters():
         "use_lstm": True,
         "max_length": 1024,
     }
-    assert {name: getattr(options, name) for name in expected} == expected
+    assert {name: options[name] for name in expected} == expected
 
 
 def test_a_preset_overrides_the_defaults_and_is_overridden_by_what_is_given():
     preset = PRESETS["tiny"]
-    assert all(preset[name] != getattr(make_options("original"), name) for name in preset)
-    plain = make_options("tiny")
-    assert {name: getattr(plain, name) for name in preset} == preset
-    given = make_options("tiny", epochs=3, seed=4)
-    assert (given.epochs, given.seed) == (3, 4)
-    assert dataclasses.replace(given, epochs=plain.epochs, seed=plain.seed) == plain
+    assert all(preset[name] != make_options("original").flat()[name] for name in preset)
+    plain = make_options("tiny").flat()
+    assert {name: plain[name] for name in preset} == preset
+    assert make_options("tiny", epochs=3, seed=4).flat() == {**plain, "epochs": 3, "seed": 4}
 
 
 def test_the_command_line_overrides_the_preset_wherever_it_names_it(typed):
@@ -84,7 +81,7 @@ def test_the_python_call_and_the_command_line_name_the_same_options(monkeypatch,
 
 @pytest.mark.parametrize(("args", "value"), [((), None), (("--lower-case",), True), (("--no-lower-case",), False)])
 def test_lower_case_is_unsaid_yes_or_no(typed, args, value):
-    assert typed(*args).lower_case is value
+    assert typed(*args).data.lower_case is value
 
 
 @pytest.mark.parametrize(
@@ -93,7 +90,7 @@ def test_lower_case_is_unsaid_yes_or_no(typed, args, value):
         ("epoch", "unknown option 'epoch'; did you mean 'epochs'?"),
         ("learning_rte", "did you mean 'learning_rate'?"),
         ("num_encoder_layer", "did you mean 'num_encoder_layers'?"),
-        ("zzz", "unknown option 'zzz'; there are data, preset, tokenizer"),
+        ("zzz", "unknown option 'zzz'; there are data, word_column, tag_column"),
     ],
 )
 def test_an_option_that_does_not_exist_is_answered_with_the_nearest(name, words):

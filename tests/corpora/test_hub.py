@@ -1,12 +1,20 @@
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
+import hybridner
 from hybridner.corpora.read import read_corpus
 from hybridner.errors import InputError
 
+# Nothing listens on port 9 of this machine: the connection is refused, as without a network.
+UNREACHABLE = {
+    "HF_ENDPOINT": "http://127.0.0.1:9",
+    "PATH": "/usr/bin:/bin",
+    "PYTHONPATH": str(Path(hybridner.__file__).parents[1]),
+}
 ASK = """
 from hybridner.corpora.read import read_corpus
 from hybridner.errors import InputError
@@ -19,8 +27,7 @@ except InputError as error:
 
 @pytest.mark.parametrize("name", ["conll2003", "someone/corpus"])
 def test_a_hub_that_does_not_answer_is_said_in_one_line_and_soon(tmp_path, name):
-    # Nothing listens on port 9 of this machine: the connection is refused, as without a network.
-    env = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    env = {**UNREACHABLE, "HF_HOME": str(tmp_path)}
     start = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", ASK.format(name=name)], env=env, cwd=tmp_path, capture_output=True, text=True, check=True
@@ -28,8 +35,30 @@ def test_a_hub_that_does_not_answer_is_said_in_one_line_and_soon(tmp_path, name)
     assert time.monotonic() - start < 20
     assert done.stdout.count("\n") == 1
     assert done.stdout.startswith(f"{name}: neither a folder here nor a corpus the Hub gave")
-    assert "give a folder with train, valid and test files" in done.stdout
+    assert "give a folder with train, valid and test files: the Hub is out of reach" in done.stdout
     assert "Retry" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "repository", "ref", "folder"),
+    [
+        ("conll2003", "eriktks/conll2003", "refs/convert/parquet", "conll2003/{split}"),
+        ("me/names", "me/names", "main", "data/{split}"),
+    ],
+)
+def test_a_corpus_in_the_hubs_cache_is_read_when_the_hub_does_not_answer(tmp_path, name, repository, ref, folder):
+    datasets = pytest.importorskip("datasets")
+    cache = tmp_path / "hub" / f"datasets--{repository.replace('/', '--')}"
+    (cache / "refs" / ref).parent.mkdir(parents=True)
+    (cache / "refs" / ref).write_text("0" * 40)
+    for split in ("train", "validation"):
+        table = cache / "snapshots" / ("0" * 40) / folder.format(split=split) / "0000.parquet"
+        table.parent.mkdir(parents=True)
+        datasets.Dataset.from_dict({"tokens": [["Anna"]], "ner_tags": [["B-PER"]]}).to_parquet(str(table))
+    code = f"from hybridner.corpora.read import read_corpus; print(read_corpus({name!r}).labels)"
+    env = {**UNREACHABLE, "HF_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=env, cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout == "('O', 'B-PER', 'I-PER')\n", done.stderr
 
 
 NAMES = ["O", "B-PER", "I-PER"]

@@ -14,12 +14,11 @@ import hybridner
 from hybridner.cli import run as command
 from hybridner.cli.parse import guarded
 from hybridner.config.presets import make_options
-from hybridner.errors import InputError
 from hybridner.export import convert as conversion
 from hybridner.model.learner import TrainingState
 from hybridner.model.weights import initial_weights
 from hybridner.parity.errors import bitwise_difference
-from hybridner.runs.checkpoints import _checksum, _files, newest_state, open_checkpoints
+from hybridner.runs.checkpoints import _checksums, newest_state, open_checkpoints
 from hybridner.runs.run_dir import RunDir
 from hybridner.saved.folder import save_model
 from hybridner.saved.open import open_model
@@ -110,7 +109,7 @@ def change_progress(run, change):
     content = json.loads((folder / "progress.json").read_text())
     change(content)
     (folder / "progress.json").write_text(json.dumps(content))
-    (folder / "checksums.json").write_text(json.dumps({name: _checksum(path) for name, path in _files(folder)}))
+    (folder / "checksums.json").write_text(json.dumps(_checksums(folder)))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -170,7 +169,7 @@ def test_a_device_the_other_twin_lacks_becomes_auto_and_that_is_said(make_run, c
     run = make_run("torch", device=device)
     said = convert(run.folder, tmp_path / "new", "--to", backend)
     assert said[2] == f"device {device} is not one of {backend}'s and became auto"
-    assert RunDir(tmp_path / "new").read_options()[0].device == "auto"
+    assert RunDir(tmp_path / "new").read_options()[0].devices.device == "auto"
 
 
 def test_a_model_goes_from_form_to_form_and_back_bit_for_bit(saved_model, model, convert, tmp_path):
@@ -241,7 +240,8 @@ def test_what_stands_beside_the_destination_is_never_touched(saved_model, conver
 @pytest.mark.parametrize(("to", "nearest"), [("torhc", "torch"), ("orginal", "original"), ("Flax", "flax")])
 def test_a_misspelt_form_is_answered_with_the_nearest(saved_model, refused, tmp_path, to, nearest):
     said = refused(saved_model, tmp_path / "new", "--to", to)
-    assert f"--to {to!r}: no such form; did you mean {nearest!r}?" in said
+    assert f'Invalid value "{to}" for --to.' in said
+    assert f'Did you mean "{nearest}"?' in said
 
 
 def test_a_name_that_does_not_fit_the_form_is_an_error(saved_model, refused, tmp_path):
@@ -343,26 +343,6 @@ def test_truncated_weights_are_an_error(saved_model, refused, tmp_path):
     path = tmp_path / "model" / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
     assert f"{path}: cannot be read" in refused(tmp_path / "model", tmp_path / "new", "--to", "flax")
-
-
-def test_damaged_orbax_weights_are_one_line(model, tmp_path, capfd):
-    """Every file, cut in two or taken away; Orbax's own threads print nothing either."""
-    orbax = tmp_path / "saved" / "model.orbax"
-    save_model(orbax.parent, model, "flax")
-    damage = []
-    for path in [p for p in orbax.rglob("*") if p.is_file()]:
-        content = path.read_bytes()
-        for keep in (0, len(content) // 2):
-            path.write_bytes(content[:keep]) if keep else path.unlink()
-            try:
-                open_model(orbax.parent)
-            except InputError as error:
-                damage.append(str(error))
-            path.write_bytes(content)
-    assert len(damage) >= 6  # Orbax can do without some of its files
-    assert all(said.startswith(f"{orbax}: not an Orbax checkpoint that can be read (") for said in damage)
-    assert "\n" not in "".join(damage)
-    assert "Traceback" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("tree", [{"other": {"kernel": np.ones((2, 2))}}, np.ones(3), {"a": [np.ones(2)]}])

@@ -78,7 +78,7 @@ def test_a_disk_that_is_full_for_tensorboard_alone_ends_a_run_in_one_line(bench,
     harm = {"do": "limit", "in": "tensorboard", "number": 2, "bytes": 0}
     ended = torch.wait(torch.start(tmp_path / "run", harm))
     assert one_line(ended, 2) == []
-    assert "(File too large); the checkpoint of step" in ended.err
+    assert "(File too large); the last checkpoint is that of step" in ended.err
     assert torch.to_end(tmp_path / "run") == []
 
 

@@ -20,12 +20,12 @@ from hybridner.model.weights import (
     weight_shapes,
 )
 
-ORIGINAL = make_options("original").model(vocab_size=30522, num_labels=9, pad_token_id=0)
+ORIGINAL = make_options("original").model.config(vocab_size=30522, num_labels=9, pad_token_id=0)
 SMALL = ModelConfig(vocab_size=50, num_labels=5, hidden_size=16, num_encoder_layers=2, max_length=40, pad_token_id=3)
 BIAS_OF_CLASSIFIER = "classifier.bias"
 DIGEST = """
 import hashlib
-from hybridner.config import ModelConfig
+from hybridner.config.model import ModelConfig
 from hybridner.model.weights import initial_weights
 digest = hashlib.sha256()
 for name, value in initial_weights({config!r}, 7).items():

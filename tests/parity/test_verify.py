@@ -220,7 +220,7 @@ def test_no_framework_at_all_cannot_be_checked(only, saved_model):
         (["MODEL", "MODEL", "--data", "./nowhere"], "no such folder"),
         (["MODEL", "MODEL", "--data", "sample", "--split", "tets"], "unknown split 'tets'"),
         (["MODEL", "MODEL", "--json", "nowhere/report.json"], "there is no folder nowhere"),
-        (["MODEL", "MODEL", "--plott", "x.png"], "did you mean '--plot'"),
+        (["MODEL", "MODEL", "--plott", "x.png"], "Did you mean --plot?"),
     ],
 )
 def test_what_cannot_be_checked_is_said_in_one_line(typed, saved_model, tmp_path, monkeypatch, args, said):

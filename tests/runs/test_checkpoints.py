@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import os
 import shutil
 import threading
 import time
@@ -210,7 +211,7 @@ def test_a_damaged_newest_is_named_and_set_aside_and_the_one_before_is_used(open
     assert_same(state, state_of(5))
     name = damaged.relative_to(folder / "8")
     assert note == (
-        f"{folder}/8: the checkpoint is damaged ({name} has 0 bytes, not what it had when it was written); "
+        f"{folder}/8: the checkpoint is damaged ({name} is not the file that was written); "
         "it was set aside as 8.damaged; the checkpoint of step 5 is used"
     )
     assert store.latest_step() == 5
@@ -244,13 +245,25 @@ def test_a_checkpoint_that_is_not_what_was_written_is_one_line_that_names_it(ope
     assert "\n" not in str(caught.value)
 
 
-def test_a_link_in_a_checkpoint_is_not_followed(opened, saved, tmp_path):
+def test_a_state_larger_than_the_free_disk_is_refused_before_it_is_written(opened, saved, monkeypatch):
     folder = saved(5)
-    path = files(folder / "5")[-1]
-    path.rename(tmp_path / "elsewhere")
-    path.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(InputError, match="is a link"):
-        opened().restore()
+    store = opened()
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, 100))
+    store.save(state_of(6), PROGRESS)
+    with pytest.raises(CannotWriteError, match=r"6: the checkpoint cannot be written \(No space left on device\)"):
+        store.wait()
+    assert_same(store.restore().state, state_of(5))
+    assert steps_in(folder) == {"5"}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
+def test_files_have_the_permissions_of_the_umask(saved):
+    before = os.umask(0o027)
+    try:
+        folder = saved(5)
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in files(folder)} == {0o640}
 
 
 def test_a_learner_goes_on_from_what_the_other_twins_checkpoint_holds(opened, backend, tmp_path):

@@ -1,4 +1,3 @@
-import dataclasses
 import json
 import math
 import subprocess
@@ -7,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hybridner.config.options import Options
+from hybridner.config.options import FIELDS, Options
 from hybridner.config.presets import make_options
 from hybridner.errors import InputError
 from hybridner.runs.run_dir import RunDir, choose_folder, merge_resumed
@@ -53,12 +52,16 @@ OTHER = {
     "device": "cpu",
     "parallel": "jit",
     "num_devices": 2,
-    "coordinator": "localhost:1234",
-    "num_processes": 2,
-    "process_id": 1,
-    "join_timeout": 5.0,
 }
-NOT_KEPT = {"output": Path("somewhere"), "resume": True, "overwrite": False}
+HOW_PROCESSES_MEET = {"coordinator": "localhost:1234", "num_processes": 2, "process_id": 1, "join_timeout": 5.0}
+NOT_KEPT = {
+    "output": Path("somewhere"),
+    "resume": True,
+    "overwrite": False,
+    "verbose": True,
+    "allow_changed_data": True,
+    **HOW_PROCESSES_MEET,
+}
 
 
 @pytest.fixture
@@ -74,10 +77,11 @@ def begun(tmp_path):
 
 
 def test_every_option_comes_back_from_the_runs_folder(begun):
-    names = {field.name for field in dataclasses.fields(Options)}
+    names = set(FIELDS)
     assert names == {*OTHER, *NOT_KEPT}
     options = make_options(**OTHER)
-    assert all(getattr(options, name) != getattr(make_options("original"), name) for name in OTHER)
+    usual = Options().flat()
+    assert all(value != usual[name] for name, value in options.flat().items() if name in OTHER)
     assert begun(**OTHER).read_options() == (options, "torch")
 
 
@@ -88,16 +92,16 @@ def test_the_options_of_a_preset_come_back_too(tmp_path, preset):
     assert run.read_options() == (make_options(preset), "flax")
 
 
-def test_the_folders_own_place_is_not_an_option_of_the_run(begun):
-    run = begun(output=Path("elsewhere"), overwrite=True)
+def test_options_of_one_call_are_not_options_of_the_run(begun):
+    run = begun(**{**NOT_KEPT, "resume": False, "overwrite": True})
     assert run.read_options() == (make_options("tiny"), "torch")
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("epochs = ", "not TOML that can be read: Invalid value"),
-        ('epochs = 3\npreset = "tiny"\n', "does not say with which backend the run was begun"),
+        ("epochs = ", "not valid TOML: Invalid value"),
+        ('epochs = 3\npreset = "tiny"\n', "names no backend; add the one the run was begun with"),
         ('backend = "torch"\nepoch = 3\n', "unknown option 'epoch'; did you mean 'epochs'?"),
         ('backend = "torch"\npreset = "tinny"\n', "preset must be tiny or original, not 'tinny'"),
         ('backend = "torch"\nepochs = 0\n', "epochs must be at least 1, not 0"),
@@ -147,6 +151,8 @@ def test_the_default_folder_names_data_preset_and_twin_and_is_numbered_if_taken(
         run.create(options, "flax")
     assert choose_folder(options, "torch").folder == Path("runs/corpus-original-torch")
     assert choose_folder(make_options(), "torch").folder == Path("runs/sample-tiny-torch")
+    here = choose_folder(make_options(data="."), "torch").folder
+    assert here == Path(f"runs/{tmp_path.name}-original-torch")
 
 
 @pytest.mark.parametrize("how", ["resume", "overwrite"])
@@ -166,7 +172,9 @@ def test_a_named_folder_is_taken_if_it_is_free_or_empty(tmp_path):
 
 def test_a_named_folder_that_holds_a_run_is_refused_without_a_word_on_it(begun):
     run = begun()
-    with pytest.raises(InputError, match="already holds a run; go on with --resume, or replace it with --overwrite"):
+    with pytest.raises(
+        InputError, match="already contains a run; resume it with --resume, or replace it with --overwrite"
+    ):
         choose_folder(make_options(output=run.folder), "torch")
     for how in ("resume", "overwrite"):
         assert choose_folder(make_options(output=run.folder, **{how: True}), "torch").folder == run.folder
@@ -177,7 +185,7 @@ def test_a_named_folder_that_holds_something_else_is_never_touched(tmp_path, how
     (tmp_path / "letter.txt").write_text("dear")
     with pytest.raises(InputError, match="not empty and not a run; choose another --output"):
         choose_folder(make_options(output=tmp_path, **how), "torch")
-    with pytest.raises(InputError, match="a file stands where the run's folder should be"):
+    with pytest.raises(InputError, match="a file, but a run needs a folder"):
         choose_folder(make_options(output=tmp_path / "letter.txt", **how), "torch")
 
 
@@ -198,8 +206,8 @@ def test_a_run_may_grow(begun):
     run = begun(epochs=3, max_steps=10)
     options, notes = resumed(run, epochs=4, max_steps=11)
     assert (options.optimization.epochs, options.optimization.max_steps, notes) == (4, 11, [])
-    assert resumed(run, max_steps=None)[0].max_steps is None
-    assert resumed(run, epochs=3)[0].epochs == 3
+    assert resumed(run, max_steps=None)[0].optimization.max_steps is None
+    assert resumed(run, epochs=3)[0].optimization.epochs == 3
 
 
 @pytest.mark.parametrize("values", [{"epochs": 2}, {"max_steps": 9}])
@@ -215,18 +223,17 @@ def test_a_run_without_a_limit_cannot_get_one(begun):
 
 
 WHERE_IT_RUNS = {"device", "parallel", "num_devices", "accumulate", "deterministic"}
-HOW_PROCESSES_MEET = {"coordinator", "num_processes", "process_id", "join_timeout"}
 MAY_GROW = {"epochs", "max_steps"}
 MAY_CHANGE = {"checkpoint_every", "checkpoint_minutes", "keep_checkpoints", "on_nonfinite", "data_license"}
 
 
-NEVER_CHANGES = {*OTHER} - WHERE_IT_RUNS - HOW_PROCESSES_MEET - MAY_GROW - MAY_CHANGE - {"preset"}
+NEVER_CHANGES = {*OTHER} - WHERE_IT_RUNS - MAY_GROW - MAY_CHANGE - {"preset"}
 
 
 @pytest.mark.parametrize("name", sorted(NEVER_CHANGES))
 def test_an_option_that_alters_results_cannot_change(begun, name):
     run = begun()
-    old = getattr(make_options("tiny"), name)
+    old = make_options("tiny").flat()[name]
     with pytest.raises(InputError) as caught:
         resumed(run, **{name: OTHER[name]})
     assert str(caught.value) == (
@@ -239,21 +246,20 @@ def test_an_option_that_alters_results_cannot_change(begun, name):
 @pytest.mark.parametrize("name", sorted(WHERE_IT_RUNS))
 def test_another_device_is_taken_and_said(begun, name):
     options, notes = resumed(begun(), **{name: OTHER[name]})
-    assert getattr(options, name) == OTHER[name]
-    old = getattr(make_options("tiny"), name)
+    assert options.flat()[name] == OTHER[name]
+    old = make_options("tiny").flat()[name]
     assert notes == [f"{name} was {old}, now {OTHER[name]}: numbers agree up to rounding, no longer bit for bit"]
 
 
 def test_checkpoints_may_come_more_often_or_less(begun):
     options, notes = resumed(begun(checkpoint_every=5), checkpoint_every=3)
     assert (options.run.checkpoint_every, notes) == (3, [])
-    assert resumed(begun(checkpoint_every=5))[0].checkpoint_every == 5
+    assert resumed(begun(checkpoint_every=5))[0].run.checkpoint_every == 5
 
 
 def test_processes_may_meet_elsewhere(begun):
-    values = {name: OTHER[name] for name in HOW_PROCESSES_MEET}
-    options, notes = resumed(begun(), **values)
-    assert {name: getattr(options, name) for name in values} == values
+    options, notes = resumed(begun(), **HOW_PROCESSES_MEET)
+    assert {name: options.flat()[name] for name in HOW_PROCESSES_MEET} == HOW_PROCESSES_MEET
     assert notes == []
 
 

@@ -10,12 +10,12 @@ from huggingface_hub import ModelCard
 
 import hybridner
 from hybridner.cli import run
+from hybridner.config.options import FIELDS, names_with
 from hybridner.config.presets import make_options
 from hybridner.evaluation.bootstrap import entity_counts, interval_of_counts, resampling_units
 from hybridner.evaluation.scoring import score
 from hybridner.model.weights import initial_weights
-from hybridner.runs import run_dir
-from hybridner.saved.card import _NOT_TOLD, card, told_options
+from hybridner.saved.card import card, told_options
 from hybridner.saved.folder import save_model
 from hybridner.saved.open import open_model
 
@@ -141,7 +141,8 @@ def test_only_what_differs_from_the_preset_is_told_and_no_path(tmp_path):
         data="sample", epochs=3, seed=5, device="cpu", output=tmp_path, tokenizer=str(vocab), data_license="x"
     )
     assert told_options(options) == {"epochs": 3, "tokenizer": "vocab.txt"}
-    assert run_dir._FREE_TO_CHANGE | run_dir._MAY_CHANGE | run_dir._WHERE_IT_RUNS <= _NOT_TOLD
+    told = {name for name, one in FIELDS.items() if one.metadata.get("in_card", True)}
+    assert told <= names_with("fixed") | names_with("may grow")
 
 
 @pytest.fixture(scope="module")

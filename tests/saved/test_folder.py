@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -55,6 +56,18 @@ def test_the_same_model_saved_twice_is_the_same_bytes(model, saved_model, tmp_pa
     save_model(tmp_path / "again", model)
     assert files_of(tmp_path / "again") == files_of(saved_model)
     assert set(files_of(saved_model)) == {"config.json", "tokenizer.json", "model.safetensors", "README.md"}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
+@pytest.mark.parametrize("form", ["torch", "flax"])
+def test_files_have_the_permissions_of_the_umask(model, tmp_path, form):
+    before = os.umask(0o027)
+    try:
+        save_model(tmp_path / "saved", model, form)
+    finally:
+        os.umask(before)
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "saved").rglob("*") if path.is_file()}
+    assert modes == {0o640}
 
 
 def test_a_model_without_a_tokenizer_opens_without_one(model, tmp_path):
@@ -210,7 +223,7 @@ def test_a_save_that_is_stopped_leaves_the_old_model_as_it_was(model, folder, mo
 
     with monkeypatch.context() as patch:
         if step == "weights":
-            patch.setattr(model_dir, "save_file", stop)
+            patch.setattr(model_dir, "write_tensors", stop)
         elif step == "tokenizer":
             patch.setattr(type(model.tokenizer), "save", stop)
         elif step == "config":
@@ -218,7 +231,7 @@ def test_a_save_that_is_stopped_leaves_the_old_model_as_it_was(model, folder, mo
         elif step == "card":
             patch.setattr(model_dir, "card", stop)
         else:
-            patch.setattr(model_dir, "replace_folder", stop)
+            patch.setattr("hybridner.files.whole.replace_folder", stop)
         with pytest.raises(KeyboardInterrupt):
             save_model(folder, another(model))
     assert files_of(folder) == before

@@ -1,12 +1,31 @@
 """How PyTorch's processes join and choose their devices."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
 from hybridner.config.presets import make_options
 from hybridner.errors import InputError
 from hybridner_torch import parallel
-from tests.two_processes import free_address
+from tests.two_processes import REPOSITORY, free_address
+
+LOST_ONCE = """
+import os, time
+import torch
+from hybridner.config.presets import make_options
+from hybridner_torch import parallel
+
+rank = parallel.join(make_options("original", device="cpu"))
+torch.distributed.all_reduce(torch.ones(1))
+if os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+    if rank == 1:
+        os.kill(os.getpid(), 9)
+    time.sleep(100)
+print(f"joined anew as {parallel.rank_and_world_size()}\\n", end="", flush=True)
+"""
 
 
 @pytest.mark.parametrize(
@@ -38,3 +57,14 @@ def test_only_a_process_of_a_group_chooses_among_gpus(joined, device, monkeypatc
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: joined)
     assert parallel.find_device("auto") == parallel.find_device("cuda") == torch.device(device)
     assert parallel.find_device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.slow
+def test_processes_that_torchrun_restarts_join_anew(tmp_path):
+    (tmp_path / "script.py").write_text(LOST_ONCE)
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--max-restarts", "1"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
+    args = ["--master-port", free_address().partition(":")[2], str(tmp_path / "script.py")]
+    done = subprocess.run([*command, *args], env=env, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.splitlines()) == ["joined anew as (0, 2)", "joined anew as (1, 2)"]

@@ -4,13 +4,14 @@ import sys
 
 import pytest
 
+from hybridner.cli import run as command
 from hybridner.cli import train
 from hybridner.config.presets import make_options
 from hybridner.training.allocator import gains_by_keeping
 
 COUNT = """
 import numpy as np, resource, sys
-from hybridner.allocator import keep_freed_memory
+from hybridner.training.allocator import keep_freed_memory
 if sys.argv[1] == "keep":
     print(keep_freed_memory())
 np.ones(2**24)
@@ -95,5 +96,5 @@ def test_the_command_decides_by_the_options_that_the_run_will_have(monkeypatch, 
     monkeypatch.setattr(train, "gains_by_keeping", lambda backend, options: asked.append(options.model.hidden_size))
     monkeypatch.setattr("hybridner.training.train.run_training", lambda *args: None)
     (tmp_path / "config.toml").write_text('backend = "torch"\nhidden_size = 96\n')
-    train.run(["--backend", "torch", *(str(tmp_path) if word == "RUN" else word for word in typed)])
+    command(["train", "--backend", "torch", *(str(tmp_path) if word == "RUN" else word for word in typed)])
     assert asked == [{"original": 256, "--resume": 96, "tiny": 128}[typed[-1]]]

@@ -1,4 +1,4 @@
-"""A run that is asked to stop, and goes on as if it had not been."""
+"""A run that is asked to stop, and resumed as if it had not been."""
 
 import json
 import os
@@ -117,7 +117,7 @@ def test_a_run_stopped_by_ctrl_c_is_the_run_that_was_not(backend, at, whole, cor
     assert newest_state(backend, tmp_path / "run/checkpoints").state.step == at
     said = capsys.readouterr().out
     assert f"stopped by Ctrl-C at step {at} of {STEPS}" in said
-    assert f"go on with: python train_{backend}.py --output {tmp_path}/run --resume" in said
+    assert f"resume with: python train_{backend}.py --output {tmp_path}/run --resume" in said
     assert [r["epoch"] for r in metrics(tmp_path / "run") if r["event"] == "epoch"] == ([1] if at == 10 else [])
     back()
     assert resume(backend, tmp_path / "run").step == STEPS
@@ -147,15 +147,15 @@ def test_scoring_is_left_at_once_and_done_again(split, whole, corpus, tmp_path, 
 def test_a_second_ctrl_c_while_saving_harms_nothing(whole, corpus, tmp_path, on_step, monkeypatch):
     monkeypatch.setattr("hybridner.training.signals._SAME_PRESS_SECONDS", 0.0)
     module = sys.modules["hybridner_torch.checkpoint"]
-    save_file = module.save_file
+    write_tensors = module.write_tensors
 
-    def slow(tensors, path):
+    def slow(path, tensors):
         time.sleep(0.001)
         signal.raise_signal(signal.SIGINT)
-        save_file(tensors, path)
+        write_tensors(path, tensors)
 
     def twice():
-        monkeypatch.setattr(module, "save_file", slow)
+        monkeypatch.setattr(module, "write_tensors", slow)
         signal.raise_signal(signal.SIGINT)
 
     back = on_step("torch", 8, twice)
@@ -163,13 +163,13 @@ def test_a_second_ctrl_c_while_saving_harms_nothing(whole, corpus, tmp_path, on_
         hybridner.train("torch", data=corpus, output=tmp_path / "run", **OPTIONS)
     assert not isinstance(stop.value, Stopped)
     assert newest_state("torch", tmp_path / "run/checkpoints").state.step == 8
-    monkeypatch.setattr(module, "save_file", save_file)
+    monkeypatch.setattr(module, "write_tensors", write_tensors)
     back()
     resume("torch", tmp_path / "run")
     assert_same("torch", tmp_path / "run", whole("torch"))
 
 
-def test_a_run_that_died_goes_on_from_the_last_checkpoint_within_the_epoch(whole, corpus, tmp_path, on_step):
+def test_a_run_that_died_resumes_from_the_last_checkpoint_within_the_epoch(whole, corpus, tmp_path, on_step):
     def die():
         raise RuntimeError("the machine fails")
 
@@ -182,7 +182,7 @@ def test_a_run_that_died_goes_on_from_the_last_checkpoint_within_the_epoch(whole
     assert_same("torch", tmp_path / "run", whole("torch"))
 
 
-def test_the_command_says_how_to_go_on_and_exits_as_a_shell_expects(corpus, tmp_path, on_step, capsys):
+def test_the_command_says_how_to_resume_and_exits_as_a_shell_expects(corpus, tmp_path, on_step, capsys):
     on_step("torch", 4, press(signal.SIGTERM))
     options = [word for name, value in OPTIONS.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     args = ["train", "--backend", "torch", "--data", corpus, "--output", str(tmp_path / "a run"), *options]
@@ -190,14 +190,14 @@ def test_the_command_says_how_to_go_on_and_exits_as_a_shell_expects(corpus, tmp_
     printed = capsys.readouterr()
     assert printed.err == ""
     assert printed.out.splitlines()[-1] == (
-        "stopped by SIGTERM at step 4 of 10, which is saved; go on with: "
+        "stopped by SIGTERM at step 4 of 10, which is saved; resume with: "
         f"python train_torch.py --output '{tmp_path}/a run' --resume"
     )
 
 
 SCRIPT = """
 import os, signal, sys
-from hybridner.cli.train import run
+from hybridner.cli import run
 from hybridner.cli.parse import guarded
 from hybridner_torch.learner import Learner
 
@@ -210,7 +210,7 @@ def patched(self, batch, learning_rate):
     return metrics
 
 Learner.step = patched
-sys.exit(guarded(lambda: run(["--backend", "torch", *sys.argv[1:]])))
+sys.exit(guarded(lambda: run(["train", "--backend", "torch", *sys.argv[1:]])))
 """
 
 

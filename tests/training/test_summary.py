@@ -7,7 +7,7 @@ import pytest
 
 import hybridner
 from hybridner.batches.packing import Shape, ShapePlan
-from hybridner.cli.train import run as train_command
+from hybridner.cli import run
 from hybridner.config.model import ModelConfig
 from hybridner.config.presets import make_options
 from hybridner.display.console import Reporter
@@ -15,8 +15,8 @@ from hybridner.model.size import training_flops
 from hybridner.model.weights import num_parameters
 from hybridner.training import pace
 from hybridner.training.dry_run import _filled
-from hybridner.training.pace import Pace, duration
-from hybridner.training.summary import Workload
+from hybridner.training.pace import Pace
+from hybridner.training.workload import Workload, duration
 from tests.training.test_stopping import NAMES, OPTIONS, ROWS
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -71,8 +71,8 @@ def test_the_work_of_a_run_ends_where_the_run_does():
         assert work.pieces == round(25 * steps / 3)
         assert work.flops == pytest.approx(training_flops(config, encoded["train"].lengths) * steps / 3)
         # Scoring costs a third a piece: the dev split after each of two epochs, the test split in the end.
-        assert work.seconds_left(0, 10.0) == pytest.approx((work.pieces + (2 * 9 + 12) / 3) / 10)
-        assert work.seconds_left(steps, 10.0) == pytest.approx(12 / 3 / 10)
+        assert work.seconds_left(steps, 10.0) == pytest.approx((work.pieces + (2 * 9 + 12) / 3) / 10)
+        assert work.seconds_left(0, 10.0) == pytest.approx(12 / 3 / 10)
 
 
 def test_steps_that_compile_do_not_count_in_the_rate(monkeypatch):
@@ -116,19 +116,49 @@ def test_a_time_is_said_in_its_two_largest_units(seconds, words):
     assert duration(seconds) == words
 
 
-def test_the_summary_says_what_will_be_done(corpus, capsys):
-    hybridner.train("torch", data=str(corpus), output=corpus.parent / "run", **{**OPTIONS, "epochs": 1})
-    rows = dict(line.split(None, 1) for line in capsys.readouterr().out.splitlines() if "  " in line)
-    assert rows["data"] == "corpus: train 30 sentences, 150 words; valid 10 sentences, 50 words"
-    assert rows["labels"] == "5: O, and B- and I- of LOC, PER"
-    assert rows["scheme"].endswith("; 5 tags repaired")
-    assert rows["windows"] == "sentences longer than 32 pieces that are cut: none"
-    assert rows["device"] == "cpu, one process, float32"
-    assert "weights averaged with 0.9" in rows["training"]
-    assert rows["batches"].startswith("12 sentences, packed into rows × length of ")
-    assert rows["steps"] == "3, 3 an epoch"
-    assert rows["run"] == str(corpus.parent / "run")
-    assert rows["model"] == str(corpus.parent / "run/best")
+@pytest.mark.parametrize("verbose", [False, True])
+def test_the_summary_says_what_will_be_done_and_the_end_what_came_of_it(corpus, capsys, verbose):
+    run = corpus.parent / "run"
+    options = {**OPTIONS, "epochs": 1, "verbose": verbose}
+    result = hybridner.train("torch", data=str(corpus), output=run, **options)
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line.split(None, 1) for line in lines if re.match(r"\w+ {2,}", line)]
+    assert rows[:2] == [
+        ["data", "corpus: train 30 sentences, 150 words; dev 10 sentences, 50 words"],
+        ["labels", "5: O, and B- and I- of LOC, PER"],
+    ]
+    found = dict(rows)
+    assert found["training"].startswith("3 steps, 3 an epoch; batches of 12 sentences, learning rate ")
+    assert "weights averaged with 0.9" in found["training"]
+    assert found["device"] == "cpu, one process, float32"
+    assert found["run"] == str(run)
+    detailed = {"scheme", "batches", "work"}
+    assert detailed & found.keys() == (detailed if verbose else set())
+    if verbose:
+        assert found["scheme"].endswith("; 5 tags repaired")
+        assert found["batches"].startswith("packed into rows × length of ")
+    assert any("pieces/s" in line for line in lines) == verbose
+    f1 = f"dev F1 {result.valid['f1']:.4f}"
+    assert any(
+        re.match(rf"epoch 1 of 1: loss \S+, {f1} \(P \S+, R \S+\), \d+ s.*, best so far$", line) for line in lines
+    )
+    end = [
+        r"finished in \d+ s: " + f1 + r" \(epoch 1\)",
+        rf"model    {run}/best",
+        rf"curves   {run}/curves\.png",
+        rf"metrics  {run}/metrics\.jsonl",
+        rf"use      hybridner predict {run} 'A sentence with names\.'",
+    ]
+    for pattern, line in zip(end, lines[-5:], strict=True):
+        assert re.fullmatch(pattern, line)
+
+
+def test_sentences_that_are_cut_are_counted_in_the_summary(corpus, capsys):
+    hybridner.train(
+        "torch", data=str(corpus), output=corpus.parent / "run", **{**OPTIONS, "epochs": 1, "max_length": 6}
+    )
+    said = capsys.readouterr().out
+    assert re.search(r"^windows +sentences longer than 6 pieces are cut: \d+ of train, \d+ of dev$", said, re.MULTILINE)
 
 
 def test_the_time_left_is_told_once(corpus, capsys, monkeypatch):
@@ -137,7 +167,7 @@ def test_the_time_left_is_told_once(corpus, capsys, monkeypatch):
     hybridner.train("torch", data=str(corpus), output=corpus.parent / "run", **OPTIONS)
     told = [line for line in capsys.readouterr().out.splitlines() if "to go" in line]
     assert len(told) == 1
-    assert re.fullmatch(r"at [\d,]+ pieces/s about \d+ s to go, evaluation included", told[0])
+    assert re.fullmatch(r"about \d+ s to go, evaluation included", told[0])
 
 
 def test_a_run_fits_a_terminal_of_40_columns_without_colour(corpus, capsys, narrow_terminal, monkeypatch):
@@ -168,7 +198,7 @@ def test_a_dry_run_says_how_long_it_would_take_and_writes_nothing(corpus, capsys
     monkeypatch.chdir(corpus.parent)
     before = sorted(corpus.parent.rglob("*"))
     options = arguments(**{**OPTIONS, "batch_size": 5})
-    assert train_command(["--backend", "torch", "--data", "corpus", "--dry-run", *options]) == 0
+    assert run(["train", "--backend", "torch", "--data", "corpus", "--dry-run", "--verbose", *options]) == 0
     assert sorted(corpus.parent.rglob("*")) == before
     said = capsys.readouterr().out.splitlines()
     assert said[-1] == "dry run: nothing was written"

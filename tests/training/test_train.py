@@ -111,17 +111,17 @@ def test_resuming_with_another_learning_rate_is_refused(corpus, tmp_path):
 def test_a_run_that_may_go_on_for_longer_keeps_its_new_end(corpus, tmp_path):
     train("torch", corpus, tmp_path / "run", max_steps=2)
     hybridner.train("torch", output=tmp_path / "run", resume=True, max_steps=3)
-    assert RunDir(tmp_path / "run").read_options()[0].max_steps == 3
+    assert RunDir(tmp_path / "run").read_options()[0].optimization.max_steps == 3
 
 
-def test_a_run_of_the_other_twin_is_moved_before_it_goes_on(corpus, tmp_path):
+def test_a_run_of_the_other_backend_is_refused_with_the_command_that_converts_it(corpus, tmp_path):
     train("torch", corpus, tmp_path / "run", max_steps=1)
     with pytest.raises(InputError, match="DST --to flax"):
         hybridner.train("flax", output=tmp_path / "run", resume=True)
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_with_what_to_change(corpus, tmp_path):
-    with pytest.raises(InputError, match=r"the loss is nan; it began in step 2 .* lower --learning-rate"):
+    with pytest.raises(InputError, match=r"step 2 \(epoch 1, batch 2: .*: the loss is nan; .* lower --learning-rate"):
         train("torch", corpus, tmp_path / "run", learning_rate=1e38)
 
 

@@ -1,4 +1,4 @@
-"""What a run saves as it goes, and how it goes on from there."""
+"""The checkpoints of a run in progress, and a run that is resumed from one."""
 
 import json
 import shutil
@@ -85,7 +85,7 @@ def test_a_killed_run_leaves_the_same_model_and_no_line_twice(whole, killed):
 
 
 @pytest.mark.parametrize("damage", ["none", "another step", "cut", "gone"])
-def test_the_best_model_is_made_anew_where_it_is_not_that_of_the_checkpoint(killed, damage, capsys, monkeypatch):
+def test_the_best_model_is_rebuilt_where_it_is_not_that_of_the_checkpoint(killed, damage, capsys, monkeypatch):
     best_epoch(killed, lambda epoch: 1)
     config = json.loads((killed.best / "config.json").read_text())
     config["provenance"]["step"] = BATCHES if damage == "none" else BATCHES + 1
@@ -97,7 +97,7 @@ def test_the_best_model_is_made_anew_where_it_is_not_that_of_the_checkpoint(kill
     monkeypatch.setattr("hybridner.training.loop.TrainingLoop._train", enough)
     with pytest.raises(InputError, match="enough"):
         resume(killed)
-    assert ("made anew from the checkpoint of step 4" in capsys.readouterr().out) == (damage != "none")
+    assert ("rebuilt from the checkpoint of step 4" in capsys.readouterr().out) == (damage != "none")
     if damage != "none":
         model = open_model(killed.folder)
         assert (model.provenance["epoch"], model.provenance["step"]) == (1, BATCHES)
@@ -107,7 +107,7 @@ def test_the_best_model_is_made_anew_where_it_is_not_that_of_the_checkpoint(kill
 
 def test_checkpoints_come_by_the_minute(corpus, tmp_path, monkeypatch):
     now = iter(range(0, 10_000, 30))
-    monkeypatch.setattr("hybridner.runs.saving.time.monotonic", lambda: next(now))
+    monkeypatch.setattr("hybridner.training.saving.time.monotonic", lambda: next(now))
     run = RunDir(tmp_path / "run")
     hybridner.train("torch", data=corpus, output=run.folder, keep_checkpoints=99, checkpoint_minutes=1.0, **OPTIONS)
     assert {int(path.name) for path in run.checkpoints.iterdir()} == {2, 4, 6, 8, 10, 12}
@@ -125,14 +125,14 @@ def test_lines_that_are_lost_are_said(killed, capsys):
     size = killed.metrics.stat().st_size
     killed.metrics.write_bytes(killed.metrics.read_bytes()[:100])
     resume(killed)
-    assert "bytes of it are gone; it goes on without" in capsys.readouterr().out
+    assert "bytes are missing; resuming without" in capsys.readouterr().out
     assert killed.metrics.stat().st_size < size
 
 
-def test_a_run_that_goes_on_elsewhere_says_what_is_no_longer_bit_for_bit(killed, capsys, monkeypatch):
+def test_a_run_resumed_elsewhere_says_what_is_no_longer_bit_for_bit(killed, capsys, monkeypatch):
     resumed = "numbers agree up to rounding, no longer bit for bit"
     monkeypatch.setenv("OMP_NUM_THREADS", "77")
-    monkeypatch.setattr("hybridner.runs.saving.versions", lambda backend: {"torch": "99.0"})
+    monkeypatch.setattr("hybridner.training.saving.versions", lambda backend: {"torch": "99.0"})
     resume(killed)
     said = capsys.readouterr().out
     assert "→ 77" in said
