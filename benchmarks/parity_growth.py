@@ -26,7 +26,7 @@ from hybridner.config import options as config_options
 from hybridner.config.choices import Dtype
 from hybridner.config.model import ModelConfig, original_model
 from hybridner.files.tensors import Weights
-from hybridner.model.learner import Learner
+from hybridner.model.learner import Probe
 from hybridner.model.twins import BACKENDS, learner_class, versions
 from hybridner.model.weights import initial_weights
 from hybridner.parity.bars import BARS, Finding
@@ -119,7 +119,7 @@ def ladder(dtype: Dtype) -> list[Finding]:
     """The rungs up to the optimizer for a model of the original's size, with dropout, and many AdamW steps."""
     weights = initial_weights(ORIGINAL, 12)
 
-    def make(config: ModelConfig, options: config_options.Options) -> tuple[Learner, Learner]:
+    def make(config: ModelConfig, options: config_options.Options) -> tuple[Probe, Probe]:
         a, b = (learner_class(backend)(config, options.replace(device="cpu")) for backend in BACKENDS)
         a.init(weights)
         b.init(weights)

@@ -7,7 +7,7 @@ A Linear's weight ``[out, in]`` is a ``kernel [in, out]`` here, a LayerNorm's we
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 from flax import nnx
 
@@ -49,7 +49,10 @@ def from_canonical(weights: Mapping[str, np.ndarray], like: nnx.State) -> nnx.St
     flat = []
     for path, param in nnx.to_flat_state(like):
         value = _turned(path, weights[canonical_name(path)])
-        flat.append((path, param.replace(jnp.asarray(value, param.dtype))))
+        # A copy, for the caller may change its arrays, and on a CPU JAX may share memory with those it is given. One
+        # tensor after the other, so that no more than one is in memory twice.
+        array = jax.device_put(np.array(value, param.dtype, order="C"))
+        flat.append((path, param.replace(array.block_until_ready())))
     return nnx.from_flat_state(flat)
 
 

@@ -28,13 +28,13 @@ class HybridNER(nnx.Module):
 
     Args:
         config: sizes and parts.
-        seed: decides the initial weights.
+        seed: decides the initial weights; None leaves zeros.
         dtype: type of the computation.
         param_dtype: type of the weights, ``float32`` or ``float64``.
     """
 
     def __init__(
-        self, config: ModelConfig, *, seed: int = 0, dtype: Any = jnp.float32, param_dtype: Any = jnp.float32
+        self, config: ModelConfig, *, seed: int | None = 0, dtype: Any = jnp.float32, param_dtype: Any = jnp.float32
     ) -> None:
         types = {"dtype": dtype, "param_dtype": param_dtype}
         self.config = config
@@ -42,7 +42,8 @@ class HybridNER(nnx.Module):
         if config.lstm is not None:
             self.lstm = LSTM(config, **types)
         self.classifier = make_linear(config.encoder.hidden_size, config.num_labels, **types)
-        load_weights(self, initial_weights(config, seed))
+        if seed is not None:
+            load_weights(self, initial_weights(config, seed))
 
     def __call__(
         self,

@@ -8,7 +8,7 @@ from hybridner.config.model import ModelConfig
 from hybridner.model.weights import position_table
 from hybridner_torch.dropout import DropoutStream
 from hybridner_torch.encoder import Encoder
-from hybridner_torch.layers import Hidden, sentence_positions
+from hybridner_torch.layers import Embedding, Hidden, sentence_positions
 
 
 class TransformerEncoder(nn.Module):
@@ -21,12 +21,10 @@ class TransformerEncoder(nn.Module):
         self.dtype = dtype
         hidden = config.encoder.hidden_size
         # padding_idx: the pad row stays as it is, no gradient flows into it.
-        self.embed_tokens = nn.utils.skip_init(
-            nn.Embedding, config.input.vocab_size, hidden, padding_idx=config.input.pad_token_id
-        )
+        self.embed_tokens = Embedding(config.input.vocab_size, hidden, padding_idx=config.input.pad_token_id)
         self.positions = config.input.positions
         if self.positions == "learned":
-            self.embed_positions = nn.utils.skip_init(nn.Embedding, config.input.max_length, hidden)
+            self.embed_positions = Embedding(config.input.max_length, hidden)
         else:
             table = torch.tensor(position_table(config.input.max_length, hidden)).to(dtype)
             self.register_buffer("position_table", table, persistent=False)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from hybridner.config.model import ModelConfig
 from hybridner.model.dropout import layer_site
 from hybridner_torch.dropout import DropoutStream, dropout
-from hybridner_torch.layers import Hidden, make_layer_norm, make_linear
+from hybridner_torch.layers import Hidden, Linear, make_layer_norm
 
 
 class SelfAttention(nn.Module):
@@ -19,10 +19,10 @@ class SelfAttention(nn.Module):
         hidden = config.encoder.hidden_size
         self.num_heads = config.encoder.num_heads
         self.dropout = config.dropout
-        self.q_proj = make_linear(hidden, hidden)
-        self.k_proj = make_linear(hidden, hidden)
-        self.v_proj = make_linear(hidden, hidden)
-        self.out_proj = make_linear(hidden, hidden)
+        self.q_proj = Linear(hidden, hidden)
+        self.k_proj = Linear(hidden, hidden)
+        self.v_proj = Linear(hidden, hidden)
+        self.out_proj = Linear(hidden, hidden)
 
     def forward(
         self, x: Hidden, allowed: Bool[Tensor, "batch length length"], site: int, stream: DropoutStream | None
@@ -54,8 +54,8 @@ class EncoderLayer(nn.Module):
         self.activation = encoder.activation
         self.self_attn = SelfAttention(config)
         self.self_attn_layer_norm = make_layer_norm(encoder.hidden_size, encoder.layer_norm_eps)
-        self.fc1 = make_linear(encoder.hidden_size, encoder.feed_forward_size)
-        self.fc2 = make_linear(encoder.feed_forward_size, encoder.hidden_size)
+        self.fc1 = Linear(encoder.hidden_size, encoder.feed_forward_size)
+        self.fc2 = Linear(encoder.feed_forward_size, encoder.hidden_size)
         self.final_layer_norm = make_layer_norm(encoder.hidden_size, encoder.layer_norm_eps)
 
     def forward(

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from hybridner.config.model import ModelConfig
-from hybridner_torch.layers import Hidden, make_linear
+from hybridner_torch.layers import Hidden, Linear
 
 Gates = Float[Tensor, "length batch gates"]
 States = Float[Tensor, "length batch hidden"]
@@ -28,8 +28,8 @@ class LSTM(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         hidden = config.encoder.hidden_size
-        self.linear_ih = make_linear(hidden, 4 * hidden)
-        self.linear_hh = make_linear(hidden, 4 * hidden)
+        self.linear_ih = Linear(hidden, 4 * hidden)
+        self.linear_hh = Linear(hidden, 4 * hidden)
 
     def forward(self, x: Hidden, starts: Bool[Tensor, "batch length"]) -> Hidden:
         time_first = x.transpose(0, 1)  # transposed before the projection makes it four times as wide

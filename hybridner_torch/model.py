@@ -13,7 +13,7 @@ from hybridner.model.weights import initial_weights
 from hybridner_torch.canonical import load_weights
 from hybridner_torch.dropout import DropoutStream, dropout
 from hybridner_torch.embedding import TransformerEncoder
-from hybridner_torch.layers import make_linear, sentence_starts
+from hybridner_torch.layers import Linear, sentence_starts
 from hybridner_torch.lstm import LSTM
 
 
@@ -26,7 +26,7 @@ class HybridNER(nn.Module):
 
     Args:
         config: sizes and parts.
-        seed: decides the initial weights.
+        seed: decides the initial weights; None leaves them to whatever the memory holds.
         dtype: type of the computation; below ``float32`` it comes from autocast around the call.
         param_dtype: type of the weights, ``float32`` or ``float64``.
     """
@@ -35,7 +35,7 @@ class HybridNER(nn.Module):
         self,
         config: ModelConfig,
         *,
-        seed: int = 0,
+        seed: int | None = 0,
         dtype: torch.dtype = torch.float32,
         param_dtype: torch.dtype = torch.float32,
     ) -> None:
@@ -44,9 +44,10 @@ class HybridNER(nn.Module):
         self.transformer_encoder = TransformerEncoder(config, dtype)
         if config.lstm is not None:
             self.lstm = LSTM(config)
-        self.classifier = make_linear(config.encoder.hidden_size, config.num_labels)
+        self.classifier = Linear(config.encoder.hidden_size, config.num_labels)
         self.to(param_dtype)
-        load_weights(self, initial_weights(config, seed))
+        if seed is not None:
+            load_weights(self, initial_weights(config, seed))
 
     def forward(
         self,

@@ -23,7 +23,7 @@ from hybridner.config.options import Options
 from hybridner.config.presets import make_options
 from hybridner.corpora.labels import labels_of
 from hybridner.corpora.sample import sample_sentences
-from hybridner.model.learner import Learner
+from hybridner.model.learner import Probe
 from hybridner.model.twins import learner_class
 from hybridner.model.weights import initial_weights
 from hybridner.parity.devices import Trace, run_trace, trace
@@ -63,7 +63,7 @@ def options_for(parallel: str, dtype: Dtype) -> Options:
     )
 
 
-def traced(backend: str, parallel: str, variant: str) -> tuple[Learner, Trace]:
+def traced(backend: str, parallel: str, variant: str) -> tuple[Probe, Trace]:
     """A learner, and what it gives."""
     if variant.startswith("run, "):
         return traced_run(backend, parallel, variant)
@@ -86,7 +86,7 @@ def traced(backend: str, parallel: str, variant: str) -> tuple[Learner, Trace]:
     return learner, found
 
 
-def traced_run(backend: str, parallel: str, variant: str) -> tuple[Learner, Trace]:
+def traced_run(backend: str, parallel: str, variant: str) -> tuple[Probe, Trace]:
     """A learner, and the first steps of a run with it."""
     encoded, config = run_data()
     config = replace(config, dropout=0.25 if variant == "run, dropout on" else 0.0)

@@ -9,7 +9,7 @@ from hybridner.config.model import original_model
 from hybridner.config.presets import make_options
 from hybridner.parity.bars import BARS
 from hybridner.parity.devices import compare_traces
-from hybridner_flax.learner import BatchArrays, make_gradients, make_step
+from hybridner_flax.step import BatchArrays, make_gradients, make_step
 from parity_tests.skipping import BAD_STEPS, LEARNING_RATES, batches_for, skipping_trace, states_differ, weights_for
 
 CONFIG = original_model(

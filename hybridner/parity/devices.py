@@ -9,7 +9,7 @@ import numpy as np
 from hybridner.batches.batch import Batch, training_batches
 from hybridner.batches.encoding import Encoded
 from hybridner.batches.packing import ShapePlan
-from hybridner.model.learner import Learner
+from hybridner.model.learner import Probe
 from hybridner.model.parts import shift_invariant
 from hybridner.parity.bars import Bars, Finding
 from hybridner.parity.errors import tensor_errors, worst
@@ -19,7 +19,7 @@ from hybridner.tagging.inference import predict_words
 Trace = dict[str, np.ndarray]
 
 
-def trace(learner: Learner, batches: Sequence[Batch], learning_rates: Sequence[float]) -> Trace:
+def trace(learner: Probe, batches: Sequence[Batch], learning_rates: Sequence[float]) -> Trace:
     """All that a learner gives, as arrays that ``np.savez`` takes: they come from another process.
 
     Args:
@@ -47,7 +47,7 @@ def trace(learner: Learner, batches: Sequence[Batch], learning_rates: Sequence[f
 
 
 def run_trace(
-    learner: Learner, encoded: Encoded, plan: ShapePlan, batch_size: int, learning_rates: Sequence[float]
+    learner: Probe, encoded: Encoded, plan: ShapePlan, batch_size: int, learning_rates: Sequence[float]
 ) -> Trace:
     """What the beginning of a run over ``encoded`` gives, each process building its own rows.
 

@@ -14,7 +14,7 @@ from hybridner.config.model import ModelConfig
 from hybridner.config.options import Options
 from hybridner.config.presets import make_options
 from hybridner.files.tensors import Weights
-from hybridner.model.learner import Learner
+from hybridner.model.learner import Probe
 from hybridner.model.parts import shift_invariant
 from hybridner.parity.bars import BARS, Bars, Finding
 from hybridner.parity.errors import (
@@ -30,10 +30,10 @@ from hybridner.parity.samples import standard_batches
 _DROPOUT_STEPS = (0, 7)
 _TINY = 1e-300
 
-MakeTwins = Callable[[ModelConfig, Options], tuple[Learner, Learner]]
+MakeTwins = Callable[[ModelConfig, Options], tuple[Probe, Probe]]
 
 
-def compare_weights(a: Learner, b: Learner) -> Finding:
+def compare_weights(a: Probe, b: Probe) -> Finding:
     """Every tensor under the same name, bit for bit; not-a-number is never the same."""
     weights_a, weights_b = a.weights(), b.weights()
     differing = list(bitwise_differences(weights_a, weights_b))
@@ -50,7 +50,7 @@ def compare_weights(a: Learner, b: Learner) -> Finding:
     return Finding("weights", 0.0, f"{len(weights_a)} tensors, bit for bit", 0.0)
 
 
-def compare_activations(a: Learner, b: Learner, batches: Sequence[Batch], bars: Bars) -> Finding:
+def compare_activations(a: Probe, b: Probe, batches: Sequence[Batch], bars: Bars) -> Finding:
     """What comes out of each part, and the logits of prediction, padding left out; names the first that diverges."""
     errors: dict[str, float] = {}
     for batch in batches:
@@ -67,7 +67,7 @@ def compare_activations(a: Learner, b: Learner, batches: Sequence[Batch], bars: 
     return Finding("activations", error, place, bars.activations, errors)
 
 
-def compare_gradients(a: Learner, b: Learner, batches: Sequence[Batch], bars: Bars, rung: str = "gradients") -> Finding:
+def compare_gradients(a: Probe, b: Probe, batches: Sequence[Batch], bars: Bars, rung: str = "gradients") -> Finding:
     """The loss and every parameter's gradient, the pad row included."""
     largest: dict[str, float] = {}
     zeros = shift_invariant(a.config)
@@ -80,7 +80,7 @@ def compare_gradients(a: Learner, b: Learner, batches: Sequence[Batch], bars: Ba
     return Finding(rung, error, where, bars.gradients, largest)
 
 
-def compare_dropout(a: Learner, b: Learner, batches: Sequence[Batch], bars: Bars) -> Finding:
+def compare_dropout(a: Probe, b: Probe, batches: Sequence[Batch], bars: Bars) -> Finding:
     """Loss and gradients of two learners with dropout on, as of two steps: both drop the same elements at each."""
     starts = [(learner, learner.snapshot()) for learner in (a, b)]
     findings = []
@@ -94,7 +94,7 @@ def compare_dropout(a: Learner, b: Learner, batches: Sequence[Batch], bars: Bars
 
 
 def compare_optimizer(
-    a: Learner, b: Learner, batches: Sequence[Batch], bars: Bars, learning_rates: Sequence[float]
+    a: Probe, b: Probe, batches: Sequence[Batch], bars: Bars, learning_rates: Sequence[float]
 ) -> Finding:
     """Weights and both moments after as many steps as there are ``learning_rates``, batches taken in turn."""
     for step, learning_rate in enumerate(learning_rates):

@@ -14,7 +14,7 @@ from hybridner.config.model import ModelConfig, is_original
 from hybridner.config.options import Options
 from hybridner.corpora.read import read_corpus, split_name
 from hybridner.errors import InputError
-from hybridner.model.learner import Learner
+from hybridner.model.learner import Probe
 from hybridner.model.twins import BACKENDS, Backend, choose_backend, installed, learner_class, original_module, versions
 from hybridner.model.weights import check_weights, weight_shapes
 from hybridner.parity.bars import Finding
@@ -141,7 +141,7 @@ class _Sides:
     device: Device
     devices: list[str] = dataclasses.field(default_factory=list)
 
-    def make(self, config: ModelConfig, options: Options) -> tuple[Learner, Learner]:
+    def make(self, config: ModelConfig, options: Options) -> tuple[Probe, Probe]:
         """Learners of the two, with the dropout of ``config``."""
         a, b = (
             learner_class(backend)(

@@ -19,7 +19,7 @@ class SavedModel:
         config: sizes and parts.
         labels: names of the classes, in the order of the logits.
         tokenizer: words to pieces; None if the source had none.
-        weights: canonical, float32 or float64.
+        weights: canonical, float32 or float64; empty in a tagger's, whose predictor holds them.
         provenance: where it came from: data, seed, step, scores, versions.
         where: what it was read from, for messages.
     """

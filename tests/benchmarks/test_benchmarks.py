@@ -171,6 +171,7 @@ def test_the_flop_of_a_step_are_those_that_pytorch_counts():
     )
     shape = Shape(3, 40)
     learner = Learner(config, make_options("original", device="cpu"))
+    learner.init(initial_weights(config, 0))
     with FlopCounterMode(display=False) as counter:
         learner.step(scaling.full_rows(config, shape), 1e-3)
     # The forward scan adds its matmul in place, which the counter leaves out.

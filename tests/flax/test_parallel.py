@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from hybridner.config.model import original_model
+from hybridner.config.options import DeviceOptions
 from hybridner.config.presets import make_options
 from hybridner.errors import InputError
 from hybridner.model.parts import shift_invariant
@@ -22,13 +23,13 @@ from hybridner_flax.learner import Learner
 
 CHOICES = """
 import json
-from hybridner.config.presets import make_options
+from hybridner.config.options import DeviceOptions
 from hybridner.errors import InputError
 from hybridner_flax import parallel
 
 def choice(**options):
     try:
-        chosen = parallel.choose(make_options("original", **options))
+        chosen = parallel.choose(DeviceOptions(**options))
     except InputError as error:
         return str(error)
     return [type(chosen).__name__, chosen.num_devices]
@@ -54,7 +55,7 @@ def test_every_device_is_used_or_the_first_few_that_were_asked_for():
 
 def test_one_device_is_used_through_jit():
     assert len(jax.devices()) == 1
-    assert isinstance(parallel.choose(make_options("original")), parallel.Jit)
+    assert isinstance(parallel.choose(DeviceOptions()), parallel.Jit)
 
 
 def test_all_ways_work_on_one_device_and_give_the_same():
@@ -77,7 +78,7 @@ def test_all_ways_work_on_one_device_and_give_the_same():
 
 def test_a_device_that_is_not_there_is_named_with_those_that_are():
     with pytest.raises(InputError, match="no device 'tpu' here; JAX sees cpu"):
-        parallel.choose(make_options("original", device="tpu"))
+        parallel.choose(DeviceOptions(device="tpu"))
 
 
 def test_rows_stand_in_the_order_of_the_processes(monkeypatch):
@@ -102,7 +103,7 @@ def test_what_several_hosts_cannot_do_is_said(monkeypatch, processes, options, m
     monkeypatch.setattr(jax, "devices", lambda kind: devices)
     monkeypatch.setattr(jax, "process_count", lambda: 2)
     with pytest.raises(InputError, match=message):
-        parallel.choose(make_options("original", **options))
+        parallel.choose(DeviceOptions(**options))
 
 
 @pytest.mark.parametrize(
