@@ -1,4 +1,4 @@
-"""What a person sees while a command works: lines on stdout, a live bar where there is a terminal."""
+"""Progress output of commands: lines on stdout, and a live bar in a terminal."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,49 +20,49 @@ _WIDE = 80
 
 
 class TrainingBar:
-    """A bar over a run's steps with loss, pieces a second and time left."""
+    """A progress bar over the steps of a run, with loss, pieces per second and time left."""
 
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress, self._task = progress, task
 
     def update(self, step: int, epoch: int, loss: float, pieces_per_second: float) -> None:
-        """Show where the run is."""
+        """Show the progress at ``step``."""
         rate = f"{pieces_per_second:,.0f} pieces/s"
         self._progress.update(self._task, completed=step, epoch=epoch, loss=f"{loss:.4f}", rate=rate)
 
 
 class Reporter:
-    """Says what happens; silent in all processes but the first."""
+    """Printer of progress; only the first process speaks."""
 
     def __init__(self, speaks: bool = True) -> None:
         self._console = Console(highlight=False, soft_wrap=True, quiet=not speaks)
 
     @property
     def width(self) -> int:
-        """Columns of the terminal."""
+        """Return the number of columns of the terminal."""
         return self._console.width
 
     def line(self, text: str) -> None:
-        """Print a line as it is, above the bar if there is one; a long one is the terminal's to break."""
+        """Print a line unwrapped, above the bar if there is one."""
         self._console.print(text, markup=False)
 
     def sentence(self, text: str) -> None:
-        """Print a text; in a terminal it is wrapped between words."""
+        """Print a text, wrapped between words in a terminal."""
         self.rows([("", text)])
 
     def rows(self, rows: Sequence[tuple[str, str]]) -> None:
-        """Print a name and a text a row; in a terminal the texts are wrapped into a column of their own."""
+        """Print one name and text per row, with the texts wrapped into a column in a terminal."""
         longest = max(len(name) for name, _ in rows)
         indent = longest + 2 if longest else 0
         for name, text in rows:
             room = self._console.width - indent if self._console.is_terminal else len(text)
-            # A path is left whole, so that it can be copied.
+            # Never break a path: users copy it.
             lines = wrap(text, max(room, 1), break_long_words=False, break_on_hyphens=False) or [""]
             self.line("\n".join(f"{'' if number else name:{indent}}{line}" for number, line in enumerate(lines)))
 
     @contextmanager
     def training_bar(self, step: int, total_steps: int) -> Iterator[TrainingBar]:
-        """A live bar from ``step`` to ``total_steps`` while the block runs; none where output is a file."""
+        """Show a live bar from ``step`` to ``total_steps`` while the block runs, in a terminal only."""
         with Progress(
             *self._columns(), console=self._console, disable=not self._console.is_terminal, transient=True
         ) as bar:

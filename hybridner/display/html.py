@@ -1,4 +1,4 @@
-"""Self-contained HTML pages: nothing in them is fetched, and they follow the reader's light or dark mode."""
+"""Self-contained HTML pages, which fetch nothing and follow the reader's light or dark mode."""
 
 import base64
 import io
@@ -34,17 +34,16 @@ th { color: var(--faint); font-weight: 600; }
 
 
 def page(title: str, body: str, style: str = "") -> str:
-    """A whole HTML page.
+    """Write a whole HTML page.
 
-    Beside tables, links and code the page's style knows the classes ``number`` (a cell set to the right), ``wide``
-    (a box around a table that may be wider than the screen) and ``faint``, and these colours as CSS variables, each
-    for light and for dark: ``--paper``, ``--ink``, ``--faint``, ``--line``, ``--panel``, ``--accent``, ``--right``,
-    ``--wrong``.
+    Its CSS defines the classes ``number`` (right-aligned cell), ``wide`` (scrolling box around a wide table) and
+    ``faint``, and these colours as variables, for light and for dark mode: ``--paper``, ``--ink``, ``--faint``,
+    ``--line``, ``--panel``, ``--accent``, ``--right``, ``--wrong``.
 
     Args:
-        title: plain text; it is escaped.
-        body: HTML, its text escaped by who made it (``html.escape``).
-        style: CSS that is added after the page's own; it must not hold ``</style``.
+        title: plain text; we escape it.
+        body: HTML in which the caller has escaped the text (``html.escape``).
+        style: CSS to add; it must not contain ``</style``.
     """
     css = f"{_STYLE}\n{style.strip()}".rstrip()
     return (
@@ -54,13 +53,11 @@ def page(title: str, body: str, style: str = "") -> str:
     )
 
 
-def png(image: "Figure | bytes") -> str:
-    """A matplotlib figure, or the bytes of a PNG file, as a ``data:`` URI for ``src``."""
-    if not isinstance(image, bytes):
-        buffer = io.BytesIO()
-        with warnings.catch_warnings():
-            # Names may be in a script that matplotlib's font lacks: boxes stand for them, and the page has their text.
-            warnings.filterwarnings("ignore", "Glyph .* missing from font")
-            image.savefig(buffer, format="png", metadata={"Software": None})
-        image = buffer.getvalue()
-    return f"data:image/png;base64,{base64.b64encode(image).decode('ascii')}"
+def png(figure: "Figure") -> str:
+    """Write a figure as a ``data:`` URI for ``src``."""
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        # Type names may be in a script that matplotlib's font lacks: it draws boxes, but the page has their text.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(buffer, format="png", metadata={"Software": None})
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"

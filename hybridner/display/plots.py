@@ -1,4 +1,4 @@
-"""Learning curves of a run and scores of a model as pictures."""
+"""Bar charts, and the style that all figures share."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -7,16 +7,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = ("#3b7dd8", "#e08a1e", "#2f9e6e")  # told apart by everyone, on light and on dark ground
-FIGURE_WIDTH = 5.4  # inches; letters can still be read where a telephone makes it 360 points wide
+COLOURS = ("#3b7dd8", "#e08a1e", "#2f9e6e")  # distinct for colour-blind readers, on light and dark backgrounds
+FIGURE_WIDTH = 5.4  # inches; letters stay readable on a phone 360 points wide
 
 
 def bars(names: Sequence[str], series: Mapping[str, Sequence[float]], ink: str) -> "Figure":
-    """Draw shares in [0, 1] as groups of bars on a transparent ground.
+    """Draw shares in [0, 1] as groups of bars on a transparent background.
 
     Args:
-        names: of the groups.
-        series: for each bar of a group its name and its height in each group.
+        names: names of the groups.
+        series: for each bar of a group, its name and its value in each group; at most ``len(COLOURS)`` bars.
         ink: colour of lines and letters.
     """
     height = max(1.6, 0.9 + len(names) * (0.16 * len(series) + 0.14))
@@ -31,20 +31,20 @@ def bars(names: Sequence[str], series: Mapping[str, Sequence[float]], ink: str) 
     axes.set_yticks(range(len(names)), names, parse_math=False)
     axes.invert_yaxis()
     in_ink(axes, ink)
-    axes.yaxis.grid(False)  # would strike the numbers through
+    axes.yaxis.grid(False)  # its lines would cross the numbers
     figure.legend(loc="outside upper center", ncols=len(series), frameon=False, labelcolor=ink)
     return figure
 
 
 def new_figure(size: tuple[float, float]) -> "Figure":
-    """An empty figure of this size in inches, on a transparent ground."""
+    """Make an empty figure of ``size`` (width, height) in inches, on a transparent background."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=size, dpi=180, layout="constrained", facecolor="none")
 
 
 def in_ink(axes: "Axes", ink: str) -> None:
-    """Draw lines and letters of ``axes`` in one colour."""
+    """Set the colour of the lines and letters of ``axes``."""
     axes.set_facecolor("none")
     axes.tick_params(colors=ink, which="both")
     axes.grid(alpha=0.25, color=ink)

@@ -1,4 +1,4 @@
-"""A table that is written once and read in a terminal of any width and on a page."""
+"""Tables for a terminal of any width and for an HTML page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ WIDTH = 80
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Cells as text: the first column of names, the others of numbers.
+    """A table of text: the first column contains names, the others contain numbers.
 
     Attributes:
-        header: one name a column.
-        rows: as many cells each.
-        widths: least widths of the columns in a terminal that has room for them.
-        optional: numbers of the columns that a narrow terminal does without, the first one first.
-        narrow: the table that stands there in a terminal too narrow for this one.
+        header: one name per column.
+        rows: one cell per column.
+        widths: minimum column widths in a terminal with room for them.
+        optional: indices of the columns that a narrow terminal omits, in this order.
+        narrow: replacement in a terminal that is too narrow even then.
     """
 
     header: Sequence[str]
@@ -26,7 +26,7 @@ class Table:
     narrow: "Table | None" = None
 
     def text(self, width: int = WIDTH) -> str:
-        """Lines of at most ``width`` characters, if leaving out the optional columns can make them so."""
+        """Write lines of at most ``width`` characters, if omitting the optional columns makes that possible."""
         columns = list(range(len(self.header)))
         sizes = [max(a, b) for a, b in zip(self._sizes(), self.widths or [0] * len(columns), strict=True)]
         if _width(sizes, columns) > width:
@@ -43,7 +43,7 @@ class Table:
         )
 
     def html(self) -> str:
-        """The whole table, in a box of its own that scrolls where the screen is narrower."""
+        """Write the whole table in a box that scrolls on a narrow screen."""
         number = ["" if i == 0 else ' class="number"' for i in range(len(self.header))]
         head = "".join(f"<th{c}>{escape(cell)}</th>" for c, cell in zip(number, self.header, strict=True))
         body = "".join(

@@ -11,15 +11,15 @@ Each gold entity and each predicted one belongs to exactly one of these kinds:
 | missed | no entity is paired with it | |
 | spurious | | no entity is paired with it |
 
-The first four kinds pair one gold entity with one predicted entity. Pairs are made kind by kind in this order, within a
+The first four kinds pair one gold entity with one predicted entity. We make pairs kind by kind in this order, within a
 kind by the number of shared words, largest first, then from left to right. An entity that only overlaps with entities
 already paired is missed or spurious. So the gold entities are correct + type + boundary + boundary and type + missed,
 and the predicted ones are the same with spurious instead of missed. MUC-5 (Chinchor and Sundheim 1993) introduced
-counting correct, partial, incorrect, missing and spurious answers; we split "partial" and "incorrect" by what is wrong.
+counting correct, partial, incorrect, missing and spurious answers; we split "partial" and "incorrect" by the mistake.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -40,10 +40,13 @@ class Mention:
     text: str
     type: str
 
+    def __str__(self) -> str:
+        return f"{self.type} {self.text}"
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A gold entity and the predicted one paired with it; None for the side that has none. Spans of one sentence."""
+    """A gold entity and the predicted one paired with it in a sentence; None for the side that has none."""
 
     kind: str
     gold: Span | None
@@ -52,14 +55,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """An entity in its sentence.
-
-    Attributes:
-        words: of the whole sentence.
-        start: first word of the entity.
-        stop: the word after its last.
-        line: where the sentence starts in its file.
-    """
+    """An entity, ``words[start:stop]``, in its sentence, which starts at ``line`` of its file."""
 
     words: list[str]
     start: int
@@ -69,14 +65,13 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """A mistake, how often it occurs, and its first occurrence.
+    """A mistake and the number of its occurrences.
 
     Attributes:
         kind: one of ``KINDS``, not "correct".
         gold: the gold entity; None if spurious.
         predicted: the predicted entity; None if missed.
-        count: number of occurrences.
-        example: the gold entity, or the spurious one, in its sentence.
+        example: the gold entity, or the spurious one, where the mistake first occurs.
     """
 
     kind: str
@@ -91,7 +86,7 @@ class Confusion:
     """Types of entities on exactly the same words.
 
     Attributes:
-        types: of gold and predicted entities, sorted.
+        types: types of gold and predicted entities, sorted.
         same_words: ``same_words[i][j]`` gold entities of type i were predicted with type j.
         missed: gold entities of each type with no predicted entity on exactly their words. Unlike the kind of mistake,
             this includes entities predicted with wrong boundaries.
@@ -117,20 +112,13 @@ class Share:
         return self.correct / self.total if self.total else None
 
     def to_dict(self, total: str, value: str) -> dict[str, Any]:
-        """Turn into plain values, the total and the value under the given names."""
+        """Return plain values, the total and the value under the given names."""
         return {"correct": self.correct, total: self.total, value: self.value}
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Scores on entities that train contains, the same text and type, and on the others.
-
-    Attributes:
-        gold_seen: recall on gold entities that train contains.
-        gold_unseen: recall on the other gold entities.
-        predicted_seen: precision of predicted entities that train contains.
-        predicted_unseen: precision of the other predicted entities.
-    """
+    """Recall of gold and precision of predicted entities: those with the text and type of one in train, and others."""
 
     gold_seen: Share
     gold_unseen: Share
@@ -138,7 +126,7 @@ class Seen:
     predicted_unseen: Share
 
     def to_dict(self) -> dict[str, Any]:
-        """Turn into plain values, with the definition of "seen"."""
+        """Return plain values, with the definition of "seen"."""
         return {
             "definition": "train has an entity of the same words, case kept, and the same type",
             "gold_seen": self.gold_seen.to_dict("gold", "recall"),
@@ -154,10 +142,10 @@ class Analysis:
 
     Attributes:
         kinds: number of pairs, or of single entities, of each of ``KINDS``.
-        confusion: between types.
+        confusion: confusion between types.
         mistakes: the ``MISTAKES`` most frequent ones; of equally frequent ones those that occur first.
         num_different: number of different mistakes.
-        seen: None without train data.
+        seen: scores on seen and unseen entities; None without train data.
     """
 
     kinds: dict[str, int]
@@ -167,7 +155,7 @@ class Analysis:
     seen: Seen | None
 
     def to_dict(self) -> dict[str, Any]:
-        """Turn into plain values."""
+        """Return plain values."""
         return {
             "errors": self.kinds,
             "confusion": asdict(self.confusion),
@@ -190,9 +178,7 @@ def mentions(sentences: Iterable[Sentence]) -> frozenset[Mention]:
 def align(gold: Sequence[Span], predicted: Sequence[Span]) -> list[Pair]:
     """Pair the gold and predicted entities of a sentence, each in exactly one pair, in the order of the sentence.
 
-    Args:
-        gold: entities of which no two share a word.
-        predicted: the same.
+    No two gold entities may share a word, and no two predicted ones.
     """
     overlaps = sorted(
         (2 * (a[1:] != b[1:]) + (a[0] != b[0]), max(a[1], b[1]) - min(a[2], b[2]), a[1], b[1], a, b)
@@ -215,12 +201,12 @@ def analyse(sentences: Iterable[Sentence], predicted: Tags, train: AbstractSet[M
     """Sort the entities of predicted BIO tags by kind of mistake.
 
     Args:
-        sentences: with gold BIO tags.
+        sentences: sentences with gold BIO tags.
         predicted: one list of tags per sentence.
-        train: the entities that count as seen, such as :func:`mentions` gives.
+        train: the entities that count as seen, from :func:`mentions`.
 
     Raises:
-        ValueError: different numbers of sentences.
+        ValueError: the numbers of sentences differ.
     """
     kinds = dict.fromkeys(KINDS, 0)
     counts: Counter[tuple[str, Mention | None, Mention | None]] = Counter()
@@ -228,10 +214,15 @@ def analyse(sentences: Iterable[Sentence], predicted: Tags, train: AbstractSet[M
     confusion: Counter[tuple[str | None, str | None]] = Counter()
     seen: Counter[tuple[str, bool]] = Counter()
     seen_correct: Counter[tuple[str, bool]] = Counter()
-    for sentence, pair in _pairs(sentences, predicted):
+    pairs = (
+        (sentence, pair)
+        for sentence, tags in zip(sentences, predicted, strict=True)
+        for pair in align(entity_spans(sentence.tags or ()), entity_spans(tags))
+    )
+    for sentence, pair in pairs:
         kinds[pair.kind] += 1
         gold, found = (span and mention(sentence.words, span) for span in (pair.gold, pair.predicted))
-        a, b = (None if span is None else span[0] for span in (pair.gold, pair.predicted))
+        a, b = (None if one is None else one.type for one in (gold, found))
         confusion.update([(a, b)] if pair.kind in (CORRECT, TYPE) else [(a, None), (None, b)])
         for side, one in (("gold", gold), ("predicted", found)):
             if one is not None and train is not None:
@@ -250,12 +241,6 @@ def analyse(sentences: Iterable[Sentence], predicted: Tags, train: AbstractSet[M
         len(counts),
         None if train is None else Seen(*(Share(seen_correct[cell], seen[cell]) for cell in cells)),
     )
-
-
-def _pairs(sentences: Iterable[Sentence], predicted: Tags) -> Iterator[tuple[Sentence, Pair]]:
-    for sentence, tags in zip(sentences, predicted, strict=True):
-        for pair in align(entity_spans(sentence.tags or ()), entity_spans(tags)):
-            yield sentence, pair
 
 
 def _confusion(counts: Counter[tuple[str | None, str | None]]) -> Confusion:

@@ -1,11 +1,9 @@
 """Bootstrap intervals of F1 over documents (Efron and Tibshirani 1993), for one model and for a pair.
 
 A resample draws as many documents as the data have, with replacement. Sentences of one document share names and topic,
-so test sets vary by document, and an interval over sentences would be too narrow. With fewer than ``FEWEST_DOCUMENTS``
-documents we draw sentences nevertheless, and reports name the unit.
-
-A resample cannot tell documents with equal counts apart, so one multinomial draw over the different rows of counts
-replaces drawing document by document.
+so an interval over sentences would be too narrow. With fewer than ``FEWEST_DOCUMENTS`` documents we draw sentences
+nevertheless; reports name the unit. Documents with equal counts are interchangeable, so one multinomial draw over the
+different rows of counts replaces drawing document by document.
 """
 
 from collections.abc import Sequence
@@ -28,11 +26,10 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """Units that a resample draws.
+    """Documents, or sentences if there are too few documents, that a resample draws.
 
     Attributes:
-        kind: "documents", or "sentences" if there are too few documents.
-        of_sentence: int64, number of the unit that each sentence belongs to, from 0.
+        of_sentence: int64, index of each sentence's unit.
         count: number of units.
     """
 
@@ -41,7 +38,7 @@ class Units:
     count: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Turn the settings of an interval over these units into plain values."""
+        """Return the settings of an interval over these units as plain values."""
         return {
             "unit": self.kind,
             "units": self.count,
@@ -60,12 +57,12 @@ class Difference:
     """F1 of A less F1 of B on the same data, with its interval.
 
     Attributes:
-        difference: on the data themselves.
-        interval: bounds of the middle 95 % of its resamples.
-        share_a_not_better: share of the resamples in which A's F1 is at most B's. Koehn (2004) reports one less this
-            share as the confidence that A is better. It is not a p-value; if the resamples are symmetric about
-            ``difference``, it is close to that of Berg-Kirkpatrick et al. (2012). It is about other texts of this
-            kind, not about other training seeds.
+        difference: difference on the data themselves.
+        interval: bounds of the middle 95 % of the resamples.
+        share_a_not_better: share of the resamples in which A's F1 is at most B's. Koehn (2004) reports one minus this
+            share as the confidence that A is better. It is not a p-value, but is close to that of Berg-Kirkpatrick et
+            al. (2012) if the resamples are symmetric about ``difference``. It is about other texts of this kind, not
+            about other training seeds.
     """
 
     difference: float
@@ -77,11 +74,11 @@ def resampling_units(num_sentences: int, documents: Sequence[int] | None) -> Uni
     """Choose documents if there are at least ``FEWEST_DOCUMENTS``, else sentences.
 
     Args:
-        num_sentences: sentences in the data.
-        documents: number of each sentence's document; None if that is unknown.
+        num_sentences: number of sentences in the data.
+        documents: number of each sentence's document; None if unknown.
 
     Raises:
-        ValueError: not as many documents as sentences.
+        ValueError: the numbers of documents and sentences differ.
     """
     if documents is not None:
         if len(documents) != num_sentences:
@@ -93,10 +90,10 @@ def resampling_units(num_sentences: int, documents: Sequence[int] | None) -> Uni
 
 
 def entity_counts(gold: Tags, predicted: Tags, units: Units) -> Int[np.ndarray, "num_units 3"]:
-    """Count the correct, predicted and gold entities of each unit as conlleval does.
+    """Count the correct, predicted and gold entities of each unit as conlleval does, int64.
 
     Raises:
-        ValueError: different numbers of sentences.
+        ValueError: the numbers of sentences differ.
     """
     counts = np.zeros((units.count, 3), np.int64)
     for unit, one, other in zip(units.of_sentence.tolist(), gold, predicted, strict=True):
@@ -118,16 +115,10 @@ def paired_difference(
     resamples: int = RESAMPLES,
     seed: int = SEED,
 ) -> Difference:
-    """Run the paired bootstrap: each resample draws the same units for A and for B.
-
-    Args:
-        counts_a: counts of :func:`entity_counts` for A.
-        counts_b: counts for B over the same units.
-        resamples: number of resamples.
-        seed: of the draws.
+    """Run the paired bootstrap on counts of :func:`entity_counts`: each resample draws the same units for A and for B.
 
     Raises:
-        ValueError: different numbers of units.
+        ValueError: the numbers of units differ.
     """
     if len(counts_a) != len(counts_b):
         raise ValueError(f"{len(counts_a)} units of A and {len(counts_b)} of B")
@@ -140,17 +131,14 @@ def paired_difference(
 def resampled(
     counts: Int[np.ndarray, "num_units columns"], resamples: int, seed: int
 ) -> Int[np.ndarray, "resamples columns"]:
-    """Draw the resamples, and sum the columns over the units of each."""
+    """Draw resamples of units, and sum each one's counts."""
     if len(counts) == 0:
         return np.zeros((resamples, counts.shape[1]), np.int64)
     rows, multiplicity = np.unique(counts, axis=0, return_counts=True)
     rng = np.random.Generator(np.random.Philox(seed))
     at_once = max(1, _DRAWN_AT_ONCE // len(rows))
-    sums = [
-        rng.multinomial(len(counts), multiplicity / len(counts), size=min(at_once, resamples - start)) @ rows
-        for start in range(0, resamples, at_once)
-    ]
-    return np.concatenate(sums)
+    sizes = (min(at_once, resamples - start) for start in range(0, resamples, at_once))
+    return np.concatenate([rng.multinomial(len(counts), multiplicity / len(counts), size) @ rows for size in sizes])
 
 
 def f1_of_counts(counts: Int[np.ndarray, "n 3"]) -> Float[np.ndarray, "n"]:

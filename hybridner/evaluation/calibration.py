@@ -14,10 +14,8 @@ class Bin:
     """Entities with a score above ``low`` and up to ``high``.
 
     Attributes:
-        low: lower bound, outside the bin.
-        high: upper bound, inside the bin.
-        count: entities in it.
-        mean_score: of these; None if there are none.
+        count: number of entities.
+        mean_score: their mean score; None if there are none.
         right: share of them that are exactly right; None if there are none.
     """
 
@@ -33,12 +31,12 @@ class Calibration:
     """Comparison of entity scores with the share of entities that are right.
 
     Attributes:
-        count: entities.
+        count: number of entities.
         ece: expected calibration error (Naeini et al. 2015; Guo et al. 2017): the mean over all entities of the
             distance between a bin's mean score and its share of right entities. In [0, 1]; None without entities.
-        mean_score: of all; None without entities.
-        right: share of all that are exactly right, their precision; None without entities.
-        bins: ``BINS`` of equal width, from 0 to 1.
+        mean_score: mean of all scores; None without entities.
+        right: precision, the share of all entities that are exactly right; None without entities.
+        bins: ``BINS`` bins of equal width, from 0 to 1.
     """
 
     count: int
@@ -48,19 +46,15 @@ class Calibration:
     bins: list[Bin]
 
     def to_dict(self) -> dict[str, Any]:
-        """Turn into plain values, with the name of the measure."""
+        """Return plain values, with the name of the measure."""
         return {"measure": f"expected calibration error of entity scores, {BINS} bins of equal width", **asdict(self)}
 
 
 def calibrate(scores: Sequence[float], right: Sequence[bool]) -> Calibration:
-    """Compare the scores of predicted entities with the share that is exactly right, in words and type.
-
-    Args:
-        scores: in [0, 1].
-        right: for each score, True if its entity is exactly right.
+    """Compare the scores of predicted entities, in [0, 1], with the share of them that is right in words and type.
 
     Raises:
-        ValueError: different numbers of scores and answers, or a score outside [0, 1].
+        ValueError: the numbers of scores and answers differ, or a score is outside [0, 1].
     """
     values, hits = np.asarray(scores, np.float64), np.asarray(right, np.float64)
     if values.shape != hits.shape:
@@ -69,8 +63,7 @@ def calibrate(scores: Sequence[float], right: Sequence[bool]) -> Calibration:
         raise ValueError(f"scores from {values.min()} to {values.max()}, expected 0 to 1")
     edges = np.arange(BINS + 1) / BINS
     number = np.clip(np.searchsorted(edges, values, side="left") - 1, 0, BINS - 1)
-    bins = []
-    gap = 0.0
+    bins, gap = [], 0.0
     for i in range(BINS):
         here = number == i
         count = int(here.sum())

@@ -1,14 +1,12 @@
 """Report of a comparison, as text for the terminal and as an HTML page."""
 
-from hybridner.display.plots import bars
 from hybridner.display.tables import WIDTH, Table
-from hybridner.evaluation.analysis import CORRECT, Mention
+from hybridner.evaluation.analysis import CORRECT
 from hybridner.evaluation.bootstrap import Units
 from hybridner.evaluation.compare import EXAMPLES, Answer, Comparison, Paired, RightBy, Verdict
-from hybridner.evaluation.report import Block, Found, Picture, Section, as_page, as_text
+from hybridner.evaluation.report import Block, Found, Section, as_page, as_text, bars_by_type
 
 _SHOWN_IN_TERMINAL = 5
-_MOST_TYPES = 30  # in a picture
 _TITLES = {"only_a": "right in A only", "only_b": "right in B only", "neither": "right in neither"}
 
 
@@ -29,18 +27,21 @@ def _about(comparison: Comparison) -> list[str]:
 
 
 def _sections(comparison: Comparison, shown: int) -> list[Section]:
-    units = comparison.data.units
+    units, headline = comparison.data.units, comparison.argmax
+    a, b = headline.a.by_type, headline.b.by_type
+    pictures = bars_by_type(
+        {kind: a[kind] for kind in headline.right_by},
+        {"F1 of A": lambda kind: a[kind].f1, "F1 of B": lambda kind: b[kind].f1},
+    )
     sections = [
-        Section(
-            "argmax of each word (the headline)", [*_paired(comparison.argmax, units), *_by_type(comparison.argmax)]
-        ),
+        Section("argmax of each word (the headline)", [*_paired(headline, units), *pictures]),
         Section("decoded to valid sequences, as predict does", _paired(comparison.decoded, units)),
     ]
     for who, verdicts in comparison.verdicts.items():
         if verdicts:
-            count = getattr(comparison.argmax.right_by_in_all, who)
+            count = getattr(headline.right_by_in_all, who)
             title = f"{_TITLES[who]} (argmax): {count:,} entities, the most frequent"
-            found = [Found(_said(verdict), verdict.example) for verdict in verdicts[:shown]]
+            found = [Found(_verdict(verdict), verdict.example) for verdict in verdicts[:shown]]
             sections.append(Section(title, [found]))
     return sections
 
@@ -50,17 +51,17 @@ def _paired(paired: Paired, units: Units) -> list[Block]:
         return [_table(paired), f"A and B tag all {paired.a.words:,} words alike."]
     difference = paired.difference
     low, high = difference.interval
-    said = (
-        f"A less B: {difference.difference:+.4f} micro F1, 95 % interval {low:+.4f} to {high:+.4f} (paired bootstrap, "
-        f"{units}). A is not better than B in {100 * difference.share_a_not_better:.1f} % of the resamples. "
-    )
     if low <= 0 <= high:
-        said += "The interval includes 0: these data do not show which one is better."
+        meaning = "The interval includes 0: these data do not show which model is better."
     else:
-        said += f"The interval excludes 0: on such data {'A' if low > 0 else 'B'} is better."
-    said += " It is about other texts of this kind, not about other training seeds."
+        meaning = f"The interval excludes 0: on such data {'A' if low > 0 else 'B'} is better."
+    found = (
+        f"A less B: {difference.difference:+.4f} micro F1, 95 % interval {low:+.4f} to {high:+.4f} (paired bootstrap, "
+        f"{units}). A is not better than B in {100 * difference.share_a_not_better:.1f} % of the resamples. {meaning} "
+        "It is about other texts of this kind, not about other training seeds."
+    )
     different = f"Words tagged differently: {paired.words_tagged_differently:,} of {paired.a.words:,}."
-    return [_table(paired), said, different]
+    return [_table(paired), found, different]
 
 
 def _table(paired: Paired) -> Table:
@@ -81,28 +82,9 @@ def _row(name: str, f1_a: float, f1_b: float, right: RightBy) -> tuple[str, ...]
     return (name, f"{f1_a:.4f}", f"{f1_b:.4f}", f"{f1_a - f1_b:+.4f}", *(f"{count:,}" for count in counts))
 
 
-def _by_type(paired: Paired) -> list[Picture]:
-    frequent = sorted(paired.right_by, key=lambda kind: -paired.a.by_type[kind].gold)[:_MOST_TYPES]
-    if not frequent:
-        return []
-    names = sorted(frequent)
-    series = {
-        "F1 of A": [paired.a.by_type[kind].f1 for kind in names],
-        "F1 of B": [paired.b.by_type[kind].f1 for kind in names],
-    }
-    about = "bar chart of the F1 of A and B for the most frequent types"
-    return [Picture(lambda ink: bars(names, series, ink), about)]
-
-
-def _said(verdict: Verdict) -> str:
-    return f"{verdict.count:,} × {_mention(verdict.gold)}. A: {_answer(verdict.a)}. B: {_answer(verdict.b)}."
+def _verdict(verdict: Verdict) -> str:
+    return f"{verdict.count:,} × {verdict.gold}. A: {_answer(verdict.a)}. B: {_answer(verdict.b)}."
 
 
 def _answer(answer: Answer) -> str:
-    if answer.kind == CORRECT:
-        return "right"
-    return answer.kind if answer.predicted is None else _mention(answer.predicted)
-
-
-def _mention(mention: Mention) -> str:
-    return f"{mention.type} {mention.text}"
+    return "right" if answer.kind == CORRECT else str(answer.predicted or answer.kind)

@@ -1,16 +1,17 @@
 """Evaluation of a saved model on labelled data."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from hybridner.config.choices import Misaligned
 from hybridner.corpora.corpus import Split, SplitReport
 from hybridner.corpora.formats import PLAIN, ColumnFormat
-from hybridner.corpora.read import read_corpus, read_file, read_split, split_name
+from hybridner.corpora.read import read_corpus, read_file, read_split
 from hybridner.corpora.schemes import entity_spans
 from hybridner.corpora.sources import file_source, find_sources
+from hybridner.corpora.splits import shown_split, split_name
 from hybridner.errors import InputError
 from hybridner.evaluation.analysis import Analysis, Mention, analyse, mentions
 from hybridner.evaluation.bootstrap import Interval, Units, entity_counts, interval_of_counts, resampling_units
@@ -27,14 +28,14 @@ class LabelledData:
     """Data that models are scored on.
 
     Attributes:
-        name: of the corpus, or of the file.
-        split: of the corpus; None for a file.
-        sentences: with gold BIO tags.
+        name: name of the corpus, or path of the file.
+        split: split of the corpus; None for a file.
+        sentences: sentences with gold BIO tags.
         gold: these tags, one tuple per sentence.
         report: counts from reading the data.
         units: units that the bootstrap draws.
-        train: the entities of the train data; None without train data.
-        train_name: path or name of the train data.
+        train: entities of the train data; None without train data.
+        train_name: path of the train data.
         notes: notes on the data.
     """
 
@@ -50,11 +51,11 @@ class LabelledData:
 
     @property
     def title(self) -> str:
-        """Name of the data for people."""
-        return self.name if self.split is None else f"{self.name}, {self.split} split"
+        """Return the name of the data for users."""
+        return self.name if self.split is None else f"{self.name}, {shown_split(self.split)} split"
 
     def to_dict(self) -> dict[str, Any]:
-        """Turn the description of the data into plain values."""
+        """Return the description of the data as plain values."""
         return {
             "data": self.name,
             "split": self.split,
@@ -73,7 +74,7 @@ class Prediction:
         argmax: the most probable tag of each word by itself, one list per sentence.
         decoded: the most probable valid sequence of tags.
         scored: the entities of ``decoded`` with their scores (see :class:`hybridner.tagging.decoding.Entity`).
-        num_windowed: sentences longer than the model's ``max_length``.
+        num_windowed: number of sentences longer than the model's ``max_length``.
     """
 
     argmax: list[list[str]]
@@ -87,16 +88,14 @@ class Setting:
     """A model, and the backend, device, dtype and versions that computed with it."""
 
     model: str
-    labels: tuple[str, ...]
     backend: str
     device: str
     dtype: str
     versions: dict[str, str]
 
     def to_dict(self) -> dict[str, Any]:
-        """Turn all but the labels into plain values."""
-        names = ("model", "backend", "device", "dtype", "versions")
-        return {name: getattr(self, name) for name in names}
+        """Return plain values."""
+        return asdict(self)
 
     def __str__(self) -> str:
         computed = " ".join(f"{name} {version}" for name, version in self.versions.items())
@@ -105,20 +104,14 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Scores of one way to choose the tags.
-
-    Attributes:
-        scores: of the tags.
-        f1_interval: bootstrap interval of the micro F1.
-        analysis: of the mistakes.
-    """
+    """Scores of one way to choose the tags, with the bootstrap interval of micro F1 and an analysis of the mistakes."""
 
     scores: Scores
     f1_interval: Interval
     analysis: Analysis
 
     def to_dict(self) -> dict[str, Any]:
-        """Turn into plain values."""
+        """Return plain values."""
         return {**self.scores.to_dict(), "f1_interval": list(self.f1_interval), **self.analysis.to_dict()}
 
 
@@ -127,10 +120,10 @@ class Evaluation:
     """Scores of a model on labelled data, with the data and the setting.
 
     Attributes:
-        argmax: of each word's most probable tag; the headline, and the score that selects the best epoch.
-        decoded: of the most probable valid sequence of tags.
-        calibration: of the scores of the decoded entities.
-        num_windowed: sentences longer than the model's ``max_length``.
+        argmax: scores of each word's most probable tag; the headline, and the score that selects the best epoch.
+        decoded: scores of the most probable valid sequence of tags.
+        calibration: calibration of the scores of the decoded entities.
+        num_windowed: number of sentences longer than the model's ``max_length``.
         notes: notes on the data.
     """
 
@@ -143,7 +136,7 @@ class Evaluation:
     notes: list[str]
 
     def to_dict(self) -> dict[str, Any]:
-        """Turn into plain values."""
+        """Return plain values."""
         return {
             **self.setting.to_dict(),
             **self.data.to_dict(),
@@ -169,54 +162,50 @@ def evaluate(
     Args:
         tagger: the model.
         data: a labelled file, or the name of a corpus.
-        split: of the corpus, "test" by default. A file has none.
-        train: a file, or a corpus of which the train split, contains the seen entities; by default ``data``.
+        split: split of the corpus, "test" by default. A file has none.
+        train: a file, or a corpus with a train split, that contains the seen entities; by default ``data``.
         columns: positions of word and tag in files of columns.
         misaligned: treatment of spans that do not fall on word boundaries.
 
     Raises:
         InputError: the data or the split is missing, or the model has no tokenizer.
     """
-    train = None if train is None else str(train)
-    labelled = read_labelled(str(data), split, train, columns=columns, misaligned=misaligned)
+    labelled = read_labelled(data, split, train, columns=columns, misaligned=misaligned)
     prediction = predict(tagger, labelled)
-    right = [set(entity_spans(tags)) for tags in labelled.gold]
-    scored = [
-        (score, span in spans) for spans, one in zip(right, prediction.scored, strict=True) for span, score in one
-    ]
-    setting = setting_of(tagger)
+    gold = {(i, span) for i, tags in enumerate(labelled.gold) for span in entity_spans(tags)}
+    scored = [(score, (i, span) in gold) for i, spans in enumerate(prediction.scored) for span, score in spans]
     return Evaluation(
         labelled,
-        setting,
+        setting_of(tagger),
         _result(labelled, prediction.argmax),
         _result(labelled, prediction.decoded),
         calibrate([score for score, _ in scored], [is_right for _, is_right in scored]),
         prediction.num_windowed,
-        [*labelled.notes, *unknown_types(labelled, setting)],
+        [*labelled.notes, *notes_on(labelled, tagger, prediction)],
     )
 
 
 def read_labelled(
-    data: str,
+    data: str | Path,
     split: str | None = None,
-    train: str | None = None,
+    train: str | Path | None = None,
     *,
     seen: bool = True,
     columns: ColumnFormat = PLAIN,
     misaligned: Misaligned = "error",
 ) -> LabelledData:
-    """Read labelled data, given as for :func:`evaluate`; with ``seen`` also the corpus's train split, if any.
+    """Read labelled data for :func:`evaluate`, and with ``seen`` also the train split of the corpus, if it has one.
 
     Raises:
         InputError: the data are missing, break their format, or are a file although ``split`` is given.
     """
-    train_split: Split | None = None
-    train_name: str | None = None
-    notes: list[str]
+    data = str(data)
+    train_read: tuple[Split, SplitReport] | None = None
+    notes: list[str] = []
     if _is_file(data):
         if split is not None:
-            raise InputError(f"{data}: a file, which has no {split} split; leave --split out")
-        name, notes = data, []
+            raise InputError(f"{data}: a file, which has no {shown_split(split)} split; leave --split out")
+        name = data
         sentences, report = read_split(*file_source(Path(data), True, columns, misaligned), notes)
     else:
         split = split_name(split or "test")
@@ -225,10 +214,9 @@ def read_labelled(
         corpus = read_corpus(data, require_train=False, splits=splits, columns=columns, misaligned=misaligned)
         sentences, report, name, notes = corpus.splits[split], corpus.reports[split], corpus.name, list(corpus.notes)
         if with_train:
-            train_split, train_name = corpus.splits["train"], corpus.reports["train"].path
+            train_read = corpus.splits["train"], corpus.reports["train"]
     if train is not None:
-        train_split, train_report = _read_train(train, columns, misaligned)
-        train_name = train_report.path
+        train_read = _read_train(str(train), columns, misaligned)
     gold = [sentence.tags or () for sentence in sentences]
     return LabelledData(
         name,
@@ -237,8 +225,8 @@ def read_labelled(
         gold,
         report,
         resampling_units(len(gold), [sentence.document for sentence in sentences]),
-        None if train_split is None else mentions(train_split),
-        train_name,
+        train_read and mentions(train_read[0]),
+        train_read and train_read[1].path,
         notes,
     )
 
@@ -262,17 +250,18 @@ def predict(tagger: Tagger, data: LabelledData) -> Prediction:
 
 
 def setting_of(tagger: Tagger) -> Setting:
-    """Describe the tagger's model and what computes with it."""
-    model = tagger.model
-    return Setting(
-        model.where, model.labels, tagger.backend, tagger.predictor.device, tagger.dtype, versions(tagger.backend)
-    )
+    """Describe the tagger's model and the software and device that compute with it."""
+    backend = tagger.backend
+    return Setting(tagger.model.where, backend, tagger.predictor.device, tagger.dtype, versions(backend))
 
 
-def unknown_types(data: LabelledData, setting: Setting) -> list[str]:
-    """Write a note on the entity types of the data that the model does not know; none if it knows all."""
-    unknown = sorted(set(data.report.entities) - {label[2:] for label in setting.labels})
-    return [f"types the model does not know count as missed: {', '.join(unknown)}"] if unknown else []
+def notes_on(data: LabelledData, tagger: Tagger, prediction: Prediction) -> list[str]:
+    """Write notes on entity types that the model does not know, and on sentences cut into windows, if there are any."""
+    unknown = sorted(set(data.report.entities) - {label[2:] for label in tagger.model.labels})
+    notes = [f"types the model does not know count as missed: {', '.join(unknown)}"] if unknown else []
+    if prediction.num_windowed:
+        notes.append(f"sentences longer than the model's maximum, cut into windows: {prediction.num_windowed:,}")
+    return notes
 
 
 def _result(data: LabelledData, tags: Sequence[Sequence[str]]) -> Result:

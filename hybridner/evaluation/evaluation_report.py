@@ -1,21 +1,19 @@
 """Report of an evaluation, as text for the terminal and as an HTML page."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hybridner.display.plots import COLOURS, FIGURE_WIDTH, bars, in_ink, new_figure
+from hybridner.display.plots import COLOURS, FIGURE_WIDTH, in_ink, new_figure
 from hybridner.display.tables import WIDTH, Table
 from hybridner.evaluation import analysis
-from hybridner.evaluation.analysis import Confusion, Mention, Mistake, Seen, Share
+from hybridner.evaluation.analysis import Confusion, Mistake, Seen
 from hybridner.evaluation.calibration import Calibration
 from hybridner.evaluation.evaluate import Evaluation, Result
-from hybridner.evaluation.report import Found, Picture, Section, as_page, as_text
+from hybridner.evaluation.report import MOST_TYPES, Found, Picture, Section, as_page, as_text, bars_by_type
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _SHOWN_IN_TERMINAL = 10
-_MOST_TYPES = 30  # in a picture, and in a square table
 
 
 def evaluation_text(evaluation: Evaluation, width: int = WIDTH) -> str:
@@ -31,22 +29,31 @@ def evaluation_page(evaluation: Evaluation) -> str:
 
 
 def _about(evaluation: Evaluation) -> list[str]:
-    scores, windowed = evaluation.argmax.scores, evaluation.num_windowed
+    scores = evaluation.argmax.scores
     size = f"{scores.words:,} words, {scores.sentences:,} sentences"
     if evaluation.data.report.documents > 1:
         size += f", {evaluation.data.report.documents:,} documents"
-    notes = [f"sentences longer than the model takes, cut into windows: {windowed:,}"] if windowed else []
-    return [str(evaluation.setting), size, *evaluation.notes, *notes]
+    return [str(evaluation.setting), size, *evaluation.notes]
 
 
 def _sections(evaluation: Evaluation, shown: int) -> list[Section]:
     headline = evaluation.argmax
-    confusion, mistakes = headline.analysis.confusion, headline.analysis.mistakes[:shown]
+    by_type, mistakes = headline.scores.by_type, headline.analysis.mistakes[:shown]
+    pictures = bars_by_type(
+        by_type,
+        {
+            "precision": lambda kind: by_type[kind].precision,
+            "recall": lambda kind: by_type[kind].recall,
+            "F1": lambda kind: by_type[kind].f1,
+        },
+    )
     sections = [
-        Section("argmax of each word (the headline)", [*_scores(evaluation, headline), *_by_type(headline)]),
+        Section("argmax of each word (the headline)", [*_scores(evaluation, headline), *pictures]),
         Section("decoded to valid sequences, as predict does", _scores(evaluation, evaluation.decoded)),
         Section("kinds of mistakes (argmax)", [_kinds(headline), _KINDS]),
-        Section("types on the same words (argmax), gold by predicted", [_confusion(confusion), _SAME]),
+        Section(
+            "types on the same words (argmax), gold by predicted", [_confusion(headline.analysis.confusion), _SAME]
+        ),
     ]
     seen = headline.analysis.seen
     if seen is not None:
@@ -58,7 +65,7 @@ def _sections(evaluation: Evaluation, shown: int) -> list[Section]:
     if mistakes:
         different = headline.analysis.num_different
         title = f"most frequent mistakes (argmax), {len(mistakes)} of {different:,} different ones"
-        sections.append(Section(title, [[Found(_said(mistake), mistake.example) for mistake in mistakes]]))
+        sections.append(Section(title, [[Found(_mistake(mistake), mistake.example) for mistake in mistakes]]))
     sections.append(_calibration(evaluation.calibration))
     return sections
 
@@ -67,20 +74,6 @@ def _scores(evaluation: Evaluation, result: Result) -> list[str | Table]:
     low, high = result.f1_interval
     interval = f"F1 {result.scores.f1:.4f}, 95 % interval {low:.4f} to {high:.4f} (bootstrap, {evaluation.data.units})"
     return [result.scores.as_table(), interval, result.scores.summary()]
-
-
-def _by_type(result: Result) -> list[Picture]:
-    frequent = sorted(result.scores.by_type.items(), key=lambda item: -item[1].gold)[:_MOST_TYPES]
-    if not frequent:
-        return []
-    by_type = dict(sorted(frequent))
-    series = {
-        "precision": [one.precision for one in by_type.values()],
-        "recall": [one.recall for one in by_type.values()],
-        "F1": [one.f1 for one in by_type.values()],
-    }
-    about = "bar chart of precision, recall and F1 for the most frequent types"
-    return [Picture(lambda ink: bars(list(by_type), series, ink), about)]
 
 
 _KINDS = (
@@ -94,18 +87,12 @@ _SAME = (
 
 
 def _kinds(result: Result) -> Table:
-    kinds = result.analysis.kinds
     rows = [
-        (
-            kind,
-            "" if kind == analysis.SPURIOUS else f"{count:,}",
-            "" if kind == analysis.MISSED else f"{count:,}",
-        )
-        for kind, count in kinds.items()
+        (kind, "" if kind == analysis.SPURIOUS else f"{count:,}", "" if kind == analysis.MISSED else f"{count:,}")
+        for kind, count in result.analysis.kinds.items()
     ]
-    return Table(
-        ("", "gold", "predicted"), [*rows, ("in all", f"{result.scores.gold:,}", f"{result.scores.predicted:,}")]
-    )
+    total = ("in all", f"{result.scores.gold:,}", f"{result.scores.predicted:,}")
+    return Table(("", "gold", "predicted"), [*rows, total])
 
 
 def _confusion(confusion: Confusion) -> Table:
@@ -117,45 +104,38 @@ def _confusion(confusion: Confusion) -> Table:
     cells = [
         (confusion.same_words[i][j], f"{a} → {b}") for i, a in enumerate(types) for j, b in enumerate(types) if i != j
     ]
-    ends = [(n, f"{kind} → missed") for kind, n in zip(types, confusion.missed, strict=True)]
-    ends += [(n, f"spurious → {kind}") for kind, n in zip(types, confusion.spurious, strict=True)]
-    frequent = sorted((cell for cell in [*cells, *ends] if cell[0]), key=lambda cell: -cell[0])[: analysis.MISTAKES]
-    pairs = Table(("gold → predicted", "entities"), [(name, f"{n:,}") for n, name in frequent])
-    return pairs if len(types) > _MOST_TYPES else Table(("", *types, "missed", "spurious"), rows, narrow=pairs)
+    cells += [(n, f"{kind} → missed") for kind, n in zip(types, confusion.missed, strict=True)]
+    cells += [(n, f"spurious → {kind}") for kind, n in zip(types, confusion.spurious, strict=True)]
+    frequent = sorted(cells, key=lambda cell: -cell[0])[: analysis.MISTAKES]
+    pairs = Table(("gold → predicted", "entities"), [(name, f"{n:,}") for n, name in frequent if n])
+    return pairs if len(types) > MOST_TYPES else Table(("", *types, "missed", "spurious"), rows, narrow=pairs)
 
 
 def _seen(seen: Seen) -> Table:
-    rows: Sequence[tuple[str, Share]] = [
-        ("gold, seen", seen.gold_seen),
-        ("gold, unseen", seen.gold_unseen),
-        ("predicted, seen", seen.predicted_seen),
-        ("predicted, unseen", seen.predicted_unseen),
-    ]
-    return Table(
-        ("", "entities", "correct", "share"),
-        [(name, f"{s.total:,}", f"{s.correct:,}", _share(s.value)) for name, s in rows],
-        optional=(2,),
-    )
+    shares = {
+        "gold, seen": seen.gold_seen,
+        "gold, unseen": seen.gold_unseen,
+        "predicted, seen": seen.predicted_seen,
+        "predicted, unseen": seen.predicted_unseen,
+    }
+    rows = [(name, f"{s.total:,}", f"{s.correct:,}", _share(s.value)) for name, s in shares.items()]
+    return Table(("", "entities", "correct", "share"), rows, optional=(2,))
 
 
-def _said(mistake: Mistake) -> str:
+def _mistake(mistake: Mistake) -> str:
     gold, predicted = mistake.gold, mistake.predicted
-    if gold is not None and predicted is not None and gold.text == predicted.text:
-        what = f"{gold.text}: {gold.type} → {predicted.type}"
+    if gold and predicted and gold.text == predicted.text:
+        change = f"{gold.text}: {gold.type} → {predicted.type}"
     else:
-        what = f"{_mention(gold)} → {_mention(predicted)}"
-    return f"{mistake.count:,} × {what} ({mistake.kind})"
-
-
-def _mention(one: Mention | None) -> str:
-    return "nothing" if one is None else f"{one.type} {one.text}"
+        change = f"{gold or 'nothing'} → {predicted or 'nothing'}"
+    return f"{mistake.count:,} × {change} ({mistake.kind})"
 
 
 def _calibration(calibration: Calibration) -> Section:
-    title = "scores of entities against whether they are right (decoded)"
+    title = "calibration of entity scores (decoded)"
     if calibration.ece is None:
         return Section(title, ["No entity was predicted."])
-    said = (
+    error = (
         f"Expected calibration error {calibration.ece:.4f} ({len(calibration.bins)} bins of equal width) over "
         f"{calibration.count:,} predicted entities: mean score {_share(calibration.mean_score)}, right "
         f"{_share(calibration.right)}."
@@ -167,9 +147,9 @@ def _calibration(calibration: Calibration) -> Section:
     ]
     picture = Picture(
         lambda ink: reliability_diagram(calibration, ink),
-        "share of right entities in each bin of scores, beside the line of perfect calibration",
+        "share of right entities in each bin of scores, and the line of perfect calibration",
     )
-    return Section(title, [said, picture, Table(("score", "entities", "mean score", "right"), rows)])
+    return Section(title, [error, picture, Table(("score", "entities", "mean score", "right"), rows)])
 
 
 def _share(value: float | None) -> str:
@@ -177,12 +157,7 @@ def _share(value: float | None) -> str:
 
 
 def reliability_diagram(calibration: Calibration, ink: str) -> "Figure":
-    """Draw the share of right entities and the number of entities by score, on a transparent background.
-
-    Args:
-        calibration: of the entity scores.
-        ink: colour of lines and letters.
-    """
+    """Draw the share of right entities and the number of entities by score, lines and letters in the colour ``ink``."""
     figure = new_figure((FIGURE_WIDTH, 4.0))
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     filled = [b for b in calibration.bins if b.count]

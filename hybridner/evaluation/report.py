@@ -1,19 +1,22 @@
 """Reports of sections and blocks, written for the terminal and as an HTML page."""
 
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
 from hybridner.display.html import page, png
+from hybridner.display.plots import bars
 from hybridner.display.tables import WIDTH, Table
 from hybridner.errors import needs
 from hybridner.evaluation.analysis import Example
+from hybridner.evaluation.scoring import TypeScores
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+MOST_TYPES = 30  # shown in a picture, or in a square table
 _CONTEXT = 6  # words of the sentence on either side of an entity
 _NARROWEST = 24
 _INDENT = "    "
@@ -33,8 +36,8 @@ class Picture:
     """A figure; the terminal report omits it.
 
     Attributes:
-        draw: makes the figure on a transparent background, given the colour of lines and letters.
-        about: description for readers who cannot see it.
+        draw: function that draws on a transparent background, given the colour of lines and letters.
+        about: description for readers who cannot see the figure.
     """
 
     draw: "Callable[[str], Figure]"
@@ -43,14 +46,9 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A finding, with an example from the data.
+    """A finding in words, with an example from the data."""
 
-    Attributes:
-        what: the finding in words.
-        example: an entity that shows it.
-    """
-
-    what: str
+    text: str
     example: Example
 
 
@@ -65,6 +63,14 @@ class Section:
     blocks: Sequence[Block]
 
 
+def bars_by_type(by_type: Mapping[str, TypeScores], series: Mapping[str, Callable[[str], float]]) -> list[Picture]:
+    """Draw shares of the types with most gold entities: for each name a function from type to share."""
+    names = sorted(sorted(by_type, key=lambda kind: -by_type[kind].gold)[:MOST_TYPES])
+    shares = {name: [share(kind) for kind in names] for name, share in series.items()}
+    about = f"bar chart of {', '.join(series)} for the most frequent types"
+    return [Picture(lambda ink: bars(names, shares, ink), about)] if names else []
+
+
 def as_text(sections: Sequence[Section], width: int = WIDTH) -> str:
     """Write the report for a terminal of ``width`` columns, without colours."""
     width = max(width, _NARROWEST)
@@ -76,7 +82,7 @@ def as_text(sections: Sequence[Section], width: int = WIDTH) -> str:
 
 
 def as_page(title: str, sections: Sequence[Section]) -> str:
-    """Write the report as one self-contained HTML page; without matplotlib a line replaces its pictures."""
+    """Write the report as one self-contained HTML page; without matplotlib, a note replaces its pictures."""
     parts = [f"<h1>{escape(title)}</h1>"]
     if note := needs("a page with pictures", "matplotlib", "plots"):
         parts.append(f'<p class="faint">{escape(note)}</p>')
@@ -99,7 +105,7 @@ def _block_text(block: Block, width: int) -> str:
         before, entity, after = _snippet(found.example)
         sentence = " ".join(filter(None, (before, f"[{entity}]", after, f"(line {found.example.line:,})")))
         lines += [
-            textwrap.fill(found.what, width, subsequent_indent="  "),
+            textwrap.fill(found.text, width, subsequent_indent="  "),
             textwrap.fill(sentence, width, initial_indent=_INDENT, subsequent_indent=_INDENT),
         ]
     return "\n".join(lines)
@@ -120,18 +126,14 @@ def _block_html(block: Block) -> str:
     for found in block:
         before, entity, after = map(escape, _snippet(found.example))
         line = f'<span class="faint">line {found.example.line:,}</span>'
-        items.append(f"<li><b>{escape(found.what)}</b><br>{before} <mark>{entity}</mark> {after} {line}</li>")
+        items.append(f"<li><b>{escape(found.text)}</b><br>{before} <mark>{entity}</mark> {after} {line}</li>")
     return "\n".join(['<ol class="found">', *items, "</ol>"])
 
 
 def _snippet(example: Example) -> tuple[str, str, str]:
     """Cut out the words before, of and after an entity."""
     words, start, stop = example.words, example.start, example.stop
-    first, last = max(0, start - _CONTEXT), min(len(words), stop + _CONTEXT)
-    before = " ".join(words[first:start])
-    after = " ".join(words[stop:last])
-    return (
-        f"… {before}" if first else before,
-        " ".join(words[start:stop]),
-        f"{after} …" if last < len(words) else after,
-    )
+    first, last = max(0, start - _CONTEXT), stop + _CONTEXT
+    before = ["…"] * (first > 0) + words[first:start]
+    after = words[stop:last] + ["…"] * (last < len(words))
+    return " ".join(before), " ".join(words[start:stop]), " ".join(after)

@@ -11,7 +11,7 @@ from hybridner.display.tables import Table
 
 @dataclass(frozen=True, slots=True)
 class TypeScores:
-    """Precision, recall and F1 of one entity type or of all, and the counts behind them."""
+    """Precision, recall and F1 of entities, and the numbers of correct, predicted and gold entities behind them."""
 
     precision: float
     recall: float
@@ -20,45 +20,24 @@ class TypeScores:
     predicted: int
     gold: int
 
-    @classmethod
-    def of(cls, gold: set[Any], predicted: set[Any]) -> "TypeScores":
-        """Score sets of entities; a share of none is 0."""
-        correct = len(gold & predicted)
-        precision = correct / len(predicted) if predicted else 0.0
-        recall = correct / len(gold) if gold else 0.0
-        f1 = 2 * precision * recall / (precision + recall) if correct else 0.0
-        return cls(precision, recall, f1, correct, len(predicted), len(gold))
-
 
 @dataclass(frozen=True, slots=True)
-class Scores:
-    """Scores of a split.
+class Scores(TypeScores):
+    """Scores of a split: micro averages over all types, of which F1 is the headline, and more.
 
     Attributes:
         scorer: how precision, recall and F1 were computed, with seqeval named where it is installed.
         strict_scorer: how the strict F1 was computed.
-        precision: correct / predicted entities, micro average as conlleval counts.
-        recall: correct / gold entities.
-        f1: their harmonic mean; the headline.
-        correct: entities predicted with the right words and type.
-        predicted: entities predicted.
-        gold: entities in the data.
         strict_f1: F1 of valid BIO entities only.
         token_accuracy: share of words with the right tag, O included.
-        invalid_transitions: predicted I- tags that continue no entity of their type.
-        sentences: sentences scored.
-        words: words scored.
+        invalid_transitions: number of predicted I- tags that continue no entity of their type.
+        sentences: number of sentences scored.
+        words: number of words scored.
         by_type: scores of each type.
     """
 
     scorer: str
     strict_scorer: str
-    precision: float
-    recall: float
-    f1: float
-    correct: int
-    predicted: int
-    gold: int
     strict_f1: float
     token_accuracy: float
     invalid_transitions: int
@@ -67,12 +46,11 @@ class Scores:
     by_type: dict[str, TypeScores]
 
     def to_dict(self) -> dict[str, Any]:
-        """Turn into plain values, with the names of the scorers."""
+        """Return plain values."""
         return asdict(self)
 
     def as_table(self) -> Table:
         """Make a table of the scores of each type and their micro average."""
-        micro = TypeScores(self.precision, self.recall, self.f1, self.correct, self.predicted, self.gold)
         return Table(
             ("", "precision", "recall", "F1", "correct", "predicted", "gold"),
             [
@@ -81,14 +59,14 @@ class Scores:
                     *(f"{share:.4f}" for share in (s.precision, s.recall, s.f1)),
                     *(f"{count:,}" for count in (s.correct, s.predicted, s.gold)),
                 )
-                for name, s in [*self.by_type.items(), ("micro", micro)]
+                for name, s in [*self.by_type.items(), ("micro", self)]
             ],
             widths=(10, 9, 7, 7, 8, 9, 7),
             optional=(4, 5),
         )
 
     def summary(self) -> str:
-        """Write the scores that the table leaves out in one line."""
+        """Write one line with the scores that the table omits."""
         return (
             f"strict F1 {self.strict_f1:.4f}, token accuracy {self.token_accuracy:.4f}, "
             f"{self.invalid_transitions:,} invalid transitions, {self.words:,} words in {self.sentences:,} sentences"
@@ -98,12 +76,12 @@ class Scores:
 def score(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> Scores:
     """Score predicted BIO tags against gold ones.
 
-    Entities are counted as conlleval counts them (Tjong Kim Sang and De Meulder 2003). Where seqeval is installed, it
-    computes the micro averages and is named for it; its numbers are the same.
+    Entities are counted as conlleval counts them (Tjong Kim Sang and De Meulder 2003). If seqeval is installed, it
+    computes the micro averages, with the same numbers, and the scores name it.
 
     Raises:
-        ValueError: different numbers of sentences, or of tags in one of them, or a tag that is not BIO (seqeval
-            would count it as an entity).
+        ValueError: the numbers of sentences, or of tags in a sentence, differ, or a tag is not BIO (seqeval would
+            count it as an entity).
     """
     if len(gold) != len(predicted):
         raise ValueError(f"{len(gold)} sentences of gold tags and {len(predicted)} predicted")
@@ -116,14 +94,14 @@ def score(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> 
     gold_spans, predicted_spans = (
         {(i, *span) for i, tags in enumerate(side) for span in entity_spans(tags)} for side in (gold, predicted)
     )
-    micro = TypeScores.of(gold_spans, predicted_spans)
+    micro = _score_spans(gold_spans, predicted_spans)
     # An entity that starts with I- is not valid BIO.
-    strict = TypeScores.of(
+    strict_f1 = _score_spans(
         {span for span in gold_spans if gold[span[0]][span[2]][0] == "B"},
         {span for span in predicted_spans if predicted[span[0]][span[2]][0] == "B"},
-    )
+    ).f1
     scorer, strict_scorer = "micro average as conlleval counts", "micro average of valid BIO entities only"
-    precision, recall, f1, strict_f1 = micro.precision, micro.recall, micro.f1, strict.f1
+    precision, recall, f1 = micro.precision, micro.recall, micro.f1
     if find_spec("seqeval"):
         scorer, strict_scorer = f"{scorer} (seqeval, default mode)", f"{strict_scorer} (seqeval, strict mode, IOB2)"
         if gold_spans or predicted_spans:
@@ -132,26 +110,35 @@ def score(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> 
     words = sum(map(len, gold))
     right = sum(a == b for one, other in zip(gold, predicted, strict=True) for a, b in zip(one, other, strict=True))
     return Scores(
+        precision,
+        recall,
+        f1,
+        micro.correct,
+        micro.predicted,
+        micro.gold,
         scorer=scorer,
         strict_scorer=strict_scorer,
-        precision=precision,
-        recall=recall,
-        f1=f1,
-        correct=micro.correct,
-        predicted=micro.predicted,
-        gold=micro.gold,
         strict_f1=strict_f1,
         token_accuracy=right / words if words else 0.0,
         invalid_transitions=sum(map(invalid_transitions, predicted)),
         sentences=len(gold),
         words=words,
         by_type={
-            name: TypeScores.of(
+            name: _score_spans(
                 *({span for span in spans if span[1] == name} for spans in (gold_spans, predicted_spans))
             )
             for name in types
         },
     )
+
+
+def _score_spans(gold: set[Any], predicted: set[Any]) -> TypeScores:
+    """Score sets of entities; a share of none is 0."""
+    correct = len(gold & predicted)
+    precision = correct / len(predicted) if predicted else 0.0
+    recall = correct / len(gold) if gold else 0.0
+    f1 = 2 * precision * recall / (precision + recall) if correct else 0.0
+    return TypeScores(precision, recall, f1, correct, len(predicted), len(gold))
 
 
 def _by_seqeval(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> tuple[float, ...]:

@@ -47,11 +47,11 @@ def sentence(text, tags, line=1):
         ([("A", 0, 2)], [("A", 2, 3)], [(MISSED, 0, None), (SPURIOUS, None, 0)]),
         ([("A", 0, 2)], [], [(MISSED, 0, None)]),
         ([], [("A", 0, 2)], [(SPURIOUS, None, 0)]),
-        # One entity cut in two: one pair, by the larger overlap, and one that is spurious.
+        # One entity split in two: the larger overlap makes a pair, the other part is spurious.
         ([("A", 0, 3)], [("A", 0, 1), ("A", 1, 3)], [(SPURIOUS, None, 0), (BOUNDARY, 0, 1)]),
-        # Two of one size: the left one.
+        # Of two equal overlaps, the left one makes the pair.
         ([("A", 0, 2)], [("A", 0, 1), ("A", 1, 2)], [(BOUNDARY, 0, 0), (SPURIOUS, None, 1)]),
-        # The same type goes before the larger overlap, the same words before both.
+        # The same type has priority over the larger overlap, the same words over both.
         ([("A", 0, 3)], [("A", 0, 1), ("B", 1, 3)], [(BOUNDARY, 0, 0), (SPURIOUS, None, 1)]),
         ([("A", 0, 1), ("A", 1, 4)], [("B", 0, 1), ("B", 1, 2), ("A", 2, 4)],
          [(TYPE, 0, 0), (SPURIOUS, None, 1), (BOUNDARY, 1, 2)]),
@@ -131,7 +131,7 @@ def test_a_perfect_prediction_has_no_mistake():
     assert found.confusion.same_words == [[1, 0], [0, 1]]
 
 
-def test_equal_mistakes_are_counted_together_and_shown_where_the_first_one_stands():
+def test_equal_mistakes_are_counted_together_with_the_first_as_the_example():
     sentences = [
         sentence("in Rome now", "O B-LOC O", 1),
         sentence("Bank of Rome", "B-ORG I-ORG I-ORG", 5),
@@ -164,7 +164,7 @@ def test_seen_means_the_same_words_case_kept_and_the_same_type():
     assert analyse(test, [["O"] * 5], train).seen.to_dict()["predicted_seen"]["precision"] is None
 
 
-def test_without_train_data_nothing_is_said_of_seen_entities():
+def test_without_train_data_there_are_no_scores_of_seen_entities():
     one = sentence("Anna", "B-A")
     assert analyse([one], [["O"]]).seen is None
     assert analyse([one], [["O"]]).to_dict()["seen"] is None

@@ -29,7 +29,7 @@ def tags(pairs):
 
 
 def documents_of_one_kind(number, size):
-    """Documents whose sentences are all found or all missed."""
+    """Make documents whose entities are all found or all missed."""
     pairs = [RIGHT if document % 2 else MISSED for document in range(number) for _ in range(size)]
     return *tags(pairs), [document for document in range(number) for _ in range(size)]
 

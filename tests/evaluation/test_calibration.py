@@ -20,11 +20,11 @@ def test_the_error_is_the_mean_distance_of_score_and_truth_over_the_entities():
 
 
 @pytest.mark.parametrize(("score", "low"), [(0.0, 0.0), (0.1, 0.0), (0.3, 0.2), (0.7, 0.6), (0.95, 0.9), (1.0, 0.9)])
-def test_a_bin_holds_its_upper_bound_and_the_first_one_0(score, low):
+def test_a_bin_includes_its_upper_bound_and_the_first_one_0(score, low):
     assert [b.low for b in calibrate([score], [True]).bins if b.count] == [low]
 
 
-def test_scores_that_mean_what_they_say_have_no_error():
+def test_calibrated_scores_have_no_error():
     rng = np.random.default_rng(0)
     scores = rng.uniform(size=200_000)
     right = rng.uniform(size=scores.size) < scores
@@ -51,6 +51,6 @@ def test_every_entity_is_in_one_bin_and_the_error_is_at_least_that_of_all_togeth
     ("scores", "right", "words"),
     [([0.5], [], "1 scores and 0 answers"), ([1.5], [True], "expected 0 to 1"), ([float("nan")], [True], "0 to 1")],
 )
-def test_what_is_no_probability_is_refused(scores, right, words):
+def test_scores_that_are_not_probabilities_are_refused(scores, right, words):
     with pytest.raises(ValueError, match=words):
         calibrate(scores, right)

@@ -1,4 +1,4 @@
-"""Evaluation and comparison of saved models, as objects and as a user types them."""
+"""Evaluation and comparison of saved models, in Python and on the command line."""
 
 import dataclasses
 import json
@@ -7,8 +7,7 @@ import re
 import pytest
 
 import hybridner
-from hybridner.cli import compare as compare_command
-from hybridner.cli import evaluate as evaluate_command
+from hybridner.cli import run
 from hybridner.corpora.labels import labels_of
 from hybridner.corpora.schemes import entity_spans
 from hybridner.errors import InputError
@@ -48,7 +47,7 @@ def tagger(saved_model):
 
 @pytest.fixture(scope="module")
 def other_model(model, tmp_path_factory):
-    """Other weights, and a type of its own in the place of MISC."""
+    """Save a model with other weights, and with the type DATE instead of MISC."""
     labels = labels_of(["PER", "ORG", "LOC", "DATE"])
     path = tmp_path_factory.mktemp("other") / "saved"
     save_model(path, dataclasses.replace(model, labels=labels, weights=initial_weights(model.config, 5)))
@@ -96,7 +95,7 @@ def test_the_calibrated_scores_are_those_of_the_decoded_entities(evaluation, tag
 
 def test_seen_entities_are_those_of_the_train_split_or_of_another_file(evaluation, tagger, folder, tmp_path):
     seen = evaluation.argmax.analysis.seen
-    # In train stand Velmora in 8 of the 24 sentences and Anna Tarkin in 8; Dorst, <b> & Sons and Anna do not.
+    # Train contains Velmora and Anna Tarkin, each in 8 of the 24 sentences, but not Dorst, <b> & Sons and Anna.
     assert (seen.gold_seen.total, seen.gold_unseen.total) == (16, 24)
     assert evaluation.data.train_name == str(folder / "train.txt")
     path = tmp_path / "more.txt"
@@ -114,7 +113,15 @@ def test_a_single_labelled_file_is_scored_as_the_split_it_is(evaluation, tagger,
     assert evaluation_text(of_file).startswith(f"{folder / 'test.txt'}, on cpu\n")
     assert str(folder / "test.txt") in evaluation_page(of_file)
     with pytest.raises(InputError, match="a file, which has no dev split; leave --split out"):
-        evaluate(tagger, str(folder / "test.txt"), "dev")
+        evaluate(tagger, str(folder / "test.txt"), "valid")
+
+
+@pytest.mark.parametrize("alias", ["valid", "dev", "testa"])
+def test_a_report_names_the_dev_split_by_one_name(tagger, tmp_path, alias):
+    (tmp_path / "valid.txt").write_text(SENTENCES[0])
+    of_dev = evaluate(tagger, tmp_path, alias)
+    assert evaluation_text(of_dev).startswith(f"{tmp_path.name}, dev split, on cpu\n")
+    assert "valid split" not in evaluation_page(of_dev)
 
 
 def test_the_notes_on_a_file_are_those_on_a_split(tagger, tmp_path):
@@ -124,11 +131,11 @@ def test_the_notes_on_a_file_are_those_on_a_split(tagger, tmp_path):
     assert any("scheme IOB1" in note for note in notes)
 
 
-def test_the_train_split_itself_is_not_asked_what_is_seen(tagger, folder):
+def test_the_train_split_has_no_scores_of_seen_entities(tagger, folder):
     assert evaluate(tagger, str(folder), "train").argmax.analysis.seen is None
 
 
-def test_the_report_holds_the_numbers_and_is_no_wider_than_the_terminal(evaluation):
+def test_the_report_contains_the_numbers_and_is_no_wider_than_the_terminal(evaluation):
     for width in (40, 80, 120):
         text = evaluation_text(evaluation, width)
         assert max(map(len, text.splitlines())) <= width
@@ -204,7 +211,7 @@ def test_a_comparison_counts_each_gold_entity_once(comparison):
             assert (verdict.a.kind == "correct", verdict.b.kind == "correct") == (who == "only_a", who == "only_b")
 
 
-def test_a_comparison_says_where_the_labels_differ(comparison):
+def test_a_comparison_notes_where_the_labels_differ(comparison):
     assert comparison.notes == ["types that only A knows: MISC", "types that only B knows: DATE"]
     text = " ".join(comparison_text(comparison).split())
     difference = comparison.argmax.difference
@@ -228,33 +235,35 @@ def test_a_model_against_itself_differs_nowhere(tagger, folder):
 
 @pytest.fixture
 def typed(capsys):
-    def typed(command, *args):
-        assert command.run([str(arg) for arg in args]) == 0
+    def typed(*args):
+        assert run([str(arg) for arg in args]) == 0
         return capsys.readouterr()
 
     return typed
 
 
-def test_word_and_tag_are_read_from_the_columns_that_are_named(typed, saved_model, folder, tmp_path):
+def test_word_and_tag_are_read_from_the_named_columns(typed, saved_model, folder, tmp_path):
     rows = (folder / "test.txt").read_text().splitlines()
     moved = ["\t".join(("x", *row.split(" ")[::-1])) if row and "-DOCSTART-" not in row else row for row in rows]
     path = tmp_path / "test.tsv"
     path.write_text("\n".join(moved) + "\n")
     options = ("--data", path, "--json", "-", "--device", "cpu", "--word-column", "3", "--tag-column", "2")
-    assert json.loads(typed(evaluate_command, saved_model, *options, "--backend", "torch").out)["argmax"]["gold"] == 40
+    assert json.loads(typed("evaluate", saved_model, *options, "--backend", "torch").out)["argmax"]["gold"] == 40
     backends = ("--backend-a", "torch", "--backend-b", "torch")
-    printed = typed(compare_command, saved_model, saved_model, *options, *backends).out
+    printed = typed("compare", saved_model, saved_model, *options, *backends).out
     assert json.loads(printed)["argmax"]["words_tagged_differently"] == 0
 
 
-def test_json_on_the_standard_output_stands_there_alone(typed, saved_model, other_model, folder, tmp_path):
+def test_with_json_on_standard_output_the_report_goes_to_standard_error(
+    typed, saved_model, other_model, folder, tmp_path
+):
     options = ("--data", folder, "--device", "cpu")
-    printed = typed(evaluate_command, saved_model, *options, "--backend", "torch", "--json", "-")
+    printed = typed("evaluate", saved_model, *options, "--backend", "torch", "--json", "-")
     assert json.loads(printed.out)["argmax"]["gold"] == 40
     assert "95 % interval" in printed.err
     backends = ("--backend-a", "torch", "--backend-b", "torch")
     html = ("--html", tmp_path / "report.html")
-    printed = typed(compare_command, saved_model, other_model, *options, *backends, "--json", "-", *html)
+    printed = typed("compare", saved_model, other_model, *options, *backends, "--json", "-", *html)
     record = json.loads(printed.out)
     assert (record["a"]["model"], record["b"]["model"]) == (str(saved_model), str(other_model))
     assert set(record["argmax"]["right_by"]["by_type"]) == {"PER", "ORG", "LOC"}
@@ -264,22 +273,22 @@ def test_json_on_the_standard_output_stands_there_alone(typed, saved_model, othe
 def test_a_report_is_a_file_and_a_table_in_the_width_of_the_terminal(typed, saved_model, folder, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     html = ("--html", tmp_path / "report.html")
-    printed = typed(evaluate_command, saved_model, "--data", folder, "--backend", "torch", "--device", "cpu", *html)
+    printed = typed("evaluate", saved_model, "--data", folder, "--backend", "torch", "--device", "cpu", *html)
     assert max(map(len, printed.out.splitlines())) <= 40
     assert printed.err == ""
     assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
 
 
 @pytest.mark.parametrize("option", ["--json", "--html"])
-@pytest.mark.parametrize(("command", "models"), [(evaluate_command, 1), (compare_command, 2)])
-def test_a_file_that_cannot_be_written_is_said_before_any_model_is_opened(command, models, option):
+@pytest.mark.parametrize(("command", "models"), [("evaluate", 1), ("compare", 2)])
+def test_a_file_that_cannot_be_written_is_an_error_before_any_model_is_opened(command, models, option):
     with pytest.raises(InputError, match="there is no folder nowhere"):
-        command.run([*["MODEL"] * models, "--data", "sample", option, "nowhere/x"])
+        run([command, *["MODEL"] * models, "--data", "sample", option, "nowhere/x"])
 
 
 def test_a_comparison_takes_two_models(folder):
-    with pytest.raises(InputError):
-        compare_command.run(["MODEL", "--data", str(folder)])
+    with pytest.raises(InputError, match="MISSING"):
+        run(["compare", "MODEL", "--data", str(folder)])
 
 
 def test_a_pipe_that_is_closed_early_leaves_the_files_whole(saved_model, folder, tmp_path, monkeypatch):
@@ -290,9 +299,7 @@ def test_a_pipe_that_is_closed_early_leaves_the_files_whole(saved_model, folder,
     options = [word for option, path in files.items() for word in (f"--{option}", str(path))]
     monkeypatch.setattr("builtins.print", closed)
     with pytest.raises(BrokenPipeError):
-        evaluate_command.run(
-            [str(saved_model), "--data", str(folder), "--backend", "torch", "--device", "cpu", *options]
-        )
+        run(["evaluate", str(saved_model), "--data", str(folder), "--backend", "torch", "--device", "cpu", *options])
     monkeypatch.undo()
     assert json.loads(files["json"].read_text())["argmax"]["gold"] == 40
     assert files["html"].read_text().rstrip().endswith("</html>")

@@ -1,4 +1,4 @@
-"""Our own counts against seqeval's scores, in every scheme, and against conlleval's rules."""
+"""Our counts agree with seqeval's scores, in every scheme, and with conlleval's rules."""
 
 import random
 from functools import cache
@@ -23,7 +23,7 @@ PREFIXES = {"IOB1": "BI", "BIO": "BI", "BIOES": "BIES", "BILOU": "BILU", "IO": "
 
 @pytest.fixture(autouse=True)
 def _seqeval_is_only_the_oracle(monkeypatch):
-    """Score as where seqeval is not installed."""
+    """Hide seqeval from the scorer."""
     monkeypatch.setattr(scoring, "find_spec", lambda name: None)
 
 
@@ -38,7 +38,7 @@ def random_entities(rng, length):
 
 
 def changed(rng, entities):
-    """Some entities lost, of another type, or one word shorter."""
+    """Lose some entities, change the type of some, and shorten some by one word."""
     result = []
     for kind, start, stop in entities:
         fate = rng.random()
@@ -136,7 +136,7 @@ def test_any_tags_score_strictly_as_seqeval_scores_them_in_strict_mode():
 
 
 def conlleval(gold, predicted):
-    """Chunks by type, (correct, predicted, gold), found word by word as the shared task's script does."""
+    """Count (correct, predicted, gold) chunks by type, word by word as the shared task's script does."""
     counts = {kind: [0, 0, 0] for kind in TYPES}
     for sentence in zip(gold, predicted, strict=True):
         before = ("O", "O")
@@ -160,14 +160,14 @@ def conlleval(gold, predicted):
 
 @pytest.mark.parametrize("pair", [valid_pair, any_pair])
 @pytest.mark.parametrize("scheme", ["IOB1", "BIO", "IO"])
-def test_the_counts_are_those_of_conlleval_on_any_tags_as_they_stand(scheme, pair):
+def test_the_counts_are_those_of_conlleval_on_any_tags(scheme, pair):
     gold, predicted = pair(scheme)
     by_type = score(gold, predicted).by_type
     assert {kind: (one.correct, one.predicted, one.gold) for kind, one in by_type.items()} == conlleval(gold, predicted)
 
 
 @pytest.mark.parametrize("tag", ["o", "LABEL_0", "E-PER", "B-", "B", ""])
-def test_a_tag_of_which_seqeval_would_make_an_entity_of_its_own_is_refused(tag):
+def test_a_tag_that_only_seqeval_would_count_as_an_entity_is_refused(tag):
     for pair in (([["O", tag]], [["O", "O"]]), ([["O", "O"]], [["O", tag]])):
         with pytest.raises(ValueError, match="expected O, B-TYPE or I-TYPE"):
             score(*pair)
