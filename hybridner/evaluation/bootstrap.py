@@ -39,13 +39,8 @@ class Units:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings of an interval over these units as plain values."""
-        return {
-            "unit": self.kind,
-            "units": self.count,
-            "resamples": RESAMPLES,
-            "confidence": CONFIDENCE,
-            "seed": SEED,
-        }
+        settings = {"resamples": RESAMPLES, "confidence": CONFIDENCE, "seed": SEED}
+        return {"unit": self.kind, "units": self.count, **settings}
 
     def __str__(self) -> str:
         drawn = f"{self.count:,} {self.kind if self.count != 1 else self.kind.removesuffix('s')}"

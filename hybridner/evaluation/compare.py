@@ -1,7 +1,7 @@
-"""Comparison of two models on the same data: the difference in F1 with its interval, and where they differ."""
+"""Comparison of two models on the same data: the difference in F1 with its interval, and their different answers."""
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
 from hybridner.config.choices import Misaligned
@@ -32,8 +32,6 @@ class Paired:
     """Both models' scores for one way to choose the tags.
 
     Attributes:
-        a: scores of A.
-        b: scores of B.
         difference: difference in micro F1.
         right_by: for each type, the gold entities by the models that found them.
         words_tagged_differently: number of words to which A and B give different tags.
@@ -48,10 +46,7 @@ class Paired:
     @property
     def right_by_in_all(self) -> RightBy:
         """Sum ``right_by`` over all types."""
-        total: Counter[str] = Counter()
-        for one in self.right_by.values():
-            total.update(asdict(one))
-        return RightBy(**total)
+        return RightBy(*map(sum, zip(*map(astuple, self.right_by.values()), strict=True)))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -105,8 +100,8 @@ class Comparison:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
         return {
-            "a": self.a.to_dict(),
-            "b": self.b.to_dict(),
+            "a": asdict(self.a),
+            "b": asdict(self.b),
             **self.data.to_dict(),
             "argmax": self.argmax.to_dict(),
             "decoded": self.decoded.to_dict(),

@@ -1,5 +1,7 @@
 """Report of a comparison, as text for the terminal and as an HTML page."""
 
+from dataclasses import astuple
+
 from hybridner.display.tables import WIDTH, Table
 from hybridner.evaluation.analysis import CORRECT
 from hybridner.evaluation.bootstrap import Units
@@ -78,8 +80,7 @@ def _table(paired: Paired) -> Table:
 
 
 def _row(name: str, f1_a: float, f1_b: float, right: RightBy) -> tuple[str, ...]:
-    counts = (right.both, right.only_a, right.only_b, right.neither)
-    return (name, f"{f1_a:.4f}", f"{f1_b:.4f}", f"{f1_a - f1_b:+.4f}", *(f"{count:,}" for count in counts))
+    return (name, f"{f1_a:.4f}", f"{f1_b:.4f}", f"{f1_a - f1_b:+.4f}", *(f"{count:,}" for count in astuple(right)))
 
 
 def _verdict(verdict: Verdict) -> str:

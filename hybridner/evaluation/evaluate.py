@@ -30,13 +30,10 @@ class LabelledData:
     Attributes:
         name: name of the corpus, or path of the file.
         split: split of the corpus; None for a file.
-        sentences: sentences with gold BIO tags.
-        gold: these tags, one tuple per sentence.
+        gold: BIO tags, one tuple per sentence.
         report: counts from reading the data.
-        units: units that the bootstrap draws.
         train: entities of the train data; None without train data.
         train_name: path of the train data.
-        notes: notes on the data.
     """
 
     name: str
@@ -93,10 +90,6 @@ class Setting:
     dtype: str
     versions: dict[str, str]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values."""
-        return asdict(self)
-
     def __str__(self) -> str:
         computed = " ".join(f"{name} {version}" for name, version in self.versions.items())
         return f"{self.model} in {self.backend} on {self.device}, {self.dtype} ({computed})"
@@ -124,7 +117,6 @@ class Evaluation:
         decoded: scores of the most probable valid sequence of tags.
         calibration: calibration of the scores of the decoded entities.
         num_windowed: number of sentences longer than the model's ``max_length``.
-        notes: notes on the data.
     """
 
     data: LabelledData
@@ -138,7 +130,7 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
         return {
-            **self.setting.to_dict(),
+            **asdict(self.setting),
             **self.data.to_dict(),
             "num_windowed": self.num_windowed,
             "argmax": self.argmax.to_dict(),

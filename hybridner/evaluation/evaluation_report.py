@@ -38,7 +38,7 @@ def _about(evaluation: Evaluation) -> list[str]:
 
 def _sections(evaluation: Evaluation, shown: int) -> list[Section]:
     headline = evaluation.argmax
-    by_type, mistakes = headline.scores.by_type, headline.analysis.mistakes[:shown]
+    by_type, confusion, seen = headline.scores.by_type, headline.analysis.confusion, headline.analysis.seen
     pictures = bars_by_type(
         by_type,
         {
@@ -51,18 +51,15 @@ def _sections(evaluation: Evaluation, shown: int) -> list[Section]:
         Section("argmax of each word (the headline)", [*_scores(evaluation, headline), *pictures]),
         Section("decoded to valid sequences, as predict does", _scores(evaluation, evaluation.decoded)),
         Section("kinds of mistakes (argmax)", [_kinds(headline), _KINDS]),
-        Section(
-            "types on the same words (argmax), gold by predicted", [_confusion(headline.analysis.confusion), _SAME]
-        ),
+        Section("types on the same words (argmax), gold by predicted", [_confusion(confusion), _SAME]),
     ]
-    seen = headline.analysis.seen
     if seen is not None:
         about = (
             f"Seen: {evaluation.data.train_name} has an entity of the same words, case kept, and the same type. The "
             "share is recall for gold entities, precision for predicted ones."
         )
         sections.append(Section("entities seen and unseen in train (argmax)", [_seen(seen), about]))
-    if mistakes:
+    if mistakes := headline.analysis.mistakes[:shown]:
         different = headline.analysis.num_different
         title = f"most frequent mistakes (argmax), {len(mistakes)} of {different:,} different ones"
         sections.append(Section(title, [[Found(_mistake(mistake), mistake.example) for mistake in mistakes]]))

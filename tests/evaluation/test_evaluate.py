@@ -287,7 +287,7 @@ def test_a_file_that_cannot_be_written_is_an_error_before_any_model_is_opened(co
 
 
 def test_a_comparison_takes_two_models(folder):
-    with pytest.raises(InputError, match="MISSING"):
+    with pytest.raises(InputError, match="parameter B requires an argument"):
         run(["compare", "MODEL", "--data", str(folder)])
 
 
