@@ -171,18 +171,15 @@ def _verdicts(data: LabelledData, a: Tags, b: Tags) -> dict[str, list[Verdict]]:
     counts: Counter[tuple[Mention, Answer, Answer]] = Counter()
     examples: dict[tuple[Mention, Answer, Answer], Example] = {}
     for sentence, one, other in zip(data.sentences, a, b, strict=True):
-        gold = entity_spans(sentence.tags or ())
+        words, gold = list(sentence.words), entity_spans(sentence.tags or ())
+        sides = (align(gold, entity_spans(tags)) for tags in (one, other))
         answers = [
-            {
-                pair.gold: Answer(pair.kind, pair.predicted and mention(sentence.words, pair.predicted))
-                for pair in align(gold, entity_spans(tags))
-            }
-            for tags in (one, other)
+            {p.gold: Answer(p.kind, p.predicted and mention(words, p.predicted)) for p in side} for side in sides
         ]
         for span in gold:
-            key = (mention(sentence.words, span), answers[0][span], answers[1][span])
+            key = (mention(words, span), answers[0][span], answers[1][span])
             counts[key] += 1
-            examples.setdefault(key, Example(list(sentence.words), span[1], span[2], sentence.line))
+            examples.setdefault(key, Example(words, span[1], span[2], sentence.line))
     verdicts: dict[str, list[Verdict]] = {"only_a": [], "only_b": [], "neither": []}
     for key, count in counts.most_common():
         who = _RIGHT_BY[key[1].kind == CORRECT, key[2].kind == CORRECT]

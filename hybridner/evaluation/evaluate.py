@@ -166,15 +166,10 @@ def evaluate(
     prediction = predict(tagger, labelled)
     gold = {(i, span) for i, tags in enumerate(labelled.gold) for span in entity_spans(tags)}
     scored = [(score, (i, span) in gold) for i, spans in enumerate(prediction.scored) for span, score in spans]
-    return Evaluation(
-        labelled,
-        setting_of(tagger),
-        _result(labelled, prediction.argmax),
-        _result(labelled, prediction.decoded),
-        calibrate([score for score, _ in scored], [is_right for _, is_right in scored]),
-        prediction.num_windowed,
-        [*labelled.notes, *notes_on(labelled, tagger, prediction)],
-    )
+    calibration = calibrate([score for score, _ in scored], [is_right for _, is_right in scored])
+    argmax, decoded = _result(labelled, prediction.argmax), _result(labelled, prediction.decoded)
+    notes = [*labelled.notes, *notes_on(labelled, tagger, prediction)]
+    return Evaluation(labelled, setting_of(tagger), argmax, decoded, calibration, prediction.num_windowed, notes)
 
 
 def read_labelled(
@@ -210,17 +205,9 @@ def read_labelled(
     if train is not None:
         train_read = _read_train(str(train), columns, misaligned)
     gold = [sentence.tags or () for sentence in sentences]
-    return LabelledData(
-        name,
-        split,
-        sentences,
-        gold,
-        report,
-        resampling_units(len(gold), [sentence.document for sentence in sentences]),
-        train_read and mentions(train_read[0]),
-        train_read and train_read[1].path,
-        notes,
-    )
+    units = resampling_units(len(gold), [sentence.document for sentence in sentences])
+    entities, train_name = (mentions(train_read[0]), train_read[1].path) if train_read else (None, None)
+    return LabelledData(name, split, sentences, gold, report, units, entities, train_name, notes)
 
 
 def predict(tagger: Tagger, data: LabelledData) -> Prediction:

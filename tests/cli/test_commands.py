@@ -199,7 +199,7 @@ def train(typed, corpus, tmp_path):
 def test_training_says_how_many_sentences_are_cut_into_windows(train, corpus):
     (corpus / "train.txt").write_text(KNOWN * 10 + "".join(f"{word} O\n" for word in LONG.split()[:100]))
     printed = " ".join(train().split())
-    for said in ("train 21 sentences, 190 words", "valid 2 sentences, 9 words", "test 2 sentences, 9 words"):
+    for said in ("train 21 sentences, 190 words", "dev 2 sentences, 9 words", "test 2 sentences, 9 words"):
         assert said in printed
     assert "1 of train" in printed
     assert "windows" in printed
