@@ -32,7 +32,7 @@ class Data:
         words = make_tokenizer(self.training, self.corpus)
         self.config: ModelConfig = self.training.model.config(words.vocab_size, len(self.corpus.labels), words.pad_id)
         self.encoded = {
-            name: encode(self.corpus.splits[name], words, self.corpus.labels, self.config.max_length)
+            name: encode(self.corpus.splits[name], words, self.corpus.labels, self.config.input.max_length)
             for name in ("train", "test")
         }
         self.order = epoch_order(len(self.encoded["train"]), SEED, 0)[: steps * BATCH_SIZE]
@@ -73,7 +73,7 @@ class Loop:
         encoded = self.data.encoded["train"]
         for first in range(0, len(self.data.order), BATCH_SIZE):
             examples = self.data.order[first : first + BATCH_SIZE]
-            train_step(self.model, self.optimizer, *padded(encoded, examples, self.data.config.pad_token_id))
+            train_step(self.model, self.optimizer, *padded(encoded, examples, self.data.config.input.pad_token_id))
 
     def evaluate(self) -> None:
         """Tag the test split."""
@@ -86,7 +86,7 @@ class Loop:
         with torch.no_grad():
             for first in range(0, len(encoded), BATCH_SIZE):
                 examples = np.arange(first, min(first + BATCH_SIZE, len(encoded)))
-                input_ids, mask, _ = padded(encoded, examples, self.data.config.pad_token_id)
+                input_ids, mask, _ = padded(encoded, examples, self.data.config.input.pad_token_id)
                 self.model(input_ids, mask).argmax(-1).tolist()
 
 
@@ -109,7 +109,7 @@ class Stock:
         encoded, loss = self.data.encoded["train"], None
         for first in range(0, len(self.data.order), BATCH_SIZE):
             examples = self.data.order[first : first + BATCH_SIZE]
-            batch = padded(encoded, examples, self.data.config.pad_token_id)
+            batch = padded(encoded, examples, self.data.config.input.pad_token_id)
             loss = self.training.step(*(tensor.numpy() for tensor in batch))
         float(loss)  # type: ignore[arg-type]
 
@@ -134,7 +134,7 @@ class Twin:
             batch_size=BATCH_SIZE,
             seed=SEED,
             epoch=epoch,
-            pad_token_id=self.data.config.pad_token_id,
+            pad_token_id=self.data.config.input.pad_token_id,
         )
         yield from (batch for _, batch in zip(range(number), stream, strict=False))
 
@@ -170,7 +170,9 @@ class Twin:
         """Tag the test split."""
         from hybridner.tagging.inference import predict_tags
 
-        predict_tags(self.learner, self.data.encoded["test"], self.data.config.pad_token_id, self.data.corpus.labels)
+        predict_tags(
+            self.learner, self.data.encoded["test"], self.data.config.input.pad_token_id, self.data.corpus.labels
+        )
 
     def shapes(self) -> list[tuple[int, int]]:
         """The shapes that are compiled."""

@@ -13,7 +13,7 @@ MATMUL = (1280, 256, 1024)  # rows, inner and columns of a matmul of the preset 
 
 def flops_per_piece(config: ModelConfig) -> int:
     """FLOP of training that a piece takes in matmuls with weights; the embedding is a look-up."""
-    return FLOPS_PER_WEIGHT * (num_parameters(config) - config.vocab_size * config.hidden_size)
+    return FLOPS_PER_WEIGHT * (num_parameters(config) - config.input.vocab_size * config.encoder.hidden_size)
 
 
 def matmul_rate() -> float:

@@ -94,7 +94,7 @@ def measure(job: Job) -> dict[str, Any]:
         job.preset, data=job.data, device=job.device, dtype=job.dtype, batch_size=job.batch_size, parallel="jit"
     )
     config = options.model.config(tokenizer.vocab_size, len(corpus.labels), tokenizer.pad_id)
-    encoded = encode(corpus.splits["train"], tokenizer, corpus.labels, config.max_length)
+    encoded = encode(corpus.splits["train"], tokenizer, corpus.labels, config.input.max_length)
     if len(encoded) < job.batch_size:
         raise InputError(f"{job.data}: {len(encoded)} sentences to train on are fewer than a batch of {job.batch_size}")
     plan = ShapePlan(encoded.lengths, job.batch_size)
@@ -226,7 +226,7 @@ def loop_contender(config: ModelConfig, options: Options, encoded: Encoded) -> C
     on_gpu = device.type == "cuda"
     return Contender(
         step,
-        lambda batch: padded(encoded, batch.examples, config.pad_token_id),
+        lambda batch: padded(encoded, batch.examples, config.input.pad_token_id),
         lambda: torch.cuda.max_memory_allocated() if on_gpu else None,
         torch.cuda.get_device_name() if on_gpu else device.type,
     )

@@ -22,8 +22,8 @@ class Layer(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        hidden = config.hidden_size
-        self.num_heads, self.rate = config.num_heads, config.dropout
+        hidden = config.encoder.hidden_size
+        self.num_heads, self.rate = config.encoder.num_heads, config.dropout
         self.self_attn = nn.ModuleDict(
             {name: nn.Linear(hidden, hidden) for name in ("q_proj", "k_proj", "v_proj", "out_proj")}
         )
@@ -53,8 +53,8 @@ class Encoder(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.embedding_layer_norm = nn.LayerNorm(config.hidden_size)
-        self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_encoder_layers))
+        self.embedding_layer_norm = nn.LayerNorm(config.encoder.hidden_size)
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.encoder.num_layers))
 
 
 class LoopTagger(nn.Module):
@@ -62,17 +62,18 @@ class LoopTagger(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        hidden = config.hidden_size
+        hidden = config.encoder.hidden_size
         self.config = config
         self.transformer_encoder = nn.ModuleDict(
             {
-                "embed_tokens": nn.Embedding(config.vocab_size, hidden, padding_idx=config.pad_token_id),
+                "embed_tokens": nn.Embedding(config.input.vocab_size, hidden, padding_idx=config.input.pad_token_id),
                 "encoder": Encoder(config),
             }
         )
         self.lstm = nn.ModuleDict({name: nn.Linear(hidden, 4 * hidden) for name in ("linear_ih", "linear_hh")})
         self.classifier = nn.Linear(hidden, config.num_labels)
-        self.register_buffer("positions", torch.tensor(position_table(config), dtype=torch.float32), persistent=False)
+        table = position_table(config.input.max_length, config.encoder.hidden_size)
+        self.register_buffer("positions", torch.tensor(table, dtype=torch.float32), persistent=False)
 
     def forward(self, input_ids: Tensor, mask: Tensor) -> Tensor:
         """Logits ``[batch, length, num_labels]``."""

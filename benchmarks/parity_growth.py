@@ -24,9 +24,9 @@ import hybridner
 from hybridner.cli.output import write_json
 from hybridner.config import options as config_options
 from hybridner.config.choices import Dtype
-from hybridner.config.model import ModelConfig
+from hybridner.config.model import ModelConfig, original_model
 from hybridner.files.tensors import Weights
-from hybridner.model.learner import Learner
+from hybridner.model.learner import Probe
 from hybridner.model.twins import BACKENDS, learner_class, versions
 from hybridner.model.weights import initial_weights
 from hybridner.parity.bars import BARS, Finding
@@ -48,7 +48,7 @@ SMALL = {
     "log_every": 1,
     "dtype": "float64",
 }
-ORIGINAL = ModelConfig(vocab_size=30522, num_labels=9)
+ORIGINAL = original_model(vocab_size=30522, num_labels=9)
 OPTIMIZER_STEPS = 200
 SHOWN = (1, 10, 50, 100, 200, FIRST_STEPS, 1000, 1500)
 HELD = {True: ", held", False: ", NOT held"}
@@ -119,7 +119,7 @@ def ladder(dtype: Dtype) -> list[Finding]:
     """The rungs up to the optimizer for a model of the original's size, with dropout, and many AdamW steps."""
     weights = initial_weights(ORIGINAL, 12)
 
-    def make(config: ModelConfig, options: config_options.Options) -> tuple[Learner, Learner]:
+    def make(config: ModelConfig, options: config_options.Options) -> tuple[Probe, Probe]:
         a, b = (learner_class(backend)(config, options.replace(device="cpu")) for backend in BACKENDS)
         a.init(weights)
         b.init(weights)
@@ -181,8 +181,9 @@ def page(report: dict[str, Any], comparisons: Sequence[Comparison], rungs: Mappi
         "",
         "## The ladder",
         "",
-        f"A model of the original's size ({ORIGINAL.num_encoder_layers} layers of width {ORIGINAL.hidden_size}, "
-        f"dropout {ORIGINAL.dropout}) on random batches, AdamW with clipping over {OPTIMIZER_STEPS} steps.",
+        f"A model of the original's size ({ORIGINAL.encoder.num_layers} layers of width "
+        f"{ORIGINAL.encoder.hidden_size}, dropout {ORIGINAL.dropout}) on random batches, "
+        f"AdamW with clipping over {OPTIMIZER_STEPS} steps.",
     ]
     for dtype, climbed in rungs.items():
         lines += ["", dtype, "", "```", table_header(), *map(table_row, climbed), "```"]

@@ -59,7 +59,7 @@ def loop_contender(model: SavedModel, texts: list[SplitText]) -> Callable[[], in
                 for sentence in split_text(text.text).sentences:
                     (pieces,) = tokenizer.encode_sentences([[word.text for word in sentence]])
                     ids = [tokenizer.cls_id, *(piece for word in pieces for piece in word), tokenizer.sep_id]
-                    input_ids = torch.tensor([ids[: model.config.max_length]])
+                    input_ids = torch.tensor([ids[: model.config.input.max_length]])
                     tagger(input_ids, torch.ones_like(input_ids)).argmax(-1).tolist()
                     words += len(sentence)
         return words

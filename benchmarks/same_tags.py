@@ -44,10 +44,10 @@ def compare(options: Options, split: str) -> dict[str, Any]:
     gold = [sentence.tags or () for sentence in sentences]
     model = open_model(options.model)
     assert model.tokenizer is not None, "a trained model has its tokenizer"
-    encoded = encode(sentences, model.tokenizer, model.labels, model.config.max_length)
+    encoded = encode(sentences, model.tokenizer, model.labels, model.config.input.max_length)
     logits, counts = {}, {}
     for backend in BACKENDS:
-        found = predict_words(Tagger(model, backend).learner, encoded, model.config.pad_token_id)
+        found = predict_words(Tagger(model, backend).predictor, encoded, model.config.input.pad_token_id)
         scores = score(gold, [[model.labels[i] for i in one.argmax(-1)] for one in found])
         logits[backend] = np.concatenate(found)
         counts[backend] = {name: getattr(scores, name) for name in ("correct", "predicted", "gold", "f1")}

@@ -28,8 +28,9 @@ from hybridner.cli.parse import call, guarded, new_app
 from hybridner.config.model import ModelConfig
 from hybridner.config.presets import make_options
 from hybridner.model.learner import Learner
+from hybridner.model.parts import EMBEDDING
 from hybridner.model.twins import BACKENDS, Backend, learner_class
-from hybridner.model.weights import EMBEDDING, initial_weights, weight_shapes
+from hybridner.model.weights import initial_weights, weight_shapes
 
 FORWARD_AND_BACKWARD = 3  # a matmul's two gradients are a matmul of its size each
 _SENTENCE = 20
@@ -91,7 +92,7 @@ def full_rows(config: ModelConfig, shape: Shape) -> Batch:
     starts = np.cumsum([0, *sizes[:-1]])
     mask = np.tile(np.repeat(np.arange(1, len(sizes) + 1, dtype=np.int32), sizes), (shape.rows, 1))
     return Batch(
-        rng.integers(1, config.vocab_size, shape, dtype=np.int32),
+        rng.integers(1, config.input.vocab_size, shape, dtype=np.int32),
         mask,
         rng.integers(0, config.num_labels, shape, dtype=np.int32),
         np.arange(shape.rows * len(sizes)),
@@ -110,8 +111,8 @@ def weight_flops(config: ModelConfig, shape: Shape) -> int:
 
 def attention_flops(config: ModelConfig, shape: Shape) -> int:
     """FLOP of a step's matmuls of queries with keys and of probabilities with values, over whole rows."""
-    products = 2 * config.num_encoder_layers
-    return FORWARD_AND_BACKWARD * products * 2 * shape.rows * shape.length**2 * config.hidden_size
+    products = 2 * config.encoder.num_layers
+    return FORWARD_AND_BACKWARD * products * 2 * shape.rows * shape.length**2 * config.encoder.hidden_size
 
 
 def step_seconds(learner: Learner, batch: Batch) -> float:

@@ -23,9 +23,9 @@ class StockLayer(nnx.Module):
     """A post-LN encoder layer."""
 
     def __init__(self, config: ModelConfig, rngs: nnx.Rngs) -> None:
-        hidden = config.hidden_size
+        hidden = config.encoder.hidden_size
         self.self_attn = nnx.MultiHeadAttention(
-            config.num_heads,
+            config.encoder.num_heads,
             in_features=hidden,
             dropout_rate=config.dropout,
             broadcast_dropout=False,
@@ -48,11 +48,11 @@ class StockTagger(nnx.Module):
     """The tagger from stock parts."""
 
     def __init__(self, config: ModelConfig, rngs: nnx.Rngs) -> None:
-        hidden = config.hidden_size
+        hidden = config.encoder.hidden_size
         self.config = config
-        self.embed_tokens = nnx.Embed(config.vocab_size, hidden, rngs=rngs)
+        self.embed_tokens = nnx.Embed(config.input.vocab_size, hidden, rngs=rngs)
         self.embedding_layer_norm = nnx.LayerNorm(hidden, epsilon=1e-5, rngs=rngs)
-        self.layers = nnx.List(StockLayer(config, rngs) for _ in range(config.num_encoder_layers))
+        self.layers = nnx.List(StockLayer(config, rngs) for _ in range(config.encoder.num_layers))
         self.lstm = nnx.RNN(nnx.OptimizedLSTMCell(hidden, hidden, rngs=rngs))
         self.dropout = nnx.Dropout(config.dropout, rngs=rngs)
         self.classifier = nnx.Linear(hidden, config.num_labels, rngs=rngs)
@@ -61,7 +61,8 @@ class StockTagger(nnx.Module):
         self, input_ids: Int[Array, "batch length"], mask: Int[Array, "batch length"]
     ) -> Float[Array, "batch length num_labels"]:
         """Logits, with a mask of 1 for pieces."""
-        table = jnp.asarray(position_table(self.config)[: input_ids.shape[1]], jnp.float32)
+        table = position_table(self.config.input.max_length, self.config.encoder.hidden_size)
+        table = jnp.asarray(table[: input_ids.shape[1]], jnp.float32)
         x = self.embedding_layer_norm(self.embed_tokens(input_ids) + table)
         for layer in self.layers:
             x = layer(x, mask[:, None, None, :] != 0)

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from hybridner.config.model import ModelConfig
 from hybridner.errors import InputError, first_line
 from hybridner.files.tensors import Headers, TensorHeader, Weights
 from hybridner_flax.canonical import Tree, TreeHeaders, canonical_headers, from_tree, leaves, to_tree
@@ -23,9 +24,9 @@ _TREES = {"weights": "params", "exp_avg": "mu", "exp_avg_sq": "nu", "average": "
 logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax logs each save there, and each error that it raises
 
 
-def write_state(folder: Path, kinds: dict[str, Weights]) -> None:
+def write_state(folder: Path, config: ModelConfig, kinds: dict[str, Weights]) -> None:
     """Write the arrays of each kind into ``folder``."""
-    _write_tree(folder / _FOLDER, {_TREES[kind]: to_tree(weights) for kind, weights in kinds.items()})
+    _write_tree(folder / _FOLDER, {_TREES[kind]: to_tree(config, weights) for kind, weights in kinds.items()})
 
 
 def read_state(folder: Path, check: Callable[[str, Headers], None]) -> dict[str, Weights]:
@@ -47,12 +48,12 @@ def read_state(folder: Path, check: Callable[[str, Headers], None]) -> dict[str,
     return {kinds[name]: from_tree(value) for name, value in tree.items()}
 
 
-def save_weights(folder: Path, weights: Weights) -> None:
+def save_weights(folder: Path, config: ModelConfig, weights: Weights) -> None:
     """Write canonical ``weights`` as an Orbax checkpoint that plain Flax code opens.
 
     >>> params = ocp.StandardCheckpointer().restore(folder)   # nested dict of arrays, kernels [in, out]
     """
-    _write_tree(folder, to_tree(weights))
+    _write_tree(folder, to_tree(config, weights))
 
 
 def read_weights(folder: Path, check: Callable[[Headers], None]) -> Weights:

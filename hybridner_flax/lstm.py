@@ -13,11 +13,30 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from flax import nnx
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
+from hybridner.config.model import ModelConfig
+from hybridner_flax.layers import Hidden, bias_of, make_linear
+
 Gates = Float[Array, "length batch gates"]
 States = Float[Array, "length batch hidden"]
+
+
+class LSTM(nnx.Module):
+    """One left-to-right LSTM layer with two biased linear maps, zeroed where a sentence starts."""
+
+    def __init__(self, config: ModelConfig, **types: Any) -> None:
+        hidden = config.encoder.hidden_size
+        self.linear_ih = make_linear(hidden, 4 * hidden, **types)
+        self.linear_hh = make_linear(hidden, 4 * hidden, **types)
+
+    def __call__(self, x: Hidden, starts: Bool[Array, "batch length"]) -> Hidden:
+        time_first = jnp.swapaxes(x, 0, 1)  # transposed before the projection makes it four times as wide
+        gates_x = self.linear_ih(time_first) + bias_of(self.linear_hh).astype(x.dtype)
+        hs = lstm_scan(gates_x, self.linear_hh.kernel[...].astype(x.dtype), starts.T)
+        return jnp.swapaxes(hs, 0, 1).astype(x.dtype)
 
 
 @jax.custom_vjp

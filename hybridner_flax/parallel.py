@@ -16,7 +16,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
-from hybridner.config.options import Options
+from hybridner.config.options import DeviceOptions, Options
 from hybridner.errors import InputError
 
 AXIS = "data"
@@ -220,14 +220,14 @@ def _initialize(coordinator: str | None, num_processes: int | None, process_id: 
         raise errors[0]
 
 
-def choose(options: Options) -> Parallel:
-    """The way to spread that ``options`` ask for, or the plainest that uses every device.
+def choose(options: DeviceOptions) -> Parallel:
+    """Choose the way to spread that ``options`` ask for, or the plainest that uses every device.
 
     Raises:
         InputError: the devices are not there, or cannot be spread over as asked.
     """
-    devices = find_devices(options.devices.device, options.devices.num_devices)
-    kind, num_hosts = options.devices.parallel, jax.process_count()
+    devices = find_devices(options.device, options.num_devices)
+    kind, num_hosts = options.parallel, jax.process_count()
     if kind == "auto":
         kind = "mesh" if num_hosts > 1 else "pmap" if len(devices) > 1 else "jit"
     if num_hosts > 1:

@@ -23,5 +23,5 @@ def load_weights(model: nn.Module, weights: Mapping[str, np.ndarray]) -> None:
     """Put canonical ``weights`` into ``model``; its parameter type stays."""
     params = dict(model.named_parameters())
     with torch.no_grad():
-        for name, value in from_canonical(weights, params).items():
-            params[name].copy_(value)
+        for name, param in params.items():
+            param.copy_(torch.from_numpy(weights[name]))

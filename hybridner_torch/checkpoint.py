@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
+from hybridner.config.model import ModelConfig
 from hybridner.files.tensors import Headers, Weights, read_tensors, write_tensors
 
 T = TypeVar("T")
 _FILE = "state.safetensors"
 
 
-def write_state(folder: Path, kinds: dict[str, Weights]) -> None:
+def write_state(folder: Path, _: ModelConfig, kinds: dict[str, Weights]) -> None:
     """Write the arrays of each kind into ``folder``."""
     write_tensors(
         folder / _FILE, {f"{kind}.{name}": value for kind, weights in kinds.items() for name, value in weights.items()}

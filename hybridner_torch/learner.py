@@ -1,13 +1,11 @@
-"""Loss, gradients, AdamW and prediction in PyTorch."""
+"""A model in training in PyTorch; read it beside ``hybridner_flax/learner.py``."""
 
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from hybridner.batches.batch import Batch
@@ -18,30 +16,15 @@ from hybridner.files.tensors import Weights
 from hybridner.model.dropout import step_key
 from hybridner.model.learner import ADAM_BETAS, ADAM_EPS, TrainingState
 from hybridner_torch import parallel
-from hybridner_torch.bfloat16 import check_on_cpu
 from hybridner_torch.canonical import from_canonical, load_weights, to_canonical
 from hybridner_torch.deterministic import compute_deterministically
 from hybridner_torch.dropout import DropoutStream
-from hybridner_torch.model import HybridNER
+from hybridner_torch.predictor import Predictor
+from hybridner_torch.step import StepMetrics, token_loss_sum
 
 
-class StepMetrics(NamedTuple):
-    """Sums over the global batch, on the device; a step that was skipped has a loss that is not a number."""
-
-    loss_sum: Float[Tensor, ""]
-    num_labels: Int[Tensor, ""]
-
-
-def token_loss_sum(
-    logits: Float[Tensor, "rows length num_labels"], labels: Int[Tensor, "rows length"]
-) -> Float[Tensor, ""]:
-    """Sum of the cross-entropies of the labelled pieces, in float32 or wider."""
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum")
-
-
-class Learner:
-    """The PyTorch twin in training or in use; see :class:`hybridner.model.learner.Learner`."""
+class Learner(Predictor):
+    """A model in training; see :class:`hybridner.model.learner.Probe`."""
 
     @staticmethod
     def join(options: Options) -> int:
@@ -51,30 +34,17 @@ class Learner:
         return parallel.join(options)
 
     def __init__(self, config: ModelConfig, options: Options) -> None:
-        self.config, self.options = config, options
-        self._device = parallel.find_device(options.devices.device)
-        if options.devices.dtype == "bfloat16" and self._device.type == "cpu":
-            check_on_cpu()
-        self.rank, self.world_size = parallel.rank_and_world_size()
-        self.row_multiple = self.world_size * options.devices.accumulate
+        super().__init__(config, None, options.devices)
+        self.options = options
         self.spread = "DistributedDataParallel" if self.world_size > 1 else "one process"
-        count = f"{self.world_size} × " if self.world_size > 1 else ""
-        kind = self._device.type
-        self.device = count + (torch.cuda.get_device_name(self._device) if kind == "cuda" else kind)
-        dtype = getattr(torch, options.devices.dtype)
-        param_dtype = torch.promote_types(dtype, torch.float32)
-        self.model = HybridNER(config, seed=options.optimization.seed, dtype=dtype, param_dtype=param_dtype).to(
-            self._device
-        )
+        self.row_multiple = self.world_size * options.devices.accumulate
         self._parameters = dict(self.model.named_parameters())
-        self.num_lanes = 1
         self._forward: nn.Module = self.model
         if self.world_size > 1:
             self._forward = nn.parallel.DistributedDataParallel(self.model)
         self._optimizer = self._new_optimizer()
         self._steps_done = self._skipped_before = 0
         self._average: dict[str, Tensor] | None = None
-        self._judged = self.model
 
     def init(self, weights: Weights) -> None:
         """Start from canonical ``weights`` with an optimizer that has done no step."""
@@ -176,41 +146,9 @@ class Learner:
             found = self._judged.activations(input_ids, attention_mask)
         return {name: self.gather(value.float() if value.dtype == torch.bfloat16 else value) for name, value in found}
 
-    def predict(self, batch: Batch) -> Tensor:
-        """Logits ``[rows, length, num_labels]`` on the device; does not wait for it."""
-        input_ids, attention_mask, _ = self._arrays(batch)
-        with torch.inference_mode(), self._precision():
-            logits = self._judged(input_ids, attention_mask)
-        return logits.to(torch.promote_types(logits.dtype, torch.float32))
-
-    def gather(self, logits: Tensor) -> Float[np.ndarray, "rows length num_labels"]:
-        """What :meth:`predict` gave, of all processes, as numpy."""
-        if self.world_size > 1:
-            parts = [torch.empty_like(logits) for _ in range(self.world_size)]
-            torch.distributed.all_gather(parts, logits.contiguous())
-            logits = torch.cat(parts)
-        return logits.cpu().numpy()
-
-    def barrier(self) -> None:
-        """Wait for the other processes."""
-        if self.world_size > 1:
-            torch.distributed.barrier()
-
-    def agree(self, number: int) -> int:
-        """The largest ``number`` of any process."""
-        if self.world_size == 1:
-            return number
-        largest = torch.tensor(number, device=self._device)
-        torch.distributed.all_reduce(largest, torch.distributed.ReduceOp.MAX)
-        return int(largest)
-
     def peak_memory(self) -> int | None:
         """Most bytes of the device's memory in use at any time, None where that is not counted."""
         return torch.cuda.max_memory_allocated(self._device) if self._device.type == "cuda" else None
-
-    def weights(self) -> Weights:
-        """What the model is judged by, as canonical weights: the average of the parameters, or they themselves."""
-        return to_canonical(self._parameters if self._average is None else self._average)
 
     def snapshot(self) -> TrainingState:
         """The training state under canonical names, as numpy arrays."""
@@ -252,14 +190,6 @@ class Learner:
             fused=self._device.type in ("cpu", "cuda"),
         )
 
-    def _arrays(self, batch: Batch) -> list[Tensor]:
-        batch = batch.take_part(self.rank, self.world_size)
-        arrays = (batch.input_ids, batch.attention_mask, batch.labels.astype(np.int64))
-        return [torch.from_numpy(array).to(self._device, non_blocking=True) for array in arrays]
-
     def _all_reduce(self, tensor: Tensor) -> None:
         if self.world_size > 1:
             torch.distributed.all_reduce(tensor)
-
-    def _precision(self) -> AbstractContextManager[Any]:
-        return torch.autocast(self._device.type, torch.bfloat16, enabled=self.options.devices.dtype == "bfloat16")

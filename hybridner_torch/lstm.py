@@ -11,11 +11,31 @@ over the gates' gradients alone and takes the weight gradient in one matmul afte
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
+
+from hybridner.config.model import ModelConfig
+from hybridner_torch.layers import Hidden, Linear
 
 Gates = Float[Tensor, "length batch gates"]
 States = Float[Tensor, "length batch hidden"]
+
+
+class LSTM(nn.Module):
+    """One left-to-right LSTM layer with two biased linear maps, zeroed where a sentence starts."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        hidden = config.encoder.hidden_size
+        self.linear_ih = Linear(hidden, 4 * hidden)
+        self.linear_hh = Linear(hidden, 4 * hidden)
+
+    def forward(self, x: Hidden, starts: Bool[Tensor, "batch length"]) -> Hidden:
+        time_first = x.transpose(0, 1)  # transposed before the projection makes it four times as wide
+        gates_x = F.linear(time_first, self.linear_ih.weight, self.linear_ih.bias + self.linear_hh.bias)
+        hs = lstm_scan(gates_x, self.linear_hh.weight.to(gates_x.dtype), starts.t())
+        return hs.transpose(0, 1).to(x.dtype)
 
 
 def lstm_scan(gates_x: Gates, weight: Float[Tensor, "gates hidden"], starts: Bool[Tensor, "length batch"]) -> States:

@@ -7,13 +7,13 @@ import sys
 
 import numpy as np
 
-from hybridner.config.model import ModelConfig
+from hybridner.config.model import original_model
 from hybridner.config.presets import make_options
 from hybridner.model.twins import learner_class
 from hybridner.parity.devices import Trace
 from hybridner.parity.samples import random_weights, standard_batches
 
-CONFIG = ModelConfig(
+CONFIG = original_model(
     vocab_size=60, num_labels=5, hidden_size=16, num_heads=2, num_encoder_layers=1, max_length=64, dropout=0.25
 )
 # Both end with rows of padding alone, and the second has nearly all its labels in its first row.

@@ -18,12 +18,12 @@ import pytest
 from hybridner.batches.encoding import Encoded, encode
 from hybridner.batches.packing import ShapePlan
 from hybridner.config.choices import Dtype
-from hybridner.config.model import ModelConfig
+from hybridner.config.model import ModelConfig, original_model
 from hybridner.config.options import Options
 from hybridner.config.presets import make_options
 from hybridner.corpora.labels import labels_of
 from hybridner.corpora.sample import sample_sentences
-from hybridner.model.learner import Learner
+from hybridner.model.learner import Probe
 from hybridner.model.twins import learner_class
 from hybridner.model.weights import initial_weights
 from hybridner.parity.devices import Trace, run_trace, trace
@@ -31,8 +31,9 @@ from hybridner.parity.samples import random_weights, standard_batches
 from hybridner.text.tokenizer import train_tokenizer
 from parity_tests.bugs import BUGS
 from parity_tests.skipping import skipping_trace
+from tests.sizes import resized
 
-SMALL = ModelConfig(
+SMALL = original_model(
     vocab_size=60, num_labels=5, hidden_size=32, num_heads=4, num_encoder_layers=2, max_length=64, dropout=0.25
 )
 # Far from zero a LayerNorm that takes the variance as E[x²] − E[x]² shows; float32 has no room for it.
@@ -62,14 +63,14 @@ def options_for(parallel: str, dtype: Dtype) -> Options:
     )
 
 
-def traced(backend: str, parallel: str, variant: str) -> tuple[Learner, Trace]:
+def traced(backend: str, parallel: str, variant: str) -> tuple[Probe, Trace]:
     """A learner, and what it gives."""
     if variant.startswith("run, "):
         return traced_run(backend, parallel, variant)
     if variant == SKIPPING:
         options = options_for(parallel, "float64").replace(on_nonfinite="skip", average=0.3)
         learner_class(backend).join(options)
-        config = replace(SMALL, hidden_size=16, num_encoder_layers=1)
+        config = resized(SMALL, hidden_size=16, num_encoder_layers=1)
         learner = learner_class(backend)(config, options)
         return learner, skipping_trace(learner, row_multiple=MOST_DEVICES)
     config = replace(SMALL, dropout=0.0) if variant == "dropout off" else SMALL
@@ -85,7 +86,7 @@ def traced(backend: str, parallel: str, variant: str) -> tuple[Learner, Trace]:
     return learner, found
 
 
-def traced_run(backend: str, parallel: str, variant: str) -> tuple[Learner, Trace]:
+def traced_run(backend: str, parallel: str, variant: str) -> tuple[Probe, Trace]:
     """A learner, and the first steps of a run with it."""
     encoded, config = run_data()
     config = replace(config, dropout=0.25 if variant == "run, dropout on" else 0.0)
@@ -102,7 +103,7 @@ def run_data() -> tuple[Encoded, ModelConfig]:
     sentences = list(sample_sentences("train"))[:SENTENCES]
     labels = labels_of(["PER", "ORG", "LOC", "MISC"])
     tokenizer = train_tokenizer(sentences, 300)
-    config = ModelConfig(
+    config = original_model(
         vocab_size=tokenizer.vocab_size,
         num_labels=len(labels),
         hidden_size=16,
@@ -111,7 +112,7 @@ def run_data() -> tuple[Encoded, ModelConfig]:
         max_length=64,
         pad_token_id=tokenizer.pad_id,
     )
-    return encode(sentences, tokenizer, labels, config.max_length), config
+    return encode(sentences, tokenizer, labels, config.input.max_length), config
 
 
 if __name__ == "__main__":

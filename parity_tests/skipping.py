@@ -9,7 +9,7 @@ from hybridner.batches.encoding import IGNORED
 from hybridner.config.model import ModelConfig
 from hybridner.files.tensors import Weights
 from hybridner.model.learner import Learner, TrainingState
-from hybridner.model.weights import EMBEDDING
+from hybridner.model.parts import EMBEDDING
 from hybridner.parity.devices import Trace
 from hybridner.parity.samples import random_weights, standard_batches
 
@@ -36,11 +36,11 @@ def batches_for(config: ModelConfig, bad: str | None = None, row_multiple: int =
     batches = []
     for batch in standard_batches(config, row_multiple=row_multiple):
         last_label = batch.labels == config.num_labels - 1
-        input_ids = np.where(batch.input_ids == config.vocab_size - 1, 1, batch.input_ids)
+        input_ids = np.where(batch.input_ids == config.input.vocab_size - 1, 1, batch.input_ids)
         labels = np.where(last_label, 0, batch.labels)
         row, column = np.argwhere(labels != IGNORED)[-1]
         if bad == "loss":
-            input_ids[row, column] = config.vocab_size - 1
+            input_ids[row, column] = config.input.vocab_size - 1
         elif bad == "gradient":
             labels[row, column] = config.num_labels - 1
         batches.append(replace(batch, input_ids=input_ids, labels=labels))

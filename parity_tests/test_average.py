@@ -4,19 +4,20 @@ import numpy as np
 import pytest
 
 import hybridner
-from hybridner.config.model import ModelConfig
+from hybridner.config.model import original_model
 from hybridner.config.presets import make_options
 from hybridner.corpora.sample import sample_sentences
 from hybridner.export.convert import convert
+from hybridner.model.parts import shift_invariant
 from hybridner.parity.bars import BARS
 from hybridner.parity.errors import bitwise_difference, tensor_errors, worst
-from hybridner.parity.ladder import without_zeros
+from hybridner.parity.ladder import without
 from hybridner.parity.samples import random_weights, standard_batches
 from hybridner.runs.checkpoints import newest_state
 from hybridner.runs.run_dir import RunDir
 from hybridner_torch.learner import Learner as TorchLearner
 
-CONFIG = ModelConfig(
+CONFIG = original_model(
     vocab_size=60, num_labels=5, hidden_size=16, num_heads=2, num_encoder_layers=1, max_length=64, dropout=0.25
 )
 STEPS = 12
@@ -37,7 +38,7 @@ def twins(make_twins):
 
 
 def distance(a, b):
-    return worst(tensor_errors(without_zeros(a), without_zeros(b)))[1]
+    return worst(tensor_errors(*(without(shift_invariant(CONFIG), weights) for weights in (a, b))))[1]
 
 
 def test_the_twins_keep_the_same_average(twins):

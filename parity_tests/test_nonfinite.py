@@ -5,14 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-from hybridner.config.model import ModelConfig
+from hybridner.config.model import original_model
 from hybridner.config.presets import make_options
 from hybridner.parity.bars import BARS
 from hybridner.parity.devices import compare_traces
-from hybridner_flax.learner import BatchArrays, make_gradients, make_step
+from hybridner_flax.step import BatchArrays, make_gradients, make_step
 from parity_tests.skipping import BAD_STEPS, LEARNING_RATES, batches_for, skipping_trace, states_differ, weights_for
 
-CONFIG = ModelConfig(
+CONFIG = original_model(
     vocab_size=60, num_labels=5, hidden_size=16, num_heads=2, num_encoder_layers=1, max_length=64, dropout=0.0
 )
 STOP = make_options("original", dtype="float64", parallel="jit", device="cpu", average=0.3, clip_norm=0.1)

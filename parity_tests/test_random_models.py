@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybridner.config.model import ModelConfig
+from hybridner.config.model import EncoderConfig, LSTMConfig, PiecesInput, original_model
 from hybridner.config.presets import make_options
 from hybridner.parity.bars import BARS
 from hybridner.parity.ladder import compare_activations, compare_dropout, compare_weights
@@ -18,23 +18,31 @@ ROW_LENGTH, NUM_ROWS = 20, 8
 def models(draw):
     num_heads = draw(st.integers(1, 4))
     vocab_size = draw(st.integers(2, 100))
-    return ModelConfig(
-        vocab_size=vocab_size,
+    return original_model(
         num_labels=draw(st.integers(2, 12)),
-        hidden_size=num_heads * draw(st.sampled_from([6, 8, 10])),
-        num_heads=num_heads,
-        num_encoder_layers=draw(st.integers(1, 2)),
-        max_length=draw(st.integers(3, 40)),
-        pad_token_id=draw(st.integers(0, vocab_size - 1)),
+        input=PiecesInput(
+            vocab_size,
+            pad_token_id=draw(st.integers(0, vocab_size - 1)),
+            max_length=draw(st.integers(3, 40)),
+            positions=draw(st.sampled_from(["sinusoidal", "learned"])),
+        ),
+        encoder=EncoderConfig(
+            num_layers=draw(st.integers(1, 2)),
+            hidden_size=num_heads * draw(st.sampled_from([6, 8, 10])),
+            num_heads=num_heads,
+            feed_forward_size=draw(st.integers(1, 50)),
+            activation=draw(st.sampled_from(["relu", "gelu"])),
+            layer_norm_eps=draw(st.sampled_from([1e-5, 1e-12])),
+        ),
+        lstm=draw(st.sampled_from([None, LSTMConfig()])),
         dropout=draw(st.floats(0, 0.6)),
-        use_lstm=draw(st.booleans()),
     )
 
 
 @st.composite
 def batches(draw, config):
     """A batch with a sentence a row and a packed one, of one shape."""
-    lengths = st.lists(st.integers(1, min(config.max_length, ROW_LENGTH)), min_size=1, max_size=NUM_ROWS)
+    lengths = st.lists(st.integers(1, min(config.input.max_length, ROW_LENGTH)), min_size=1, max_size=NUM_ROWS)
     seed = draw(st.integers(0, 2**32))
     shape = {"row_length": ROW_LENGTH, "num_rows": NUM_ROWS}
     return [random_batch(config, draw(lengths), seed + packed, packed=bool(packed), **shape) for packed in (0, 1)]

@@ -15,14 +15,15 @@ import hybridner_flax.canonical
 import hybridner_torch
 import hybridner_torch.canonical
 from hybridner.config.presets import make_options
-from hybridner.model.weights import EMBEDDING, initial_weights
+from hybridner.model.parts import EMBEDDING
+from hybridner.model.weights import initial_weights
 from hybridner.parity.bars import BARS
 from hybridner.parity.errors import bitwise_difference, relative_error
 from hybridner.parity.ladder import climb, compare_optimizer, compare_weights
 from hybridner.parity.samples import standard_batches
 from parity_tests.on_devices import SMALL
 
-NO_LSTM = replace(SMALL, use_lstm=False)
+NO_LSTM = replace(SMALL, lstm=None)
 CLIPPED = {"clip_norm": 0.1, "weight_decay": 0.05}
 COURSE = make_options("original", learning_rate=1e-3, warmup_steps=20, schedule="cosine")
 RATES = [COURSE.optimization.learning_rate_at(step, 200) for step in range(200)]
@@ -68,10 +69,10 @@ def test_the_first_adamw_step_agrees(make_twins):
 
 def test_no_gradient_flows_into_the_pad_row_from_pad_pieces_within_a_sentence(make_twins):
     batch = standard_batches(SMALL)[0]
-    assert ((batch.input_ids == SMALL.pad_token_id) & (batch.attention_mask != 0)).any()
+    assert ((batch.input_ids == SMALL.input.pad_token_id) & (batch.attention_mask != 0)).any()
     for learner in make_twins(*plain()):
         _, grads = learner.gradients(batch)
-        assert not grads[EMBEDDING][SMALL.pad_token_id].any()
+        assert not grads[EMBEDDING][SMALL.input.pad_token_id].any()
         assert grads[EMBEDDING].any()
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from hybridner.config.model import ModelConfig
+from hybridner.config.model import original_model
 from hybridner.corpora.corpus import Sentence
 from hybridner.corpora.labels import labels_of
 from hybridner.model.weights import initial_weights
@@ -22,7 +22,7 @@ def tokenizer():
 def model(tokenizer):
     """A small model with random weights and all that belongs to it."""
     labels = labels_of(["PER", "ORG", "LOC", "MISC"])
-    config = ModelConfig(
+    config = original_model(
         vocab_size=tokenizer.vocab_size,
         num_labels=len(labels),
         hidden_size=32,

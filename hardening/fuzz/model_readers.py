@@ -12,7 +12,7 @@ import numpy as np
 
 from hardening.fuzz.cases import Case, Files, Reader, read_case
 from hardening.fuzz.text_readers import TYPES, tiny_tokenizer
-from hybridner.config.model import ModelConfig
+from hybridner.config.model import original_model
 from hybridner.config.presets import make_options
 from hybridner.corpora.labels import labels_of
 from hybridner.model.learner import TrainingState
@@ -30,7 +30,7 @@ _CHECKSUMS = "checksums.json"
 
 def _model() -> SavedModel:
     tokenizer, labels = tiny_tokenizer(), labels_of(TYPES)
-    config = ModelConfig(tokenizer.vocab_size, len(labels), hidden_size=4, num_heads=2, num_encoder_layers=1)
+    config = original_model(tokenizer.vocab_size, len(labels), hidden_size=4, num_heads=2, num_encoder_layers=1)
     return SavedModel(config, labels, tokenizer, initial_weights(config, 1), {"data": "sample", "seed": 1})
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from hybridner.config.checks import require
 from hybridner.config.choices import Device, Dtype, Misaligned, OnNonfinite, Parallel, PresetName, Schedule
-from hybridner.config.model import ModelConfig
+from hybridner.config.model import ModelConfig, original_model
 
 OnResume = Literal["fixed", "may grow", "may change", "changes rounding", "not kept"]
 """An option of a resumed run: it must stay, may only grow, may change, may change and costs bit-exactness, or
@@ -94,7 +94,7 @@ class ModelOptions:
 
     def config(self, vocab_size: int, num_labels: int, pad_token_id: int) -> ModelConfig:
         """Combine these options with the sizes that the data decide."""
-        return ModelConfig(
+        return original_model(
             vocab_size=vocab_size,
             num_labels=num_labels,
             hidden_size=self.hidden_size,

@@ -251,7 +251,7 @@ def predict(tagger: Tagger, data: LabelledData) -> Prediction:
     """
     model = tagger.model
     encoded = tagger.encode(data.sentences)
-    logits = predict_words(tagger.learner, encoded, model.config.pad_token_id)
+    logits = predict_words(tagger.predictor, encoded, model.config.input.pad_token_id)
     decoded = bio_tags(decode_many(logits, tagger.transitions), model.labels)
     return Prediction(
         bio_tags([argmax_tags(one) for one in logits], model.labels),
@@ -265,7 +265,7 @@ def setting_of(tagger: Tagger) -> Setting:
     """Describe the tagger's model and what computes with it."""
     model = tagger.model
     return Setting(
-        model.where, model.labels, tagger.backend, tagger.learner.device, tagger.dtype, versions(tagger.backend)
+        model.where, model.labels, tagger.backend, tagger.predictor.device, tagger.dtype, versions(tagger.backend)
     )
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from hybridner.config.checks import nearest
-from hybridner.config.model import ModelConfig
+from hybridner.config.model import LSTMConfig, ModelConfig
 from hybridner.errors import InputError
 from hybridner.files.paths import check_links
 from hybridner.files.whole import written_whole
@@ -18,6 +18,7 @@ from hybridner.model.weights import num_parameters, weight_shapes
 from hybridner.runs.checkpoints import Restored, newest_state, open_checkpoints
 from hybridner.runs.run_dir import RunDir
 from hybridner.saved.folder import save_model
+from hybridner.saved.model import model_config
 from hybridner.saved.open import ORIGINAL_SUFFIX, find_model, open_model
 from hybridner.saved.original import OriginalOptions, open_original, save_original
 
@@ -68,7 +69,7 @@ def convert(source: str | Path, destination: Path, target: str, options: Origina
     written = model.config
     if form == "original":
         notes += save_original(destination, model)
-        written = dataclasses.replace(written, use_lstm=True)
+        written = dataclasses.replace(written, lstm=LSTMConfig())
     else:
         save_model(destination, model, form)
     return [f"{source} → {destination} ({form}): {_size(written, twice=form == 'original')}", *notes]
@@ -106,7 +107,7 @@ def _convert_run(run: RunDir, destination: Path, backend: Backend) -> list[str]:
             checkpoints.close()
     return [
         f"{run.folder} ({source}) → {destination} ({backend}): run at step {state.step:,} with both Adam moments; "
-        f"{_size(ModelConfig(**progress['model']))}",
+        f"{_size(model_config(progress['model'], run.checkpoints))}",
         f"go on with: python train_{backend}.py --output {destination} --resume",
         *notes,
     ]

@@ -19,8 +19,18 @@ import numpy as np
 from jaxtyping import Bool, Int, UInt32
 
 MULTIPLIERS = (0x21F0AAAD, 0xD35A2D97)
+HEAD_SITE = 0
+"""Dropout in front of the head."""
+SITES_PER_LAYER = 4
+INPUT_SITES, LSTM_SITES = 2**16, 2 * 2**16
+"""First sites of the input and of the LSTM. Each part has a range of its own, so adding one moves no other's masks."""
 SITE_STRIDE = 0x9E3779B9  # 2^32 / golden ratio: neighbouring sites land far apart
 _MASK = 0xFFFFFFFF
+
+
+def layer_site(layer: int) -> int:
+    """Number the first of a layer's four sites: attention, its output, inside the feed-forward net, its output."""
+    return 1 + SITES_PER_LAYER * layer
 
 
 def drop_threshold(rate: float) -> int:

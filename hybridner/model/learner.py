@@ -1,4 +1,4 @@
-"""What the training loop asks of a twin, and what a training state is on its way between them."""
+"""Three protocols that each backend implements, and the training state that they exchange."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from hybridner.batches.batch import Batch
 from hybridner.config.model import ModelConfig
-from hybridner.config.options import Options
+from hybridner.config.options import DeviceOptions, Options
 from hybridner.files.tensors import Weights
 
 ADAM_BETAS = (0.9, 0.999)
@@ -46,29 +46,69 @@ class StepMetrics(Protocol):
     num_labels: Any
 
 
-class Learner(Protocol):
-    """A twin in training or in use: parameters, optimizer and compiled steps on its devices.
+class Predictor(Protocol):
+    """A model that computes logits on its devices: the weights and nothing else.
+
+    Several threads may call :meth:`predict` and :meth:`gather` at once.
 
     Attributes:
         config: the model.
-        options: how it is trained.
         device: the device in words.
-        spread: how the work is spread over devices and processes, in words.
         row_multiple: batches need a multiple of this many rows.
         rank: number of this process.
         world_size: number of processes.
-        num_lanes: number of threads that call :meth:`predict` at once, each for a batch of its own, to keep a CPU's
-            cores busy: the parts of one batch's computation wait for each other, two batches do not.
+        num_lanes: number of threads that should predict at once, each a batch of its own, to keep a CPU's cores busy:
+            the parts of one batch's computation wait for each other, two batches do not.
     """
 
     config: ModelConfig
-    options: Options
     device: str
-    spread: str
     row_multiple: int
     rank: int
     world_size: int
     num_lanes: int
+
+    def __init__(self, config: ModelConfig, weights: Weights, devices: DeviceOptions) -> None:
+        """Copy canonical ``weights``, float32 or float64, to the devices.
+
+        Raises:
+            InputError: a device is missing, or cannot compute in the type.
+        """
+        ...
+
+    def predict(self, batch: Batch) -> Any:
+        """Start to compute logits ``[rows, length, num_labels]`` of :meth:`weights`; do not wait for the device."""
+        ...
+
+    def gather(self, logits: Any) -> Float[np.ndarray, "rows length num_labels"]:
+        """Copy the result of :meth:`predict` from all processes into numpy, float32 or float64."""
+        ...
+
+    def weights(self) -> Weights:
+        """Copy the canonical weights that :meth:`predict` computes with."""
+        ...
+
+    def barrier(self) -> None:
+        """Wait for the other processes."""
+        ...
+
+    def agree(self, number: int) -> int:
+        """Find the largest ``number`` of any process; all call this at the same time."""
+        ...
+
+
+class Learner(Predictor, Protocol):
+    """A predictor that trains: parameters, optimizer and perhaps an average of the parameters, which then predicts.
+
+    It has no weights until :meth:`init` or :meth:`restore` is called.
+
+    Attributes:
+        options: how it is trained.
+        spread: how the work is spread over devices and processes, in words.
+    """
+
+    options: Options
+    spread: str
 
     @staticmethod
     def join(options: Options) -> int:
@@ -82,45 +122,29 @@ class Learner(Protocol):
         ...
 
     def step(self, batch: Batch, learning_rate: float) -> StepMetrics:
-        """One AdamW step on a global batch; does not wait for the device."""
-        ...
-
-    def predict(self, batch: Batch) -> Any:
-        """Logits ``[rows, length, num_labels]`` of :meth:`weights`, on the device; does not wait for it."""
-        ...
-
-    def gradients(self, batch: Batch) -> tuple[float, Weights]:
-        """The mean loss of a global batch and its gradient, with the dropout of the step that comes next."""
-        ...
-
-    def activations(self, batch: Batch) -> dict[str, np.ndarray]:
-        """What comes out of each part of the model, ``[rows, length, …]``, in order, without dropout."""
-        ...
-
-    def gather(self, logits: Any) -> Float[np.ndarray, "rows length num_labels"]:
-        """What :meth:`predict` gave, of all processes, as numpy."""
-        ...
-
-    def barrier(self) -> None:
-        """Wait for the other processes."""
-        ...
-
-    def agree(self, number: int) -> int:
-        """The largest ``number`` of any process; all call this at the same time."""
-        ...
-
-    def peak_memory(self) -> int | None:
-        """Most bytes of the device's memory in use at any time, None where that is not counted."""
-        ...
-
-    def weights(self) -> Weights:
-        """What the model is judged by, as canonical weights: the average of the parameters, or they themselves."""
+        """Do one AdamW step on a global batch; do not wait for the device."""
         ...
 
     def snapshot(self) -> TrainingState:
-        """The training state under canonical names, as numpy arrays."""
+        """Copy the training state under canonical names, as numpy arrays."""
         ...
 
     def restore(self, state: TrainingState) -> None:
-        """Go on from ``state``."""
+        """Continue from ``state``."""
+        ...
+
+    def peak_memory(self) -> int | None:
+        """Return the most bytes of the device's memory in use at any time, None where nobody counts them."""
+        ...
+
+
+class Probe(Learner, Protocol):
+    """A learner that shows the numbers within a step, for the parity ladder."""
+
+    def gradients(self, batch: Batch) -> tuple[float, Weights]:
+        """Compute the mean loss of a global batch and its gradient, with the dropout of the next step."""
+        ...
+
+    def activations(self, batch: Batch) -> dict[str, np.ndarray]:
+        """Compute the output of each part of the model, ``[rows, length, …]``, in order, without dropout."""
         ...

@@ -1,7 +1,6 @@
 """The memory and the operations that a model takes, counted from its config."""
 
 import os
-from dataclasses import replace
 
 import numpy as np
 
@@ -16,11 +15,10 @@ def bytes_needed(config: ModelConfig, *, training: bool = False) -> int:
     """Count the bytes of a model in float32, without its activations.
 
     They are those of its weights (in training four times: with gradient and both moments), of the float64 position
-    table, and of the table of allowed label transitions. Any number of layers takes the same time to count.
+    table, and of the table of allowed label transitions.
     """
-    one, two = (num_parameters(replace(config, num_encoder_layers=layers)) for layers in (1, 2))
-    parameters = one + (config.num_encoder_layers - 1) * (two - one)
-    return 4 * (4 if training else 1) * parameters + 8 * config.max_length * config.hidden_size + config.num_labels**2
+    positions = config.input.max_length * config.encoder.hidden_size
+    return 4 * (4 if training else 1) * num_parameters(config) + 8 * positions + config.num_labels**2
 
 
 def check_fits(config: ModelConfig, where: str, *, training: bool = False) -> None:
@@ -57,6 +55,6 @@ def training_flops(config: ModelConfig, lengths: np.ndarray) -> float:
     Each weight of a matrix takes 2 a piece forward and 4 backward; so do, in each layer, the two products of a
     sentence's attention, with ``hidden_size`` for each pair of its pieces. The embedding is a look-up.
     """
-    weights = num_parameters(config) - config.vocab_size * config.hidden_size
-    pairs = 2 * config.num_encoder_layers * config.hidden_size * np.square(lengths).sum()
+    weights = num_parameters(config) - config.input.vocab_size * config.encoder.hidden_size
+    pairs = 2 * config.encoder.num_layers * config.encoder.hidden_size * np.square(lengths).sum()
     return float(6 * (weights * lengths.sum() + pairs))

@@ -9,7 +9,7 @@ from hybridner.errors import InputError
 from hybridner.version import __version__
 
 if TYPE_CHECKING:
-    from hybridner.model.learner import Learner
+    from hybridner.model.learner import Predictor, Probe
 
 Backend = Literal["flax", "torch"]
 BACKENDS: tuple[Backend, ...] = ("flax", "torch")
@@ -49,8 +49,13 @@ def versions(backend: Backend) -> dict[str, str]:
     return {"hybridner": __version__, **{name: importlib.metadata.version(name) for name in names}}
 
 
-def learner_class(backend: Backend) -> "type[Learner]":
-    """The twin's ``Learner``."""
+def predictor_class(backend: Backend) -> "type[Predictor]":
+    """Load the backend's ``Predictor``."""
+    return _module(backend, "predictor").Predictor
+
+
+def learner_class(backend: Backend) -> "type[Probe]":
+    """Load the backend's ``Learner``, which is a :class:`hybridner.model.learner.Probe`."""
     return _module(backend, "learner").Learner
 
 

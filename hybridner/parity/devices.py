@@ -9,16 +9,17 @@ import numpy as np
 from hybridner.batches.batch import Batch, training_batches
 from hybridner.batches.encoding import Encoded
 from hybridner.batches.packing import ShapePlan
-from hybridner.model.learner import Learner
+from hybridner.model.learner import Probe
+from hybridner.model.parts import shift_invariant
 from hybridner.parity.bars import Bars, Finding
 from hybridner.parity.errors import tensor_errors, worst
-from hybridner.parity.ladder import gradient_errors, relative_loss, without_zeros
+from hybridner.parity.ladder import gradient_errors, relative_loss, without
 from hybridner.tagging.inference import predict_words
 
 Trace = dict[str, np.ndarray]
 
 
-def trace(learner: Learner, batches: Sequence[Batch], learning_rates: Sequence[float]) -> Trace:
+def trace(learner: Probe, batches: Sequence[Batch], learning_rates: Sequence[float]) -> Trace:
     """All that a learner gives, as arrays that ``np.savez`` takes: they come from another process.
 
     Args:
@@ -29,7 +30,8 @@ def trace(learner: Learner, batches: Sequence[Batch], learning_rates: Sequence[f
     Returns:
         Arrays named by kind: ``logits/0``, ``loss/0``, ``gradients/0/NAME``, ``step/0``, ``weights/NAME``, …
     """
-    found: Trace = {}
+    zeros = shift_invariant(learner.config)
+    found: Trace = {"zero gradients": np.array(sorted(zeros))}
     for i, batch in enumerate(batches):
         loss, gradients = learner.gradients(batch)
         found[f"loss/{i}"] = np.asarray(loss)
@@ -40,12 +42,12 @@ def trace(learner: Learner, batches: Sequence[Batch], learning_rates: Sequence[f
         found[f"step/{i}"] = np.asarray(float(metrics.loss_sum) / int(metrics.num_labels))
     state = learner.snapshot()
     for kind in ("weights", "exp_avg", "exp_avg_sq"):
-        found |= {f"{kind}/{name}": value for name, value in getattr(state, kind).items()}
+        found |= {f"{kind}/{name}": value for name, value in without(zeros, getattr(state, kind)).items()}
     return found
 
 
 def run_trace(
-    learner: Learner, encoded: Encoded, plan: ShapePlan, batch_size: int, learning_rates: Sequence[float]
+    learner: Probe, encoded: Encoded, plan: ShapePlan, batch_size: int, learning_rates: Sequence[float]
 ) -> Trace:
     """What the beginning of a run over ``encoded`` gives, each process building its own rows.
 
@@ -60,7 +62,7 @@ def run_trace(
     Returns:
         Arrays named by kind: ``step/0``, …, ``weights/NAME``, ``words`` (the logits of every word).
     """
-    part, pad = (learner.rank, learner.world_size), learner.config.pad_token_id
+    part, pad = (learner.rank, learner.world_size), learner.config.input.pad_token_id
     epochs = (
         training_batches(
             encoded,
@@ -78,13 +80,15 @@ def run_trace(
     for i, (batch, learning_rate) in enumerate(zip(batches, learning_rates, strict=False)):
         metrics = learner.step(batch, learning_rate)
         found[f"step/{i}"] = np.asarray(float(metrics.loss_sum) / int(metrics.num_labels))
-    found |= {f"weights/{name}": value for name, value in learner.weights().items()}
+    moved = without(shift_invariant(learner.config), learner.weights())
+    found |= {f"weights/{name}": value for name, value in moved.items()}
     return {**found, "words": np.concatenate(predict_words(learner, encoded, pad))}
 
 
 def compare_traces(a: Trace, b: Trace, bars: Bars) -> Finding:
     """All that two learners gave, by kind of result."""
     errors: dict[str, float] = {}
+    zeros = {str(name) for trace in (a, b) for name in trace.get("zero gradients", ())}
     groups_a, groups_b = _groups(a), _groups(b)
     for group in dict.fromkeys([*groups_b, *groups_a]):
         found_a, found_b = groups_a.get(group, {}), groups_b.get(group, {})
@@ -92,10 +96,10 @@ def compare_traces(a: Trace, b: Trace, bars: Bars) -> Finding:
         if kind in ("loss", "step") and found_a and found_b:
             errors[group] = relative_loss(*(float(found[group]) for found in (found_a, found_b)))
         elif kind == "gradients":
-            errors[group] = worst(gradient_errors(found_a, found_b, bars))[1]
+            here = {key for key in found_a if key.split("/", 2)[-1] in zeros}
+            errors[group] = worst(gradient_errors(found_a, found_b, bars, here))[1]
         else:
-            kept_a, kept_b = (without_zeros(found) for found in (found_a, found_b))
-            errors[group] = worst(tensor_errors(kept_a, kept_b))[1] if kept_a and kept_b else math.inf
+            errors[group] = worst(tensor_errors(found_a, found_b))[1] if found_a and found_b else math.inf
     where, error = worst(errors)
     return Finding("devices", error, where, bars.devices, errors)
 
@@ -104,6 +108,8 @@ def _groups(found: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]
     """Arrays that are measured together, such as all gradients of a batch."""
     groups: dict[str, dict[str, np.ndarray]] = {}
     for key, value in found.items():
+        if key == "zero gradients":
+            continue
         group = key.rpartition("/")[0] if "." in key else key
         groups.setdefault(group, {})[key] = value
     return groups

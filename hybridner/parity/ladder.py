@@ -5,7 +5,7 @@ or a mean over padding is many orders of magnitude larger than the rounding of e
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 
 from hybridner.batches.batch import Batch
@@ -14,7 +14,8 @@ from hybridner.config.model import ModelConfig
 from hybridner.config.options import Options
 from hybridner.config.presets import make_options
 from hybridner.files.tensors import Weights
-from hybridner.model.learner import Learner
+from hybridner.model.learner import Probe
+from hybridner.model.parts import shift_invariant
 from hybridner.parity.bars import BARS, Bars, Finding
 from hybridner.parity.errors import (
     bitwise_differences,
@@ -26,14 +27,13 @@ from hybridner.parity.errors import (
 )
 from hybridner.parity.samples import standard_batches
 
-SHIFT_INVARIANT = "k_proj.bias"
 _DROPOUT_STEPS = (0, 7)
 _TINY = 1e-300
 
-MakeTwins = Callable[[ModelConfig, Options], tuple[Learner, Learner]]
+MakeTwins = Callable[[ModelConfig, Options], tuple[Probe, Probe]]
 
 
-def compare_weights(a: Learner, b: Learner) -> Finding:
+def compare_weights(a: Probe, b: Probe) -> Finding:
     """Every tensor under the same name, bit for bit; not-a-number is never the same."""
     weights_a, weights_b = a.weights(), b.weights()
     differing = list(bitwise_differences(weights_a, weights_b))
@@ -50,7 +50,7 @@ def compare_weights(a: Learner, b: Learner) -> Finding:
     return Finding("weights", 0.0, f"{len(weights_a)} tensors, bit for bit", 0.0)
 
 
-def compare_activations(a: Learner, b: Learner, batches: Sequence[Batch], bars: Bars) -> Finding:
+def compare_activations(a: Probe, b: Probe, batches: Sequence[Batch], bars: Bars) -> Finding:
     """What comes out of each part, and the logits of prediction, padding left out; names the first that diverges."""
     errors: dict[str, float] = {}
     for batch in batches:
@@ -67,19 +67,20 @@ def compare_activations(a: Learner, b: Learner, batches: Sequence[Batch], bars: 
     return Finding("activations", error, place, bars.activations, errors)
 
 
-def compare_gradients(a: Learner, b: Learner, batches: Sequence[Batch], bars: Bars, rung: str = "gradients") -> Finding:
+def compare_gradients(a: Probe, b: Probe, batches: Sequence[Batch], bars: Bars, rung: str = "gradients") -> Finding:
     """The loss and every parameter's gradient, the pad row included."""
     largest: dict[str, float] = {}
+    zeros = shift_invariant(a.config)
     for batch in batches:
         (loss_a, grads_a), (loss_b, grads_b) = a.gradients(batch), b.gradients(batch)
-        errors = {"loss": relative_loss(loss_a, loss_b), **gradient_errors(grads_a, grads_b, bars)}
+        errors = {"loss": relative_loss(loss_a, loss_b), **gradient_errors(grads_a, grads_b, bars, zeros)}
         for name, error in errors.items():
             largest[name] = max(error, largest.get(name, 0.0))
     where, error = worst(largest)
     return Finding(rung, error, where, bars.gradients, largest)
 
 
-def compare_dropout(a: Learner, b: Learner, batches: Sequence[Batch], bars: Bars) -> Finding:
+def compare_dropout(a: Probe, b: Probe, batches: Sequence[Batch], bars: Bars) -> Finding:
     """Loss and gradients of two learners with dropout on, as of two steps: both drop the same elements at each."""
     starts = [(learner, learner.snapshot()) for learner in (a, b)]
     findings = []
@@ -93,16 +94,17 @@ def compare_dropout(a: Learner, b: Learner, batches: Sequence[Batch], bars: Bars
 
 
 def compare_optimizer(
-    a: Learner, b: Learner, batches: Sequence[Batch], bars: Bars, learning_rates: Sequence[float]
+    a: Probe, b: Probe, batches: Sequence[Batch], bars: Bars, learning_rates: Sequence[float]
 ) -> Finding:
     """Weights and both moments after as many steps as there are ``learning_rates``, batches taken in turn."""
     for step, learning_rate in enumerate(learning_rates):
         for learner in (a, b):
             learner.step(batches[step % len(batches)], learning_rate)
     state_a, state_b = a.snapshot(), b.snapshot()
+    zeros = shift_invariant(a.config)
     errors = {"number of steps": 0.0 if state_a.step == state_b.step else math.inf}
     for kind in ("weights", "exp_avg", "exp_avg_sq"):
-        found = tensor_errors(without_zeros(getattr(state_a, kind)), without_zeros(getattr(state_b, kind)))
+        found = tensor_errors(*(without(zeros, getattr(state, kind)) for state in (state_a, state_b)))
         errors |= {f"{kind}: {name}": error for name, error in found.items()}
     where, error = worst(errors)
     steps = f"{len(learning_rates)} step{'s' * (len(learning_rates) > 1)}"
@@ -146,21 +148,20 @@ def relative_loss(a: float, b: float) -> float:
     return difference / max(abs(b), _TINY) if math.isfinite(difference) else math.inf
 
 
-def gradient_errors(a: Weights, b: Weights, bars: Bars) -> dict[str, float]:
-    """:func:`tensor_errors` of gradients; those that are zero in truth must be nothing beside all the others.
+def gradient_errors(a: Weights, b: Weights, bars: Bars, zeros: Collection[str]) -> dict[str, float]:
+    """Compute :func:`tensor_errors` of gradients; those of ``zeros`` must be nothing beside all the others.
 
-    The softmax does not feel a constant added to a query's scores, so the gradient of ``k_proj.bias`` is zero and what
-    is left of it is rounding: there is nothing to be relative to. Its norm counts as a share of the global norm, scaled
-    so that the bar of gradients stands for ``bars.zero_gradient``.
+    What a true gradient of zero leaves is rounding: there is nothing to be relative to. Its norm counts as a share of
+    the global norm, scaled so that the bar of gradients means ``bars.zero_gradient``.
     """
     errors = tensor_errors(a, b)
     for name in errors:
-        if name.endswith(SHIFT_INVARIANT) and name in a and name in b:
+        if name in zeros and name in a and name in b:
             shares = [global_norm({name: grads[name]}) / max(global_norm(grads), _TINY) for grads in (a, b)]
             errors[name] = math.inf if math.isnan(sum(shares)) else max(shares) / bars.zero_gradient * bars.gradients
     return errors
 
 
-def without_zeros(tensors: Weights) -> Weights:
-    """AdamW turns the noise in a gradient that is zero in truth into moves, so it is left out of comparison."""
-    return {name: value for name, value in tensors.items() if not name.endswith(SHIFT_INVARIANT)}
+def without(zeros: Collection[str], tensors: Weights) -> Weights:
+    """Leave out tensors whose true gradient is zero: AdamW turns the noise in their gradients into moves."""
+    return {name: value for name, value in tensors.items() if name not in zeros}

@@ -95,5 +95,5 @@ def _final_logits(run: RunDir) -> Float[np.ndarray, "words labels"]:
     config = options.model.config(tokenizer.vocab_size, len(corpus.labels), tokenizer.pad_id)
     learner = learner_class(backend)(config, options)
     learner.init(newest.state.weights)
-    encoded = encode(corpus.splits["valid"], tokenizer, corpus.labels, config.max_length)
-    return np.concatenate(predict_words(learner, encoded, config.pad_token_id))
+    encoded = encode(corpus.splits["valid"], tokenizer, corpus.labels, config.input.max_length)
+    return np.concatenate(predict_words(learner, encoded, config.input.pad_token_id))

@@ -9,7 +9,8 @@ from hybridner.batches.encoding import IGNORED, Encoded
 from hybridner.batches.packing import Packing, Shape, pack
 from hybridner.config.model import ModelConfig
 from hybridner.files.tensors import Weights
-from hybridner.model.weights import EMBEDDING, initial_weights
+from hybridner.model.parts import rows
+from hybridner.model.weights import initial_weights
 
 _ROWS, _LENGTH = 6, 24
 _PACKED = (9, 4, 13, 2, 20, 7, 11, 3, 16, 5)
@@ -17,7 +18,7 @@ _UNLABELLED = 0.3
 
 
 def random_weights(config: ModelConfig, seed: int, embedding_mean: float = 0.0) -> Weights:
-    """Weights in which no tensor is at a value that hides a mistake, float32.
+    """Draw float32 weights in which no tensor has a value that hides a mistake.
 
     Initial LayerNorms (1 and 0) would hide that one is left out or taken for another, and a LayerNorm that computes
     its variance as E[x²] − E[x]² shows only where the mean is far from zero.
@@ -28,13 +29,14 @@ def random_weights(config: ModelConfig, seed: int, embedding_mean: float = 0.0) 
         embedding_mean: added to every embedding but the pad piece's; a right LayerNorm takes it away again.
     """
     weights = initial_weights(config, seed)
-    for name, value in weights.items():
-        if "layer_norm" in name:
-            rng = np.random.Generator(np.random.Philox(key=[seed, zlib.crc32(name.encode()) + 1]))
+    for row in rows(config):
+        value = weights[row.name]
+        if row.kind in ("norm_scale", "norm_bias"):
+            rng = np.random.Generator(np.random.Philox(key=[seed, zlib.crc32(row.name.encode()) + 1]))
             value += rng.uniform(-0.5, 0.5, value.shape).astype(np.float32)
-        elif name == EMBEDDING:
+        elif row.kind == "embedding":
             value += np.float32(embedding_mean)
-            value[config.pad_token_id] = 0
+            value[config.input.pad_token_id] = 0
     return weights
 
 
@@ -65,19 +67,19 @@ def random_batch(
     if not packed:
         packing = Packing(np.arange(len(lengths)), np.zeros(len(lengths), int), len(lengths))
     shape = Shape(max(packing.num_rows, num_rows), length)
-    input_ids = np.full(shape, config.pad_token_id, np.int32)
+    input_ids = np.full(shape, config.input.pad_token_id, np.int32)
     attention_mask = np.zeros(shape, np.int32)
     labels = np.full(shape, IGNORED, np.int32)
     in_row = [0] * shape.rows
     for number, (row, start, size) in enumerate(zip(packing.rows, packing.starts, lengths, strict=True)):
         span = slice(start, start + size)
         in_row[row] += 1
-        input_ids[row, span] = rng.integers(0, config.vocab_size, size)
+        input_ids[row, span] = rng.integers(0, config.input.vocab_size, size)
         attention_mask[row, span] = in_row[row]
         drawn = rng.integers(0, config.num_labels, size)
         labels[row, span] = np.where(rng.random(size) < _UNLABELLED, IGNORED, drawn)
         if number == 0:
-            input_ids[row, start] = config.pad_token_id
+            input_ids[row, start] = config.input.pad_token_id
             labels[row, start] = drawn[0]
     sizes = np.asarray(lengths)
     return Batch(input_ids, attention_mask, labels, np.arange(len(lengths)), packing.rows, packing.starts, sizes)
@@ -91,7 +93,7 @@ def standard_batches(config: ModelConfig, seed: int = 0, row_multiple: int = 1) 
         seed: decides the pieces and the labels.
         row_multiple: the number of rows is a multiple of this; the last rows are padding where none is needed.
     """
-    longest = min(config.max_length, _LENGTH)
+    longest = min(config.input.max_length, _LENGTH)
     rows = -(-_ROWS // row_multiple) * row_multiple
     padded = [max(1, longest - 3 * i) for i in range(_ROWS)]
     packed = [min(longest, n) for n in _PACKED]

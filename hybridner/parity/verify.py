@@ -10,11 +10,11 @@ from typing import Any
 from hybridner.batches.batch import Batch
 from hybridner.batches.encoding import encode
 from hybridner.config.choices import Device, Dtype
-from hybridner.config.model import ModelConfig
+from hybridner.config.model import ModelConfig, is_original
 from hybridner.config.options import Options
 from hybridner.corpora.read import read_corpus, split_name
 from hybridner.errors import InputError
-from hybridner.model.learner import Learner
+from hybridner.model.learner import Probe
 from hybridner.model.twins import BACKENDS, Backend, choose_backend, installed, learner_class, original_module, versions
 from hybridner.model.weights import check_weights, weight_shapes
 from hybridner.parity.bars import Finding
@@ -141,7 +141,7 @@ class _Sides:
     device: Device
     devices: list[str] = dataclasses.field(default_factory=list)
 
-    def make(self, config: ModelConfig, options: Options) -> tuple[Learner, Learner]:
+    def make(self, config: ModelConfig, options: Options) -> tuple[Probe, Probe]:
         """Learners of the two, with the dropout of ``config``."""
         a, b = (
             learner_class(backend)(
@@ -188,10 +188,12 @@ def _backends(alone: bool) -> tuple[Backend, Backend]:
 
 
 def compare_models(a: SavedModel, b: SavedModel) -> Finding:
-    """Everything of two saved models but their weights: config, labels, tokenizer."""
-    values_a, values_b = dataclasses.asdict(a.config), dataclasses.asdict(b.config)
+    """Compare all of two saved models but their weights: config, labels, tokenizer."""
+    values_a, values_b = (dict(_flat(dataclasses.asdict(model.config))) for model in (a, b))
     differences = [
-        f"{name} {value} against {values_b[name]}" for name, value in values_a.items() if value != values_b[name]
+        f"{name} {values_a.get(name)} against {values_b.get(name)}"
+        for name in dict.fromkeys([*values_a, *values_b])
+        if values_a.get(name) != values_b.get(name)
     ]
     if a.labels != b.labels:
         differences.append(f"labels {', '.join(a.labels)} against {', '.join(b.labels)}")
@@ -199,6 +201,15 @@ def compare_models(a: SavedModel, b: SavedModel) -> Finding:
         differences.append("the tokenizers")
     same = "config, labels, tokenizer" if a.tokenizer and b.tokenizer else "config, labels"
     return Finding("model", math.inf if differences else 0.0, "; ".join(differences) or same, 0.0)
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the leaves of nested dicts under dotted names."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def _open(source: str, other: str | None, notes: list[str]) -> tuple[SavedModel, SavedModel]:
@@ -217,7 +228,9 @@ def _open(source: str, other: str | None, notes: list[str]) -> tuple[SavedModel,
 def _original_like(whole: SavedModel, path: Path, notes: list[str]) -> SavedModel:
     """The ``.pth`` at ``path`` with the config and labels of ``whole``, if its tensors fit them."""
     weights = from_state_dict(original_module().read_state_dict(path), str(path))
-    if not whole.config.use_lstm:  # the original has those tensors, used or not
+    if not is_original(whole.config):
+        return open_model(path)
+    if whole.config.lstm is None:  # the original has those tensors, used or not
         weights = {name: value for name, value in weights.items() if not name.startswith("lstm.")}
     if {name: value.shape for name, value in weights.items()} != weight_shapes(whole.config):
         return open_model(path)
@@ -235,8 +248,8 @@ def _batches(model: SavedModel, data: str | None, split: str) -> tuple[list[Batc
         if model.tokenizer is None:
             raise InputError(f"{model.where}: has no tokenizer, so it cannot be compared on text; leave out --data")
         corpus = read_corpus(data, require_train=False, splits=(split,))
-        encoded = encode(corpus.splits[split], model.tokenizer, model.labels, model.config.max_length)
-        batches = corpus_batches(encoded, model.config.pad_token_id)
+        encoded = encode(corpus.splits[split], model.tokenizer, model.labels, model.config.input.max_length)
+        batches = corpus_batches(encoded, model.config.input.pad_token_id)
         count = sum(len(batch.examples) for batch in batches)
         layouts = "padded and packed" if len(batches) > 1 else "padded"
         kind = f"of {corpus.name}, {split} split ({count} of its {len(encoded):,} inputs), {layouts}"

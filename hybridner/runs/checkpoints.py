@@ -16,6 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from hybridner.config.model import ModelConfig
 from hybridner.errors import CannotWriteError, InputError, first_line
 from hybridner.files.paths import remove
 from hybridner.files.reading import read_json
@@ -34,7 +35,7 @@ _KINDS = ("weights", "exp_avg", "exp_avg_sq", "average")
 class StateFormat(Protocol):
     """How a twin writes the arrays of a state: its ``checkpoint`` module."""
 
-    def write_state(self, folder: Path, kinds: dict[str, Weights]) -> None:
+    def write_state(self, folder: Path, config: ModelConfig, kinds: dict[str, Weights], /) -> None:
         """Write canonical arrays of each kind (of "weights", "exp_avg", "exp_avg_sq", "average") into ``folder``."""
         ...
 
@@ -99,7 +100,8 @@ class CheckpointStore:
         """
         self.wait()
         text = json.dumps({"step": state.step, "skipped": state.skipped, **progress})
-        self._writing = self._thread.submit(self._write, state, text, best_step)
+        config = model_config(progress["model"], self._folder)
+        self._writing = self._thread.submit(self._write, state, config, text, best_step)
 
     def check(self) -> None:
         """Raise what went wrong behind the caller's back, without waiting.
@@ -160,7 +162,7 @@ class CheckpointStore:
         before = "" if len(damaged) == 1 else f", and none of the {len(damaged) - 1} before it is whole"
         raise InputError(damaged[0][1] + before)
 
-    def _write(self, state: TrainingState, progress: str, best_step: int | None) -> None:
+    def _write(self, state: TrainingState, config: ModelConfig, progress: str, best_step: int | None) -> None:
         final = self._folder / str(state.step)
         partial = self._folder / f"{state.step}.partial"
         try:
@@ -171,7 +173,7 @@ class CheckpointStore:
             needed = sum(value.nbytes for weights in kinds.values() for value in weights.values())
             if needed > shutil.disk_usage(partial).free:  # Orbax prints a page for each array that it cannot write
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            self._form.write_state(partial, kinds)
+            self._form.write_state(partial, config, kinds)
             (partial / _PROGRESS).write_text(progress, encoding="utf-8")
             (partial / _CHECKSUMS).write_text(json.dumps(_checksums(partial), indent=1), encoding="utf-8")
             _sync_tree(partial)

@@ -49,7 +49,12 @@ def _front_matter(model: "SavedModel") -> dict[str, Any]:
     front: dict[str, Any] = {
         "library_name": "hybridner",
         "pipeline_tag": "token-classification",
-        "tags": ["named-entity-recognition", "transformer", *(["lstm"] if model.config.use_lstm else []), "hybridner"],
+        "tags": [
+            "named-entity-recognition",
+            "transformer",
+            *(["lstm"] if model.config.lstm is not None else []),
+            "hybridner",
+        ],
         "metrics": ["f1", "precision", "recall"],
     }
     if stated := about.get("data_license"):
@@ -82,7 +87,7 @@ def _title(about: Mapping[str, Any]) -> str:
 def _what(model: "SavedModel") -> str:
     return (
         f"# {_title(model.provenance)}\n\n"
-        f"A Transformer encoder{' with an LSTM' if model.config.use_lstm else ''}, "
+        f"A Transformer encoder{' with an LSTM' if model.config.lstm is not None else ''}, "
         f"{num_parameters(model.config):,} parameters, that tags named entities: {', '.join(_types(model)) or 'none'}."
     )
 
@@ -178,8 +183,9 @@ def _limits(model: "SavedModel") -> str:
 - It knows the types above and texts like those it was trained on; on other texts, expect lower scores and measure them:
   `hybridner evaluate FOLDER --data YOUR_DATA`.
 - Entities are runs of whole words that neither overlap nor nest.
-- A sentence is read by itself; one longer than {model.config.max_length:,} word pieces is cut into overlapping windows.
-- What the training data hold of errors and one-sidedness, the model may have learnt."""
+- The model reads each sentence by itself; one longer than {model.config.input.max_length:,} word pieces is cut into
+  overlapping windows.
+- The model may reproduce errors and biases in its training data."""
 
 
 def _types(model: "SavedModel") -> list[str]:

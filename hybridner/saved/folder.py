@@ -26,7 +26,8 @@ from hybridner.saved.card import card
 from hybridner.saved.model import SavedModel, model_config
 from hybridner.text.tokenizer import load_tokenizer
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Version 1 listed the sizes of the original's model in one flat object."""
 _SAFETENSORS, _ORBAX = "model.safetensors", "model.orbax"
 Form = Literal["torch", "flax"]
 
@@ -48,7 +49,7 @@ def save_model(folder: Path, model: SavedModel, form: Form = "torch", *, parents
         if form == "flax":
             from hybridner.model.twins import checkpoint_module
 
-            checkpoint_module("flax").save_weights(partial / _ORBAX, model.weights)
+            checkpoint_module("flax").save_weights(partial / _ORBAX, model.config, model.weights)
         else:
             write_tensors(partial / _SAFETENSORS, model.weights)
         if model.tokenizer is not None:
@@ -73,8 +74,8 @@ def read_folder(folder: Path) -> SavedModel:
     """
     where = inside(folder, "config.json")
     header = read_json(where)
-    if header.get("format") != "hybridner" or header.get("format_version") != FORMAT_VERSION:
-        raise InputError(f"{where}: not a model folder of format version {FORMAT_VERSION}")
+    if header.get("format") != "hybridner" or header.get("format_version") not in range(1, FORMAT_VERSION + 1):
+        raise InputError(f"{where}: not a model folder of format version 1 to {FORMAT_VERSION}")
     config = model_config(header.get("model"), where)
     check_fits(config, str(where))
     labels = header.get("labels")
@@ -86,9 +87,9 @@ def read_folder(folder: Path) -> SavedModel:
     tokenizer = None
     if inside(folder, "tokenizer.json").is_file():
         tokenizer = load_tokenizer(str(folder / "tokenizer.json"))
-        if tokenizer.vocab_size > config.vocab_size:
+        if tokenizer.vocab_size > config.input.vocab_size:
             raise InputError(
-                f"{folder}/tokenizer.json: {tokenizer.vocab_size} pieces for vocab_size {config.vocab_size}"
+                f"{folder}/tokenizer.json: {tokenizer.vocab_size} pieces for vocab_size {config.input.vocab_size}"
             )
     weights = _read_weights(folder, config)
     if "weights_sha256" in header and header["weights_sha256"] != digest(weights):

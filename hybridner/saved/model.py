@@ -1,10 +1,11 @@
 """A saved model in memory."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from hybridner.config.model import ModelConfig
+from hybridner.config.model import ModelConfig, original_model
 from hybridner.errors import InputError
 from hybridner.files.tensors import Weights
 from hybridner.text.tokenizer import WordTokenizer
@@ -18,7 +19,7 @@ class SavedModel:
         config: sizes and parts.
         labels: names of the classes, in the order of the logits.
         tokenizer: words to pieces; None if the source had none.
-        weights: canonical, float32 or float64.
+        weights: canonical, float32 or float64; empty in a tagger's, whose predictor holds them.
         provenance: where it came from: data, seed, step, scores, versions.
         where: what it was read from, for messages.
     """
@@ -32,24 +33,49 @@ class SavedModel:
 
 
 def model_config(values: Any, where: Path) -> ModelConfig:
-    """A config from what was read from ``where``.
+    """Make a config from what was read from ``where``, in the nested form or the flat one of format version 1.
 
     Raises:
         InputError: a key is missing, unknown, or its value is not one a model can have.
     """
-    if not isinstance(values, dict):
-        raise InputError(f"{where}: 'model' is missing or not an object")
-    types = get_type_hints(ModelConfig)
-    for name, value in values.items():
-        if name not in types:
-            raise InputError(f"{where}: unknown key 'model.{name}'")
-        fits = type(value) is types[name] or (types[name] is float and type(value) is int)
-        if not fits:
-            raise InputError(f"{where}: 'model.{name}' is {value!r}, expected {types[name].__name__}")
-    for name in types:
-        if name not in values:
-            raise InputError(f"{where}: key 'model.{name}' is missing")
     try:
-        return ModelConfig(**values)
+        if isinstance(values, dict) and "vocab_size" in values:
+            return original_model(**_checked("model", values, get_type_hints(original_model)))
+        return _read("model", values, ModelConfig)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
+
+
+def _read(key: str, values: Any, kind: Any) -> Any:
+    """Make a dataclass of ``kind``, and those of its fields, from nested dicts."""
+    if not isinstance(values, dict):
+        raise InputError(f"{key!r} is missing or not an object")
+    return kind(**_checked(key, values, get_type_hints(kind)))
+
+
+def _checked(key: str, values: dict[str, Any], types: dict[str, Any]) -> dict[str, Any]:
+    """Check that ``values`` has exactly the keys of ``types``, and each value its type."""
+    types = {name: expected for name, expected in types.items() if name != "return"}
+    for name in values:
+        if name not in types:
+            raise InputError(f"unknown key '{key}.{name}'")
+    for name in types:
+        if name not in values:
+            raise InputError(f"key '{key}.{name}' is missing")
+    return {name: _value(f"{key}.{name}", values[name], expected) for name, expected in types.items()}
+
+
+def _value(key: str, value: Any, expected: Any) -> Any:
+    if isinstance(expected, UnionType):
+        expected, _ = get_args(expected)  # a part, or None
+        if value is None:
+            return None
+    if is_dataclass(expected):
+        return _read(key, value, expected)
+    if get_origin(expected) is Literal:
+        if value not in get_args(expected):
+            raise InputError(f"{key!r} is {value!r}, expected {' or '.join(map(repr, get_args(expected)))}")
+        return value
+    if type(value) is not expected and not (expected is float and type(value) is int):
+        raise InputError(f"{key!r} is {value!r}, expected {expected.__name__}")
+    return value

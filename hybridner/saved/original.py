@@ -16,14 +16,15 @@ from pathlib import Path
 
 import numpy as np
 
-from hybridner.config.model import ModelConfig
+from hybridner.config.model import LSTMConfig, ModelConfig, is_original, original_model
 from hybridner.corpora.labels import labels_of, read_labels
 from hybridner.errors import InputError
 from hybridner.files.tensors import Weights
 from hybridner.files.whole import written_whole
+from hybridner.model.parts import EMBEDDING
 from hybridner.model.size import check_fits
 from hybridner.model.twins import choose_backend, original_module
-from hybridner.model.weights import EMBEDDING, check_weights, initial_weights
+from hybridner.model.weights import check_weights, initial_weights
 from hybridner.saved.model import SavedModel
 from hybridner.text.tokenizer import WordTokenizer, load_tokenizer
 from hybridner.version import __version__
@@ -82,7 +83,7 @@ def open_original(path: Path, options: OriginalOptions) -> tuple[SavedModel, lis
     check_weights(config, weights, str(path))
     notes = []
     if not options.use_lstm:
-        config = dataclasses.replace(config, use_lstm=False)
+        config = dataclasses.replace(config, lstm=None)
         lstm = [name for name in weights if name.startswith("lstm.")]
         weights = {name: value for name, value in weights.items() if name not in lstm}
         notes.append(f"--no-lstm: the file's {len(lstm)} tensors of the LSTM are left out")
@@ -110,14 +111,19 @@ def save_original(path: Path, model: SavedModel) -> list[str]:
         Sentences for the user about what was added, rounded, or is not in the file.
 
     Raises:
-        InputError: PyTorch is not installed, or the file cannot be written.
+        InputError: the original cannot express the model, PyTorch is not installed, or the file cannot be written.
     """
     _need_torch(path)
+    if not is_original(model.config):
+        raise InputError(
+            f"{model.where}: the original's form has no place for this model's activation, positions, LayerNorm "
+            "epsilon or feed-forward size; convert it --to flax or torch"
+        )
     weights, notes = dict(model.weights), []
-    if not model.config.use_lstm:
+    if model.config.lstm is None:
         seed = model.provenance.get("seed")
         seed = seed if type(seed) is int and 0 <= seed < 2**64 else 0
-        start = initial_weights(dataclasses.replace(model.config, use_lstm=True), seed)
+        start = initial_weights(dataclasses.replace(model.config, lstm=LSTMConfig()), seed)
         lstm = {name: value for name, value in start.items() if name not in weights}
         weights |= lstm
         notes.append(f"the original always has an LSTM: {len(lstm)} untrained tensors of one (seed {seed}) were added")
@@ -185,7 +191,7 @@ def _config(weights: Weights, options: OriginalOptions, path: Path) -> ModelConf
         )
     layers = {name.removeprefix(_LAYERS).partition(".")[0] for name in weights if name.startswith(_LAYERS)}
     try:
-        config = ModelConfig(
+        config = original_model(
             vocab_size=vocab_size,
             num_labels=len(weights["classifier.weight"]),
             hidden_size=hidden_size,
@@ -218,10 +224,10 @@ def _tokenizer(config: ModelConfig, options: OriginalOptions, path: Path) -> Wor
     if options.tokenizer is None:
         return None
     tokenizer = load_tokenizer(options.tokenizer)
-    if tokenizer.vocab_size != config.vocab_size:
+    if tokenizer.vocab_size != config.input.vocab_size:
         raise InputError(
-            f"{options.tokenizer}: {tokenizer.vocab_size} pieces for the {config.vocab_size} rows of the embedding in "
-            f"{path}; give the vocabulary the model was trained with"
+            f"{options.tokenizer}: {tokenizer.vocab_size} pieces for the {config.input.vocab_size} rows of the "
+            f"embedding in {path}; give the vocabulary the model was trained with"
         )
     return tokenizer
 
@@ -229,8 +235,8 @@ def _tokenizer(config: ModelConfig, options: OriginalOptions, path: Path) -> Wor
 def _options_to_read_back(model: SavedModel) -> list[str]:
     config = model.config
     return [
-        *([f"--num-heads {config.num_heads}"] if config.num_heads != NUM_HEADS else []),
+        *([f"--num-heads {config.encoder.num_heads}"] if config.encoder.num_heads != NUM_HEADS else []),
         *(["--labels FILE"] if model.labels != LABELS else []),
-        *([] if config.use_lstm else ["--no-lstm"]),
+        *([] if config.lstm is not None else ["--no-lstm"]),
         "--tokenizer FILE",
     ]

@@ -1,4 +1,4 @@
-"""A learner run over many sentences: every word's logits or tag, with host and device at work together."""
+"""A predictor run over many sentences: every word's logits or tag, with host and device at work together."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,7 +12,7 @@ from hybridner.batches.batch import Batch, inference_batches
 from hybridner.batches.encoding import Encoded, by_sentence
 from hybridner.batches.packing import Shape
 from hybridner.errors import InputError
-from hybridner.model.learner import Learner
+from hybridner.model.learner import Predictor
 from hybridner.model.memory import IN_PREDICTION, MemoryWatch
 
 _IN_FLIGHT = 3
@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 
 
 def predict_words(
-    learner: Learner,
+    predictor: Predictor,
     encoded: Encoded,
     pad_token_id: int,
     reduce: Callable[[np.ndarray], np.ndarray] = lambda logits: logits,
@@ -31,7 +31,7 @@ def predict_words(
     """What the model says of each word, an array a sentence in the order of the split.
 
     Args:
-        learner: holds the weights.
+        predictor: holds the weights.
         encoded: the split.
         pad_token_id: fills the batches.
         reduce: turns a batch's logits ``[rows, length, num_labels]`` into what is kept of each piece.
@@ -43,12 +43,12 @@ def predict_words(
     Raises:
         InputError: logits that are not finite.
     """
-    ((_, words),) = predict_chunks(learner, [(None, encoded)], pad_token_id, reduce, between)
+    ((_, words),) = predict_chunks(predictor, [(None, encoded)], pad_token_id, reduce, between)
     return words
 
 
 def predict_tags(
-    learner: Learner,
+    predictor: Predictor,
     encoded: Encoded,
     pad_token_id: int,
     labels: Sequence[str],
@@ -56,12 +56,12 @@ def predict_tags(
 ) -> list[list[str]]:
     """The most probable tag of each word, each word by itself (the argmax of its logits)."""
     names = np.array(labels, object)
-    best = predict_words(learner, encoded, pad_token_id, lambda logits: logits.argmax(-1).astype(np.int32), between)
+    best = predict_words(predictor, encoded, pad_token_id, lambda logits: logits.argmax(-1).astype(np.int32), between)
     return [names[sentence].tolist() for sentence in best]
 
 
 def predict_chunks(
-    learner: Learner,
+    predictor: Predictor,
     chunks: Iterable[tuple[Item, Encoded]],
     pad_token_id: int,
     reduce: Callable[[np.ndarray], np.ndarray] = lambda logits: logits,
@@ -70,7 +70,7 @@ def predict_chunks(
     """:func:`predict_words` of one chunk after the other, while the device is at work on the next.
 
     Args:
-        learner: holds the weights.
+        predictor: holds the weights.
         chunks: what a chunk goes by, and its sentences; taken as they are needed.
         pad_token_id: fills the batches.
         reduce: as for :func:`predict_words`.
@@ -85,8 +85,8 @@ def predict_chunks(
             for batch in inference_batches(
                 chunk[1],
                 pad_token_id=pad_token_id,
-                row_multiple=learner.row_multiple,
-                part=(learner.rank, learner.world_size),
+                row_multiple=predictor.row_multiple,
+                part=(predictor.rank, predictor.world_size),
             ):
                 yield chunk, batch
             yield chunk, None
@@ -94,7 +94,7 @@ def predict_chunks(
     found: list[tuple[int, np.ndarray]] = []
     num_batches = 0
     memory = MemoryWatch(IN_PREDICTION)
-    for (item, encoded), batch, logits in _overlapped(learner, steps(), memory):
+    for (item, encoded), batch, logits in _overlapped(predictor, steps(), memory):
         if batch is None or logits is None:
             yield item, by_sentence(encoded, found)
             found = []
@@ -123,7 +123,7 @@ def one_ahead(prepare: Callable[[Item], Result], items: Iterable[Item]) -> Itera
 
 
 def _overlapped(
-    learner: Learner, steps: Iterable[tuple[Item, Batch | None]], memory: MemoryWatch
+    predictor: Predictor, steps: Iterable[tuple[Item, Batch | None]], memory: MemoryWatch
 ) -> Iterator[tuple[Item, Batch | None, np.ndarray | None]]:
     """The logits of each batch, while the device computes those of the next few and the host prepares another."""
     pending: deque[tuple[Item, Batch | None, Callable[[], np.ndarray] | None]] = deque()
@@ -134,13 +134,13 @@ def _overlapped(
         with memory:
             return item, batch, logits() if logits else None
 
-    with ThreadPoolExecutor(learner.num_lanes, "hybridner-predict") as lanes:
+    with ThreadPoolExecutor(predictor.num_lanes, "hybridner-predict") as lanes:
         for item, batch in steps:
             logits = None
             if batch is not None:
                 memory.note(batch.shape)
                 with memory:
-                    logits = _start(learner, batch, lanes if batch.shape in started else None)
+                    logits = _start(predictor, batch, lanes if batch.shape in started else None)
                 started.add(batch.shape)
             pending.append((item, batch, logits))
             if len(pending) > _IN_FLIGHT:
@@ -149,9 +149,9 @@ def _overlapped(
             yield oldest()
 
 
-def _start(learner: Learner, batch: Batch, lanes: ThreadPoolExecutor | None) -> Callable[[], np.ndarray]:
+def _start(predictor: Predictor, batch: Batch, lanes: ThreadPoolExecutor | None) -> Callable[[], np.ndarray]:
     """Begin to compute the logits of ``batch``, in a lane if there are any; what is returned waits for them."""
     # Without lanes for the first batch of a shape, which is compiled for: two lanes would both do it.
-    if lanes is None or learner.num_lanes == 1:
-        return partial(learner.gather, learner.predict(batch))
-    return lanes.submit(lambda: learner.gather(learner.predict(batch))).result
+    if lanes is None or predictor.num_lanes == 1:
+        return partial(predictor.gather, predictor.predict(batch))
+    return lanes.submit(lambda: predictor.gather(predictor.predict(batch))).result

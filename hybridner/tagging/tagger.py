@@ -14,11 +14,11 @@ from jaxtyping import Float, Int
 from hybridner.batches.batch import Batch
 from hybridner.batches.encoding import Encoded, encode
 from hybridner.config.choices import Device, Dtype
-from hybridner.config.presets import make_options
+from hybridner.config.options import DeviceOptions
 from hybridner.corpora.corpus import Sentence
 from hybridner.errors import InputError
-from hybridner.model.learner import Learner
-from hybridner.model.twins import Backend, choose_backend, learner_class
+from hybridner.model.learner import Predictor
+from hybridner.model.twins import Backend, choose_backend, predictor_class
 from hybridner.saved.model import SavedModel
 from hybridner.saved.open import open_model
 from hybridner.tagging.decoding import Entity, argmax_tags, bio_tags, decode_many, entities_of, scored_spans_many
@@ -77,16 +77,22 @@ class TaggedText:
 
 
 class Tagger:
-    """A saved model in use."""
+    """A saved model in use. Several threads may call its methods at once.
+
+    Attributes:
+        model: the model without its weights, of which only ``predictor`` holds a copy.
+        backend: the backend that computes.
+        dtype: the type that it computes in.
+        predictor: computes the logits.
+    """
 
     def __init__(
         self, model: SavedModel, backend: Backend, *, device: Device = "auto", dtype: Dtype = "float32"
     ) -> None:
-        self.model, self.backend, self.dtype = model, backend, dtype
+        self.model, self.backend, self.dtype = dataclasses.replace(model, weights={}), backend, dtype
         self.transitions = constraint_transitions(model.labels)
-        options = make_options("original", device=device, dtype=dtype, parallel="jit")
-        self.learner: Learner = learner_class(backend)(model.config, options)
-        self.learner.init(model.weights)
+        devices = DeviceOptions(device=device, dtype=dtype, parallel="jit")
+        self.predictor: Predictor = predictor_class(backend)(model.config, model.weights, devices)
         self._one_encodes = threading.Lock()
 
     @overload
@@ -152,7 +158,7 @@ class Tagger:
                 failures.append(error)
 
         prepared = one_ahead(partial(self._prepare, mode=sentences), _chunks(until_failure()))
-        for (split, encoded), logits in predict_chunks(self.learner, prepared, self.model.config.pad_token_id):
+        for (split, encoded), logits in predict_chunks(self.predictor, prepared, self.model.config.input.pad_token_id):
             yield from self._tagged(split, _is_windowed(encoded), logits, raw)
         if failures:
             raise failures[0]
@@ -174,7 +180,7 @@ class Tagger:
             InputError: the model has no tokenizer.
         """
         encoded = self.encode(Sentence(tuple(words)) for words in sentences if len(words))
-        logits = iter(predict_words(self.learner, encoded, self.model.config.pad_token_id))
+        logits = iter(predict_words(self.predictor, encoded, self.model.config.input.pad_token_id))
         windowed = iter(_is_windowed(encoded))
         none = np.zeros((0, self.model.config.num_labels), np.float32)
         return (
@@ -200,7 +206,7 @@ class Tagger:
         if model.tokenizer is None:
             raise InputError(f"{model.where}: has no tokenizer; convert the model again with --tokenizer FILE")
         with self._one_encodes:
-            return encode(sentences, model.tokenizer, model.labels, model.config.max_length)
+            return encode(sentences, model.tokenizer, model.labels, model.config.input.max_length)
 
     def _tagged(
         self, texts: list[SplitText], windowed: list[bool], logits: list[np.ndarray], raw: bool
@@ -244,10 +250,12 @@ class Tagger:
                 f"input_ids {input_ids.shape} and attention_mask {attention_mask.shape}: expected two of one shape "
                 "[batch, length]"
             )
-        if input_ids.size and not 0 <= input_ids.min() <= input_ids.max() < config.vocab_size:
-            raise InputError(f"input_ids: ids must be from 0 to {config.vocab_size - 1}")
-        if input_ids.shape[1] > config.max_length:
-            raise InputError(f"input_ids: rows of {input_ids.shape[1]} pieces, the model takes {config.max_length}")
+        if input_ids.size and not 0 <= input_ids.min() <= input_ids.max() < config.input.vocab_size:
+            raise InputError(f"input_ids: ids must be from 0 to {config.input.vocab_size - 1}")
+        if input_ids.shape[1] > config.input.max_length:
+            raise InputError(
+                f"input_ids: rows of {input_ids.shape[1]} pieces, the model takes {config.input.max_length}"
+            )
         none = np.zeros(0, np.int32)
         batch = Batch(
             input_ids.astype(np.int32),
@@ -255,7 +263,7 @@ class Tagger:
             np.zeros(input_ids.shape, np.int32),
             none, none, none, none,
         )  # fmt: skip
-        return self.learner.gather(self.learner.predict(batch))
+        return self.predictor.gather(self.predictor.predict(batch))
 
 
 def _chunks(texts: Iterable[str | SplitText]) -> Iterator[list[str | SplitText]]:

@@ -50,7 +50,7 @@ def rehearse(backend: Backend, options: Options, explicit: set[str]) -> None:
 
 def _time_steps(job: TrainingJob, shape: Shape) -> tuple[float, float]:
     """Measure the seconds of the first step on a batch of ``shape``, and of each after it."""
-    batch = _filled(job.encoded["train"], shape, job.config.pad_token_id)
+    batch = _filled(job.encoded["train"], shape, job.config.input.pad_token_id)
     times = [time.perf_counter()]
     with MemoryWatch(IN_TRAINING) as memory:
         memory.note(shape)

@@ -143,7 +143,7 @@ class TrainingLoop:
             batch_size=job.options.optimization.batch_size,
             seed=job.options.optimization.seed,
             epoch=progress.epoch,
-            pad_token_id=job.config.pad_token_id,
+            pad_token_id=job.config.input.pad_token_id,
             start=progress.batch,
             part=(job.learner.rank, job.learner.world_size),
         ):

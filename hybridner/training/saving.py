@@ -14,6 +14,7 @@ from hybridner.model.finite import nonfinite_in
 from hybridner.model.twins import Backend, versions
 from hybridner.runs.checkpoints import CheckpointStore, Restored, open_checkpoints
 from hybridner.runs.records import Progress, Records
+from hybridner.saved.model import model_config
 from hybridner.training.job import TrainingJob
 
 # The errors of a disk that is full, read-only or gone; any other OSError has another cause.
@@ -83,10 +84,11 @@ class Saving:
         step = job.learner.agree(0 if restored is None else restored.state.step)
         state, progress, notes = self.store.restore(step) if restored is None else restored
         notes = notes + self._compare_data(progress.get("data"), step)
+        where = job.run.checkpoints / str(step)
+        saved = {"labels": progress.get("labels"), "model": dataclasses.asdict(model_config(progress["model"], where))}
         for name, value in self._model.items():
-            if progress.get(name) != value:
-                where = job.run.checkpoints / str(step)
-                raise InputError(f"{where}: made for {name} {progress.get(name)}, and the data give {value}")
+            if saved[name] != value:
+                raise InputError(f"{where}: made for {name} {saved[name]}, and the data give {value}")
         computed = progress.get("computed")
         before = computed if isinstance(computed, dict) else {}
         changed = [

@@ -46,7 +46,7 @@ class Selection:
             predicted = predict_tags(
                 job.learner,
                 job.encoded[split],
-                job.config.pad_token_id,
+                job.config.input.pad_token_id,
                 job.corpus.labels,
                 between=(lambda: None) if alone else (lambda: self._signals.leave_together(job.learner.agree)),
             )

@@ -24,7 +24,9 @@ def summary(job: TrainingJob) -> list[tuple[str, str]]:
     ]
     cut = [f"{split.num_windowed:,} of {shown_split(n)}" for n, split in job.encoded.items() if split.num_windowed]
     if cut:
-        rows.insert(2, ("windows", f"sentences longer than {job.config.max_length:,} pieces are cut: {', '.join(cut)}"))
+        rows.insert(
+            2, ("windows", f"sentences longer than {job.config.input.max_length:,} pieces are cut: {', '.join(cut)}")
+        )
     return rows + (_details(job) if job.options.run.verbose else [])
 
 
@@ -47,8 +49,9 @@ def _details(job: TrainingJob) -> list[tuple[str, str]]:
 def _model(job: TrainingJob) -> str:
     config = job.config
     return (
-        f"{num_parameters(config):,} parameters: layers {config.num_encoder_layers}, width {config.hidden_size}, heads "
-        f"{config.num_heads}{', LSTM' if config.use_lstm else ''}, {config.vocab_size:,} word pieces"
+        f"{num_parameters(config):,} parameters: layers {config.encoder.num_layers}, "
+        f"width {config.encoder.hidden_size}, heads {config.encoder.num_heads}"
+        f"{', LSTM' if config.lstm is not None else ''}, {config.input.vocab_size:,} word pieces"
     )
 
 

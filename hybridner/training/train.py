@@ -87,7 +87,7 @@ def prepare(backend: Backend, options: Options, explicit: set[str]) -> TrainingJ
     config = options.model.config(tokenizer.vocab_size, len(corpus.labels), tokenizer.pad_id)
     check_fits(config, "the options", training=True)
     encoded = {
-        name: encode(split, tokenizer, corpus.labels, config.max_length) for name, split in corpus.splits.items()
+        name: encode(split, tokenizer, corpus.labels, config.input.max_length) for name, split in corpus.splits.items()
     }
     learner = learner_type(config, options)
     _agree_on_folder(learner, run)

@@ -75,8 +75,10 @@ def _(patch):
 @bug("activations", "the position table is computed in float32")
 def _(patch):
     def in_float32(table, config):
-        position = torch.arange(config.max_length, dtype=torch.float32)[:, None]
-        rate = 10000.0 ** (-torch.arange(0, config.hidden_size, 2, dtype=torch.float32) / config.hidden_size)
+        position = torch.arange(config.input.max_length, dtype=torch.float32)[:, None]
+        rate = 10000.0 ** (
+            -torch.arange(0, config.encoder.hidden_size, 2, dtype=torch.float32) / config.encoder.hidden_size
+        )
         return torch.stack(((position * rate).sin(), (position * rate).cos()), -1).flatten(1).numpy()
 
     wrap(patch, model_module, "position_table", in_float32)

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 import hybridner_torch.learner as learner_module
+import hybridner_torch.predictor as predictor_module
 from hybridner_torch.learner import Learner
 from parity_tests.bugs.registry import bug, wrap
 
@@ -67,4 +68,5 @@ def _(patch):
         out = to_canonical(params)
         return out | {Q_PROJ: np.ascontiguousarray(out[Q_PROJ].T)}
 
-    wrap(patch, learner_module, "to_canonical", turned)
+    for module in (learner_module, predictor_module):
+        wrap(patch, module, "to_canonical", turned)

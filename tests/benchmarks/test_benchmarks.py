@@ -16,7 +16,7 @@ from benchmarks.cudnn_lstm_flax import call_by_cudnn
 from benchmarks.gpu_contenders import patched, scan_unrolled
 from benchmarks.matmul_rate import measure_matmul, rounding
 from hybridner.batches.packing import Shape
-from hybridner.config.model import ModelConfig
+from hybridner.config.model import original_model
 from hybridner.config.presets import make_options
 from hybridner.errors import InputError
 from hybridner.model.weights import initial_weights
@@ -28,7 +28,7 @@ from hybridner_torch import HybridNER
 from hybridner_torch.learner import Learner
 from hybridner_torch.model import sentence_starts
 
-CONFIG = ModelConfig(vocab_size=60, num_labels=5, hidden_size=8, num_heads=2, num_encoder_layers=1, max_length=32)
+CONFIG = original_model(vocab_size=60, num_labels=5, hidden_size=8, num_heads=2, num_encoder_layers=1, max_length=32)
 LENGTHS = [9, 4, 12, 2, 1, 7, 5]
 EXACT = 1e-12
 
@@ -166,9 +166,12 @@ def test_on_gpu_refuses_a_contender_that_does_not_exist():
 
 
 def test_the_flop_of_a_step_are_those_that_pytorch_counts():
-    config = ModelConfig(vocab_size=60, num_labels=5, hidden_size=16, num_heads=2, num_encoder_layers=2, max_length=64)
+    config = original_model(
+        vocab_size=60, num_labels=5, hidden_size=16, num_heads=2, num_encoder_layers=2, max_length=64
+    )
     shape = Shape(3, 40)
     learner = Learner(config, make_options("original", device="cpu"))
+    learner.init(initial_weights(config, 0))
     with FlopCounterMode(display=False) as counter:
         learner.step(scaling.full_rows(config, shape), 1e-3)
     # The forward scan adds its matmul in place, which the counter leaves out.

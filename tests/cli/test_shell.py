@@ -14,6 +14,7 @@ from hybridner.cli.examples import EXAMPLES, examples
 from hybridner.cli.parse import CLOSED_PIPE, INTERRUPTED, USER_ERROR
 from hybridner.model.weights import initial_weights
 from hybridner.saved.folder import save_model
+from tests.sizes import resized
 
 HEAVY = {"numpy", "jax", "flax", "torch", "datasets", "pyarrow", "matplotlib", "tokenizers", "yaml"}
 _APP = make_app()
@@ -136,12 +137,12 @@ def test_other_shells_have_a_script_that_names_every_command_and_option(shell, c
 
 
 def test_the_verdict_on_two_models_is_one_json_object_on_the_standard_output(model, saved_model, tmp_path, capsys):
-    config = dataclasses.replace(model.config, hidden_size=8)
+    config = resized(model.config, hidden_size=8)
     save_model(tmp_path / "b", dataclasses.replace(model, config=config, weights=initial_weights(config, 1)))
     assert run(["verify", str(saved_model), str(tmp_path / "b"), "--json", "-"]) == 1
     printed = capsys.readouterr()
     assert json.loads(printed.out)["a"].startswith(str(saved_model))
-    assert "NOT the same: model, hidden_size 32 against 8" in printed.err
+    assert "NOT the same: model, encoder.hidden_size 32 against 8" in printed.err
 
 
 def test_a_conversion_says_in_json_what_it_did(saved_model, tmp_path, capsys):

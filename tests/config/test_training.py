@@ -4,7 +4,7 @@ import pytest
 
 import hybridner.training.train
 from hybridner.cli import run
-from hybridner.config.model import ModelConfig
+from hybridner.config.model import original_model
 from hybridner.config.presets import PRESETS, make_options, preset_for
 from hybridner.errors import InputError
 
@@ -119,7 +119,7 @@ def test_a_preset_that_does_not_exist_is_answered_with_the_nearest(preset, words
         ({"num_labels": -2}, "num_labels must be at least 1, not -2"),
         ({"hidden_size": 0}, "hidden_size must be at least 1, not 0"),
         ({"num_heads": 0}, "num_heads must be at least 1, not 0"),
-        ({"num_encoder_layers": 0}, "num_encoder_layers must be at least 1, not 0"),
+        ({"num_encoder_layers": 0}, "num_layers must be at least 1, not 0"),
         ({"hidden_size": 30}, "hidden_size 30 is not divisible by num_heads 4"),
         ({"hidden_size": 9, "num_heads": 3}, "hidden_size must be even, not 9"),
         ({"max_length": 2}, "max_length must be at least 3, not 2"),
@@ -132,7 +132,7 @@ def test_a_preset_that_does_not_exist_is_answered_with_the_nearest(preset, words
 )
 def test_a_model_that_cannot_be_names_the_value(values, words):
     with pytest.raises(InputError) as caught:
-        ModelConfig(**{**SIZES, **values})
+        original_model(**{**SIZES, **values})
     assert str(caught.value) == words
 
 
@@ -170,7 +170,7 @@ def test_a_training_that_cannot_be_names_the_value(values, words):
 
 def test_the_options_and_the_data_make_the_model():
     options = make_options("tiny", dropout=0.25, use_lstm=False)
-    assert options.model.config(vocab_size=77, num_labels=5, pad_token_id=3) == ModelConfig(
+    assert options.model.config(vocab_size=77, num_labels=5, pad_token_id=3) == original_model(
         vocab_size=77,
         num_labels=5,
         hidden_size=128,

@@ -218,7 +218,7 @@ def test_no_lstm_is_said(model, convert, tmp_path):
     save_original(tmp_path / "a.pth", model)
     said = convert(tmp_path / "a.pth", tmp_path / "new", "--to", "torch", "--no-lstm")
     assert "--no-lstm: the file's 4 tensors of the LSTM are left out" in said
-    assert not open_model(tmp_path / "new").config.use_lstm
+    assert not open_model(tmp_path / "new").config.lstm is not None
 
 
 @pytest.mark.parametrize("to", ["flax", "torch", "original"])

@@ -8,12 +8,12 @@ import optax
 import pytest
 from flax import nnx
 
-from hybridner.config.model import ModelConfig
+from hybridner.config.model import original_model
 from hybridner.config.presets import make_options
-from hybridner_flax.learner import BatchArrays, State, make_predict, make_step
 from hybridner_flax.model import HybridNER
+from hybridner_flax.step import BatchArrays, State, make_predict, make_step
 
-CONFIG = ModelConfig(vocab_size=60, num_labels=5, hidden_size=32, num_encoder_layers=1, max_length=64)
+CONFIG = original_model(vocab_size=60, num_labels=5, hidden_size=32, num_encoder_layers=1, max_length=64)
 
 
 @pytest.mark.parametrize("platform", ["tpu", "cuda"])

@@ -10,9 +10,11 @@ import jax
 import numpy as np
 import pytest
 
-from hybridner.config.model import ModelConfig
+from hybridner.config.model import original_model
+from hybridner.config.options import DeviceOptions
 from hybridner.config.presets import make_options
 from hybridner.errors import InputError
+from hybridner.model.parts import shift_invariant
 from hybridner.model.weights import initial_weights
 from hybridner.parity.errors import tensor_errors, worst
 from hybridner.parity.samples import standard_batches
@@ -21,13 +23,13 @@ from hybridner_flax.learner import Learner
 
 CHOICES = """
 import json
-from hybridner.config.presets import make_options
+from hybridner.config.options import DeviceOptions
 from hybridner.errors import InputError
 from hybridner_flax import parallel
 
 def choice(**options):
     try:
-        chosen = parallel.choose(make_options("original", **options))
+        chosen = parallel.choose(DeviceOptions(**options))
     except InputError as error:
         return str(error)
     return [type(chosen).__name__, chosen.num_devices]
@@ -53,11 +55,13 @@ def test_every_device_is_used_or_the_first_few_that_were_asked_for():
 
 def test_one_device_is_used_through_jit():
     assert len(jax.devices()) == 1
-    assert isinstance(parallel.choose(make_options("original")), parallel.Jit)
+    assert isinstance(parallel.choose(DeviceOptions()), parallel.Jit)
 
 
 def test_all_ways_work_on_one_device_and_give_the_same():
-    config = ModelConfig(vocab_size=60, num_labels=5, hidden_size=16, num_heads=2, num_encoder_layers=1, max_length=32)
+    config = original_model(
+        vocab_size=60, num_labels=5, hidden_size=16, num_heads=2, num_encoder_layers=1, max_length=32
+    )
     batch = standard_batches(config)[2]
     found = []
     for way in ("jit", "pmap", "mesh"):
@@ -66,7 +70,7 @@ def test_all_ways_work_on_one_device_and_give_the_same():
         learner.init(initial_weights(config, 3))
         metrics = learner.step(batch, 1e-3)
         results = {"loss": np.asarray(float(metrics.loss_sum)), "logits": learner.gather(learner.predict(batch))}
-        weights = {name: value for name, value in learner.weights().items() if not name.endswith("k_proj.bias")}
+        weights = {name: value for name, value in learner.weights().items() if name not in shift_invariant(config)}
         found.append({**results, **weights})
     for other in found[1:]:
         assert worst(tensor_errors(other, found[0]))[1] <= 1e-11
@@ -74,7 +78,7 @@ def test_all_ways_work_on_one_device_and_give_the_same():
 
 def test_a_device_that_is_not_there_is_named_with_those_that_are():
     with pytest.raises(InputError, match="no device 'tpu' here; JAX sees cpu"):
-        parallel.choose(make_options("original", device="tpu"))
+        parallel.choose(DeviceOptions(device="tpu"))
 
 
 def test_rows_stand_in_the_order_of_the_processes(monkeypatch):
@@ -99,7 +103,7 @@ def test_what_several_hosts_cannot_do_is_said(monkeypatch, processes, options, m
     monkeypatch.setattr(jax, "devices", lambda kind: devices)
     monkeypatch.setattr(jax, "process_count", lambda: 2)
     with pytest.raises(InputError, match=message):
-        parallel.choose(make_options("original", **options))
+        parallel.choose(DeviceOptions(**options))
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,9 @@ from hybridner.files.tensors import digest
 from hybridner.files.whole import written_whole
 from hybridner.model import size as limits
 from hybridner.model.learner import TrainingState
+from hybridner.model.parts import EMBEDDING
 from hybridner.model.size import ALLOW_LARGE, bytes_needed, check_fits
-from hybridner.model.weights import EMBEDDING, position_table
+from hybridner.model.weights import position_table
 from hybridner.parity.errors import bitwise_difference
 from hybridner.parity.verify import verify
 from hybridner.runs.checkpoints import _checksums, newest_state, open_checkpoints
@@ -38,6 +39,7 @@ from hybridner.saved.open import open_model
 from hybridner.saved.original import OriginalOptions, open_original, to_state_dict
 from hybridner.text.tokenizer import load_tokenizer
 from hybridner.training.train import prepare
+from tests.sizes import resized
 
 ROOT = Path(hybridner.__file__).parents[1]
 SOURCES = [path for name in ("hybridner", "hybridner_flax", "hybridner_torch") for path in (ROOT / name).rglob("*.py")]
@@ -412,7 +414,9 @@ def machine_of(monkeypatch):
 def config_with(folder, **values):
     path = folder / "config.json"
     content = json.loads(path.read_text())
-    content["model"].update(values)
+    for name, value in values.items():
+        slot = next(slot for slot in ("input", "encoder") if name in content["model"][slot])
+        content["model"][slot][name] = value
     path.write_text(json.dumps(content))
 
 
@@ -434,7 +438,7 @@ def test_a_training_state_of_another_size_is_refused_before_it_is_read(make_run,
     run = make_run()
     state = run.checkpoints / "3"
     progress = json.loads((state / "progress.json").read_text())
-    progress["model"]["vocab_size"] += 1
+    progress["model"]["input"]["vocab_size"] += 1
     (state / "progress.json").write_text(json.dumps(progress))
     with_checksums(state)
     assert f": tensor {EMBEDDING!r} has shape" in refused(newest_state, "torch", run.checkpoints)
@@ -479,12 +483,11 @@ def test_json_that_is_too_long_is_refused_unread(folder):
 @pytest.mark.parametrize(
     "values",
     [
-        {"num_encoder_layers": 10**12},
         {"hidden_size": 4 * 10**6},
         {"vocab_size": 10**12},
         {"max_length": 10**12},
         {"max_length": 10**4000},
-        {"num_encoder_layers": 10**4000, "hidden_size": 4 * 10**4000},
+        {"vocab_size": 10**4000, "hidden_size": 4 * 10**4000},
     ],
 )
 def test_a_config_of_a_huge_model_is_asked_back_at_once(folder, tmp_path, values):
@@ -499,16 +502,22 @@ def test_a_config_of_a_huge_model_is_asked_back_at_once(folder, tmp_path, values
 
 
 def test_many_labels_count_by_what_may_follow_what(model):
-    more = dataclasses.replace(model.config, num_labels=10**6)
+    more = resized(model.config, num_labels=10**6)
     assert bytes_needed(more) > 10**12
 
 
 def test_what_a_model_takes_is_its_weights_and_its_positions(model):
-    config = dataclasses.replace(model.config, num_encoder_layers=3)
+    config = resized(model.config, num_encoder_layers=3)
     weights = sum(value.nbytes for value in hybridner.model.weights.initial_weights(config, 1).values())
     labels = config.num_labels**2
-    assert bytes_needed(config) == weights + position_table(config).nbytes + labels
-    assert bytes_needed(config, training=True) == 4 * weights + position_table(config).nbytes + labels
+    assert (
+        bytes_needed(config)
+        == weights + position_table(config.input.max_length, config.encoder.hidden_size).nbytes + labels
+    )
+    assert (
+        bytes_needed(config, training=True)
+        == 4 * weights + position_table(config.input.max_length, config.encoder.hidden_size).nbytes + labels
+    )
 
 
 def test_a_model_that_fits_is_not_asked_back_and_a_larger_one_may_be_insisted_on(model, machine_of, monkeypatch):

@@ -8,24 +8,25 @@ import sys
 import numpy as np
 import pytest
 
-from hybridner.config.model import ModelConfig
+from hybridner.config.model import original_model
 from hybridner.config.presets import make_options
 from hybridner.errors import InputError
+from hybridner.model.parts import EMBEDDING, rows
 from hybridner.model.weights import (
-    EMBEDDING,
     check_weights,
     initial_weights,
     num_parameters,
     position_table,
     weight_shapes,
 )
+from tests.sizes import resized
 
 ORIGINAL = make_options("original").model.config(vocab_size=30522, num_labels=9, pad_token_id=0)
-SMALL = ModelConfig(vocab_size=50, num_labels=5, hidden_size=16, num_encoder_layers=2, max_length=40, pad_token_id=3)
+SMALL = original_model(vocab_size=50, num_labels=5, hidden_size=16, num_encoder_layers=2, max_length=40, pad_token_id=3)
 BIAS_OF_CLASSIFIER = "classifier.bias"
 DIGEST = """
 import hashlib
-from hybridner.config.model import ModelConfig
+from hybridner.config.model import *
 from hybridner.model.weights import initial_weights
 digest = hashlib.sha256()
 for name, value in initial_weights({config!r}, 7).items():
@@ -62,7 +63,7 @@ def test_names_and_shapes_are_those_of_the_originals_checkpoint():
 
 
 def test_without_the_lstm_only_its_tensors_are_gone():
-    without = weight_shapes(dataclasses.replace(ORIGINAL, use_lstm=False))
+    without = weight_shapes(dataclasses.replace(ORIGINAL, lstm=None))
     assert without == {name: s for name, s in original_state_dict().items() if not name.startswith("lstm.")}
 
 
@@ -89,9 +90,9 @@ def test_initial_weights_are_the_same_bytes_in_every_process():
 
 
 def test_linear_maps_start_uniform_within_one_over_the_root_of_their_inputs():
-    config = dataclasses.replace(SMALL, hidden_size=64, num_labels=64)
+    config = resized(SMALL, hidden_size=64, num_labels=64)
     weights = initial_weights(config, 7)
-    linear = [name for name in weights if name != EMBEDDING and "layer_norm" not in name]
+    linear = [row.name for row in rows(config) if row.kind in ("linear_weight", "linear_bias", "key_bias")]
     assert len(linear) == 2 * (2 * 6 + 2 + 1)
     for name in linear:
         fan_in = weights[name.removesuffix("bias").removesuffix("weight") + "weight"].shape[1]
@@ -104,10 +105,10 @@ def test_linear_maps_start_uniform_within_one_over_the_root_of_their_inputs():
 
 
 def test_embeddings_start_normal_with_the_pad_row_zero():
-    config = dataclasses.replace(SMALL, vocab_size=2000)
+    config = resized(SMALL, vocab_size=2000)
     embedding = initial_weights(config, 7)[EMBEDDING].astype(np.float64)
-    assert not embedding[config.pad_token_id].any()
-    others = np.delete(embedding, config.pad_token_id, axis=0)
+    assert not embedding[config.input.pad_token_id].any()
+    others = np.delete(embedding, config.input.pad_token_id, axis=0)
     assert (others != 0).all()
     assert abs(others.mean()) < 4.5 / math.sqrt(others.size)
     assert others.var() == pytest.approx(1, abs=4.5 * math.sqrt(2 / others.size))
@@ -116,7 +117,7 @@ def test_embeddings_start_normal_with_the_pad_row_zero():
 
 def test_layer_norms_start_as_the_identity():
     weights = initial_weights(SMALL, 7)
-    norms = [name for name in weights if "layer_norm" in name]
+    norms = [row.name for row in rows(SMALL) if row.kind in ("norm_scale", "norm_bias")]
     assert len(norms) == 2 * (1 + 2 * 2)
     assert all((weights[name] == (1 if name.endswith("weight") else 0)).all() for name in norms)
 
@@ -124,7 +125,7 @@ def test_layer_norms_start_as_the_identity():
 def test_the_values_of_a_tensor_do_not_depend_on_which_others_there_are():
     weights = initial_weights(SMALL, 7)
     for changed in ({"use_lstm": False}, {"num_encoder_layers": 1}, {"num_labels": 9}, {"vocab_size": 60}):
-        others = initial_weights(dataclasses.replace(SMALL, **changed), 7)
+        others = initial_weights(resized(SMALL, **changed), 7)
         shared = [name for name in others if others[name].shape == weights[name].shape]
         assert len(shared) >= len(others) - 2
         assert all(others[name].tobytes() == weights[name].tobytes() for name in shared)
@@ -155,7 +156,7 @@ def test_a_tensor_too_many_is_named():
         check_weights(SMALL, weights, "here")
     assert str(caught.value) == "here: tensor 'lstm.linear_oh.weight' does not belong to this model"
     with pytest.raises(InputError, match=r"tensor 'lstm.linear_ih.weight' does not belong"):
-        check_weights(dataclasses.replace(SMALL, use_lstm=False), initial_weights(SMALL, 7), "here")
+        check_weights(dataclasses.replace(SMALL, lstm=None), initial_weights(SMALL, 7), "here")
 
 
 def test_a_tensor_of_another_shape_is_named_with_both_shapes():
@@ -178,8 +179,7 @@ def test_a_tensor_of_another_type_is_named_with_both_types(dtype):
 
 
 def test_the_position_table_is_the_formula():
-    config = dataclasses.replace(SMALL, hidden_size=24, max_length=1024)
-    table = position_table(config)
+    table = position_table(1024, 24)
     assert table.shape == (1024, 24)
     assert table.dtype == np.float64
     for position in (0, 1, 2, 17, 500, 1023):
@@ -191,4 +191,4 @@ def test_the_position_table_is_the_formula():
 
 def test_the_position_table_of_many_models_cannot_be_written_to():
     with pytest.raises(ValueError, match="read-only"):
-        position_table(SMALL)[0, 0] = 1
+        position_table(24, 16)[0, 0] = 1

@@ -18,6 +18,7 @@ from hybridner.parity.verify import verify
 from hybridner.saved.folder import save_model
 from hybridner.saved.original import save_original
 from hybridner.text.tokenizer import train_tokenizer
+from tests.sizes import resized
 
 FAST_RUNGS = list(RUNGS[:5])
 BIAS = "lstm.linear_hh.bias"
@@ -141,24 +142,24 @@ def test_a_gradient_that_a_relu_may_have_cut_off_is_said_to_be_so_in_float32(typ
 
 
 def test_models_of_different_sizes_differ_and_the_size_is_named(typed, saved_model, model, saved, tmp_path):
-    config = dataclasses.replace(model.config, hidden_size=64)
+    config = resized(model.config, hidden_size=64)
     other = saved("wide", config=config, weights=initial_weights(config, 1))
     code, said = typed(saved_model, other, "--json", tmp_path / "report.json", "--plot", tmp_path / "report.png")
     assert code == 1
-    assert "hidden_size 32 against 64" in said
-    assert f"({model.config.vocab_size}, 32) against ({model.config.vocab_size}, 64)" in said
+    assert "encoder.hidden_size 32 against 64" in said
+    assert f"({model.config.input.vocab_size}, 32) against ({model.config.input.vocab_size}, 64)" in said
     assert "have no activations or gradients to compare" in said
     assert not json.loads((tmp_path / "report.json").read_text())["held"]
     assert not (tmp_path / "report.png").exists()
 
 
 def test_a_model_without_lstm_differs_from_one_with_it(typed, saved_model, model, tmp_path):
-    config = dataclasses.replace(model.config, use_lstm=False)
+    config = dataclasses.replace(model.config, lstm=None)
     weights = {name: value for name, value in model.weights.items() if not name.startswith("lstm.")}
     save_model(tmp_path / "other", dataclasses.replace(model, config=config, weights=weights))
     code, said = typed(saved_model, tmp_path / "other")
     assert code == 1
-    assert "use_lstm True against False" in said
+    assert "lstm.direction forward against None" in said
     assert "lstm.linear_ih.weight: (128, 32) against no such tensor" in said
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hybridner.config.model import ModelConfig
+from hybridner.config.model import original_model
 from hybridner.errors import CannotWriteError, InputError
 from hybridner.model.learner import TrainingState
 from hybridner.model.twins import BACKENDS
@@ -19,7 +19,7 @@ from hybridner.model.weights import initial_weights, weight_shapes
 from hybridner.parity.errors import bitwise_difference
 from hybridner.runs.checkpoints import open_checkpoints
 
-CONFIG = ModelConfig(vocab_size=20, num_labels=3, hidden_size=16, num_encoder_layers=1, max_length=16)
+CONFIG = original_model(vocab_size=20, num_labels=3, hidden_size=16, num_encoder_layers=1, max_length=16)
 KINDS = ("weights", "exp_avg", "exp_avg_sq")
 PROGRESS = {
     "progress": {"epoch": 2, "epoch_loss": 0.1 + 0.2, "best": {"valid": {"f1": 1 / 3}}},

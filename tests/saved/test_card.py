@@ -107,7 +107,7 @@ def test_the_page_says_what_it_is_how_good_how_made_and_where_it_ends(trained):
 
 
 def test_the_lstm_is_named_only_where_there_is_one(model):
-    config = dataclasses.replace(model.config, use_lstm=False)
+    config = dataclasses.replace(model.config, lstm=None)
     text = card(dataclasses.replace(model, config=config, weights=initial_weights(config, 1)))
     assert "A Transformer encoder, " in text
     assert "lstm" not in front_matter(text)["tags"]

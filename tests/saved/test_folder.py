@@ -13,6 +13,7 @@ from hybridner.parity.errors import bitwise_difference
 from hybridner.saved import folder as model_dir
 from hybridner.saved.folder import save_model
 from hybridner.saved.open import open_model
+from tests.sizes import resized
 
 
 @pytest.fixture
@@ -98,17 +99,18 @@ def test_a_damaged_config_is_one_line_that_names_it(folder, content):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda c: c.update(format="other"), "not a model folder of format version 1"),
-        (lambda c: c.update(format_version=2), "not a model folder of format version 1"),
-        (lambda c: c.pop("format"), "not a model folder of format version 1"),
+        (lambda c: c.update(format="other"), "not a model folder of format version 1 to 2"),
+        (lambda c: c.update(format_version=3), "not a model folder of format version 1 to 2"),
+        (lambda c: c.pop("format"), "not a model folder of format version 1 to 2"),
         (lambda c: c.pop("model"), "'model' is missing or not an object"),
         (lambda c: c.update(model=[1]), "'model' is missing or not an object"),
         (lambda c: c["model"].update(num_layers=3), "unknown key 'model.num_layers'"),
-        (lambda c: c["model"].pop("num_heads"), "key 'model.num_heads' is missing"),
-        (lambda c: c["model"].update(num_heads="4"), "'model.num_heads' is '4', expected int"),
-        (lambda c: c["model"].update(num_heads=True), "'model.num_heads' is True, expected int"),
-        (lambda c: c["model"].update(use_lstm=1), "'model.use_lstm' is 1, expected bool"),
-        (lambda c: c["model"].update(num_heads=3), "hidden_size 32 is not divisible by num_heads 3"),
+        (lambda c: c["model"]["encoder"].pop("num_heads"), "key 'model.encoder.num_heads' is missing"),
+        (lambda c: c["model"]["encoder"].update(num_heads="4"), "'model.encoder.num_heads' is '4', expected int"),
+        (lambda c: c["model"]["encoder"].update(num_heads=True), "'model.encoder.num_heads' is True, expected int"),
+        (lambda c: c["model"].update(lstm=1), "'model.lstm' is missing or not an object"),
+        (lambda c: c["model"]["lstm"].update(direction="up"), "'model.lstm.direction' is 'up', expected 'forward'"),
+        (lambda c: c["model"]["encoder"].update(num_heads=3), "hidden_size 32 is not divisible by num_heads 3"),
         (lambda c: c.pop("labels"), "'labels' is not a list of strings"),
         (lambda c: c.update(labels="O"), "'labels' is not a list of strings"),
         (lambda c: c["labels"].pop(), "label 'B-MISC' has no 'I-MISC' beside it"),
@@ -166,15 +168,19 @@ def test_weights_that_are_missing_are_named(folder):
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("slot", "change", "words"),
     [
-        ({"num_encoder_layers": 2}, "tensor 'transformer_encoder.encoder.layers.1.self_attn.q_proj.weight' is missing"),
-        ({"use_lstm": False}, "tensor 'lstm.linear_hh.bias' does not belong to this model"),
-        ({"vocab_size": 300}, "tensor 'transformer_encoder.embed_tokens.weight' has shape "),
+        (
+            "encoder",
+            {"num_layers": 2},
+            "tensor 'transformer_encoder.encoder.layers.1.self_attn.q_proj.weight' is missing",
+        ),
+        (None, {"lstm": None}, "tensor 'lstm.linear_hh.bias' does not belong to this model"),
+        ("input", {"vocab_size": 300}, "tensor 'transformer_encoder.embed_tokens.weight' has shape "),
     ],
 )
-def test_weights_of_another_model_are_named(folder, change, words):
-    change_config(folder, lambda c: c["model"].update(change))
+def test_weights_of_another_model_are_named(folder, slot, change, words):
+    change_config(folder, lambda c: (c["model"][slot] if slot else c["model"]).update(change))
     assert refused(folder).startswith(f"{folder}: {words}")
 
 
@@ -185,9 +191,9 @@ def test_weights_of_another_type_are_named(model, folder):
 
 
 def test_a_tokenizer_with_more_pieces_than_the_model_is_named(model, folder):
-    config = dataclasses.replace(model.config, vocab_size=model.config.vocab_size - 1)
+    config = resized(model.config, vocab_size=model.config.input.vocab_size - 1)
     save_model(folder, dataclasses.replace(model, config=config, weights=initial_weights(config, 1)))
-    pieces = model.config.vocab_size
+    pieces = model.config.input.vocab_size
     assert refused(folder) == f"{folder}/tokenizer.json: {pieces} pieces for vocab_size {pieces - 1}"
 
 

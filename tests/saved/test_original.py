@@ -10,15 +10,17 @@ import torch
 from torch import nn
 
 import hybridner
-from hybridner.config.model import ModelConfig
+from hybridner.config.model import original_model
 from hybridner.corpora.labels import labels_of
 from hybridner.errors import InputError
 from hybridner.export.convert import convert
-from hybridner.model.weights import EMBEDDING, initial_weights, position_table
+from hybridner.model.parts import EMBEDDING
+from hybridner.model.weights import initial_weights, position_table
 from hybridner.parity.errors import bitwise_difference
 from hybridner.saved.model import SavedModel
 from hybridner.saved.open import find_model, open_model
 from hybridner.saved.original import ENCODER_EMBEDDING, LABELS, OriginalOptions, open_original, save_original
+from tests.sizes import resized
 
 ENCODER = "transformer_encoder.encoder"
 
@@ -71,7 +73,7 @@ def keys_and_shapes(vocab_size, hidden, num_layers, num_labels):
 
 
 def test_an_export_has_the_originals_106_tensors(tmp_path):
-    config = ModelConfig(vocab_size=30, num_labels=9, hidden_size=8)
+    config = original_model(vocab_size=30, num_labels=9, hidden_size=8)
     save_original(tmp_path / "a.pth", SavedModel(config, LABELS, None, initial_weights(config, 1)))
     saved = torch.load(tmp_path / "a.pth", weights_only=True)
     assert len(saved) == 106
@@ -82,7 +84,7 @@ def test_an_export_has_the_originals_106_tensors(tmp_path):
 
 def test_an_import_has_the_sizes_of_the_tensors(pth, model):
     opened, notes = open_original(pth(), OriginalOptions())
-    assert opened.config == dataclasses.replace(model.config, num_heads=4, max_length=1024, dropout=0.1)
+    assert opened.config == resized(model.config, num_heads=4, max_length=1024, dropout=0.1)
     assert opened.labels == LABELS == ("O", *(f"{p}-{t}" for t in ("PER", "ORG", "LOC", "MISC") for p in "BI"))
     assert bitwise_difference(opened.weights, model.weights) is None
     assert opened.tokenizer is None
@@ -97,7 +99,7 @@ def test_options_say_what_the_file_does_not(pth, model, tokenizer, tmp_path):
     (tmp_path / "labels.txt").write_text("\n".join(labels))
     options = OriginalOptions(8, tmp_path / "labels.txt", str(tmp_path / "tokenizer.json"))
     opened, notes = open_original(pth(), options)
-    assert (opened.config.num_heads, opened.labels) == (8, labels)
+    assert (opened.config.encoder.num_heads, opened.labels) == (8, labels)
     assert opened.tokenizer.to_json() == tokenizer.to_json()
     assert notes == ["taken to be as in the original, for the file does not say: inputs of at most 1,024 pieces"]
 
@@ -121,7 +123,7 @@ def reference_logits(tensors, ids, num_heads):
         return tensors[f"{name}.weight"], tensors[f"{name}.bias"]
 
     hidden = tensors[EMBEDDING].shape[1]
-    table = position_table(ModelConfig(vocab_size=2, num_labels=1, hidden_size=hidden))
+    table = position_table(1024, hidden)
     x = tensors[EMBEDDING][ids] + torch.tensor(table[: len(ids)], dtype=torch.float32)
     x = nn.functional.layer_norm(x, (hidden,), *linear(f"{ENCODER}.embedding_layer_norm"))[None]
     layer = nn.TransformerEncoderLayer(hidden, num_heads, 4 * hidden, batch_first=True).train()
@@ -164,7 +166,7 @@ def test_a_loaded_file_tells_that_it_needs_a_tokenizer_to_tag(pth):
 
 def test_without_lstm_its_tensors_are_left_out_and_that_is_said(pth, model):
     opened, notes = open_original(pth(), OriginalOptions(use_lstm=False))
-    assert not opened.config.use_lstm
+    assert opened.config.lstm is None
     assert set(model.weights) - set(opened.weights) == {
         f"lstm.{linear}.{part}" for linear in ("linear_ih", "linear_hh") for part in ("weight", "bias")
     }
@@ -173,7 +175,7 @@ def test_without_lstm_its_tensors_are_left_out_and_that_is_said(pth, model):
 
 @pytest.mark.parametrize(("provenance", "seed"), [({"seed": 7}, 7), ({}, 0), ({"seed": "x"}, 0), ({"seed": -1}, 0)])
 def test_an_export_without_lstm_adds_an_untrained_one_and_says_so(model, tmp_path, provenance, seed):
-    config = dataclasses.replace(model.config, use_lstm=False)
+    config = dataclasses.replace(model.config, lstm=None)
     weights = {name: value + 1 for name, value in initial_weights(config, 5).items()}
     notes = save_original(tmp_path / "a.pth", SavedModel(config, LABELS, None, weights, provenance))
     assert f"untrained tensors of one (seed {seed}) were added" in notes[0]
@@ -208,7 +210,7 @@ def test_the_same_model_is_the_same_bytes_under_any_name(model, tmp_path):
 def test_what_the_file_does_not_hold_is_said(model, tmp_path):
     assert save_original(tmp_path / "a.pth", model)[-1].endswith("to read it back: --tokenizer FILE")
     other = dataclasses.replace(
-        model, config=dataclasses.replace(model.config, num_heads=8), labels=labels_of(["A", "B", "C", "D"])
+        model, config=resized(model.config, num_heads=8), labels=labels_of(["A", "B", "C", "D"])
     )
     assert save_original(tmp_path / "b.pth", other)[-1].endswith("--num-heads 8 --labels FILE --tokenizer FILE")
 
@@ -337,7 +339,7 @@ def test_a_vocabulary_of_another_size_is_an_error_that_names_both(pth, model, tm
     (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\nanna\n")
     path = pth()
     said = refused(path, tokenizer=str(tmp_path / "vocab.txt"))
-    rows = model.config.vocab_size
+    rows = model.config.input.vocab_size
     assert said.startswith(f"{tmp_path}/vocab.txt: 5 pieces for the {rows} rows of the embedding in {path}")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hybridner.batches.encoding import encode
-from hybridner.config.model import ModelConfig
+from hybridner.config.model import original_model
 from hybridner.config.presets import make_options
 from hybridner.corpora.corpus import Sentence
 from hybridner.errors import InputError
@@ -76,7 +76,7 @@ def test_a_lane_out_of_memory_is_said_with_its_batch(encoded):
 @pytest.mark.parametrize("average", [None, 0.5])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_model_gives_the_same_logits_from_lanes(backend, average, encoded):
-    config = ModelConfig(
+    config = original_model(
         vocab_size=200, num_labels=5, hidden_size=16, num_heads=2, num_encoder_layers=1, max_length=24, dropout=0.0
     )
     learner = learner_class(backend)(config, make_options("original", dtype="float64", device="cpu", average=average))

@@ -1,6 +1,7 @@
 import dataclasses
 import itertools
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ from hybridner.corpora.corpus import Sentence
 from hybridner.corpora.schemes import entity_spans, invalid_transitions
 from hybridner.errors import InputError
 from hybridner.model.twins import BACKENDS
+from hybridner.parity.errors import bitwise_difference
 from hybridner.saved.folder import save_model
 from hybridner.tagging.inference import one_ahead, predict_chunks, predict_words
+from hybridner.tagging.tagger import Tagger
 from hybridner.text.words import join_words, split_words
 
 TEXT = "The river Velmora is long. Anna Tarkin met the mayor of Dorst on Monday, they say; who knows?"
@@ -98,7 +101,7 @@ def test_a_word_without_pieces_has_a_tag_too(torch_tagger):
 def test_a_sentence_of_two_thousand_pieces_is_tagged_whole(tagger):
     text = "the river Velmora , who knows Anna Tarkin " * 250
     pieces = tagger.model.tokenizer.encode_sentences([[word.text for word in split_words(text)]])[0]
-    assert sum(map(len, pieces)) >= 2000 > 50 * tagger.model.config.max_length
+    assert sum(map(len, pieces)) >= 2000 > 50 * tagger.model.config.input.max_length
     (tagged,) = tagger.tag_texts([text], "none")
     assert_whole(tagged)
     assert len(tagged.tags) == 2000
@@ -110,6 +113,33 @@ def test_windows_are_counted_by_sentence(torch_tagger):
     long, short = "who knows the mayor of Dorst " * 8, "who knows ?"
     found = list(torch_tagger.tag_texts([f"{long}\n{short}\n{long}", short, long], "line"))
     assert [tagged.num_windowed for tagged in found] == [2, 0, 1]
+
+
+def test_threads_that_tag_at_once_get_what_each_gets_alone(tagger):
+    texts = [f"Anna Tarkin met {'the mayor of ' * (n % 7)}Dorst on Monday {n}. {TEXT}" for n in range(24)]
+    alone = [tagger.tag(text) for text in texts]
+    assert len({tuple(found) for found in alone}) == len(texts)
+    num_threads = 6
+    start = threading.Barrier(num_threads)
+
+    def tag_all(first):
+        start.wait(60)
+        order = [*range(first, len(texts)), *range(first)]
+        return {n: tagger.tag(texts[n]) for n in order}
+
+    with ThreadPoolExecutor(num_threads) as threads:
+        for found in threads.map(tag_all, range(0, 24, 4)):
+            assert [found[n] for n in range(len(texts))] == alone
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_only_the_predictor_holds_the_weights_and_it_holds_a_copy(model, backend):
+    given = dataclasses.replace(model, weights={name: value.copy() for name, value in model.weights.items()})
+    tagger = Tagger(given, backend, device="cpu")
+    for value in given.weights.values():
+        value[:] = 0
+    assert bitwise_difference(tagger.predictor.weights(), model.weights) is None
+    assert tagger.model == dataclasses.replace(model, weights={})
 
 
 def test_both_twins_give_the_same_tags_and_scores(taggers):
@@ -285,9 +315,9 @@ def test_long_texts_make_small_chunks(torch_tagger, monkeypatch):
 
 def test_batches_have_few_shapes_whatever_the_texts(torch_tagger, monkeypatch):
     shapes = set()
-    predict = torch_tagger.learner.predict
+    predict = torch_tagger.predictor.predict
     monkeypatch.setattr(
-        torch_tagger.learner, "predict", lambda batch: (shapes.add(batch.input_ids.shape), predict(batch))[1]
+        torch_tagger.predictor, "predict", lambda batch: (shapes.add(batch.input_ids.shape), predict(batch))[1]
     )
     rng = np.random.default_rng(0)
     for _ in range(12):
@@ -323,9 +353,9 @@ def test_a_failure_in_preparing_is_the_callers():
 def test_chunks_are_predicted_as_by_themselves(torch_tagger):
     encode = torch_tagger.encode
     chunks = [(n, encode(Sentence(tuple(TEXT.split()[: n + k])) for k in range(n))) for n in (3, 1, 0, 5)]
-    pad = torch_tagger.model.config.pad_token_id
-    found = list(predict_chunks(torch_tagger.learner, chunks, pad))
+    pad = torch_tagger.model.config.input.pad_token_id
+    found = list(predict_chunks(torch_tagger.predictor, chunks, pad))
     assert [n for n, _ in found] == [3, 1, 0, 5]
     for (_, logits), (_, encoded) in zip(found, chunks, strict=True):
-        expected = predict_words(torch_tagger.learner, encoded, pad)
+        expected = predict_words(torch_tagger.predictor, encoded, pad)
         assert [one.tolist() for one in logits] == [one.tolist() for one in expected]

@@ -14,8 +14,9 @@ from hybridner.corpora.corpus import Sentence
 from hybridner.errors import InputError
 from hybridner.model.finite import first_nonfinite, nonfinite_in
 from hybridner.model.learner import TrainingState
+from hybridner.model.parts import EMBEDDING
 from hybridner.model.twins import learner_class
-from hybridner.model.weights import EMBEDDING, initial_weights
+from hybridner.model.weights import initial_weights
 from hybridner.text.tokenizer import train_tokenizer
 from hybridner.training.nonfinite import MOST_SKIPPED_IN_ROW
 from tests.small_runs import NAMES, SMALL

@@ -47,6 +47,7 @@ def one_process(corpus, tmp_path_factory):
     return losses(run.folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["torch", "flax"])
 def test_two_processes_share_a_run_in_the_default_folder_and_train_what_one_trains(
     backend, corpus, one_process, tmp_path

@@ -8,7 +8,7 @@ import pytest
 import hybridner
 from hybridner.batches.packing import Shape, ShapePlan
 from hybridner.cli import run
-from hybridner.config.model import ModelConfig
+from hybridner.config.model import original_model
 from hybridner.config.presets import make_options
 from hybridner.display.console import Reporter
 from hybridner.model.size import training_flops
@@ -54,7 +54,7 @@ def arguments(**options):
 
 def test_a_sentences_work_is_counted_as_its_matrix_products_are():
     """Two layers of width 4 with an LSTM and three labels, a sentence of five pieces, by hand."""
-    config = ModelConfig(vocab_size=9, num_labels=3, hidden_size=4, num_heads=2, num_encoder_layers=2, max_length=8)
+    config = original_model(vocab_size=9, num_labels=3, hidden_size=4, num_heads=2, num_encoder_layers=2, max_length=8)
     weights = num_parameters(config) - 9 * 4
     forward = 2 * 5 * weights + 2 * (2 * 5 * 5 * 4 + 2 * 5 * 5 * 4)
     assert training_flops(config, np.array([5.0])) == 3 * forward
@@ -62,7 +62,7 @@ def test_a_sentences_work_is_counted_as_its_matrix_products_are():
 
 
 def test_the_work_of_a_run_ends_where_the_run_does():
-    config = ModelConfig(vocab_size=9, num_labels=3, hidden_size=4, num_heads=2, num_encoder_layers=1, max_length=8)
+    config = original_model(vocab_size=9, num_labels=3, hidden_size=4, num_heads=2, num_encoder_layers=1, max_length=8)
     encoded = {"train": Lengths([4, 6, 5, 5, 5]), "valid": Lengths([9]), "test": Lengths([12])}
     for max_steps, steps in ((None, 6), (4, 4), (99, 6)):
         options = make_options(epochs=2, batch_size=2, max_steps=max_steps)

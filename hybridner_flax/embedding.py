@@ -1,0 +1,49 @@
+"""The input: word pieces and their positions, embedded, then encoded."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Int
+
+from hybridner.config.model import ModelConfig
+from hybridner.model.weights import position_table
+from hybridner_flax.dropout import DropoutStream
+from hybridner_flax.encoder import Encoder
+from hybridner_flax.layers import Hidden, sentence_positions
+
+
+class TransformerEncoder(nnx.Module):
+    """Piece embedding plus position embedding, then the encoder."""
+
+    def __init__(self, config: ModelConfig, **types: Any) -> None:
+        self.config = config
+        self.dtype = types["dtype"]
+        self.embed_tokens = _embedding(config.input.vocab_size, config.encoder.hidden_size, **types)
+        if config.input.positions == "learned":
+            self.embed_positions = _embedding(config.input.max_length, config.encoder.hidden_size, **types)
+        self.encoder = Encoder(config, **types)
+
+    def __call__(
+        self,
+        input_ids: Int[Array, "batch length"],
+        attention_mask: Int[Array, "batch length"],
+        stream: DropoutStream | None,
+    ) -> tuple[Hidden, list[tuple[str, Hidden]]]:
+        embedded = jnp.take(self.embed_tokens.embedding[...], input_ids, axis=0).astype(self.dtype)
+        # The pad row stays as it is: no gradient flows into it.
+        is_pad = (input_ids == self.config.input.pad_token_id)[..., None]
+        embedded = jnp.where(is_pad, jax.lax.stop_gradient(embedded), embedded)
+        positions = sentence_positions(attention_mask)
+        if self.config.input.positions == "learned":
+            embedded = embedded + jnp.take(self.embed_positions.embedding[...], positions, axis=0).astype(self.dtype)
+        else:
+            table = position_table(self.config.input.max_length, self.config.encoder.hidden_size)
+            embedded = embedded + jnp.asarray(table[: input_ids.shape[1]], self.dtype)[positions]
+        return self.encoder(embedded, attention_mask, stream)
+
+
+def _embedding(num_embeddings: int, features: int, **types: Any) -> nnx.Embed:
+    zeros = nnx.initializers.zeros
+    return nnx.Embed(num_embeddings, features, embedding_init=zeros, rngs=nnx.Rngs(0), **types)

@@ -1,0 +1,176 @@
+"""Loss, gradients, AdamW and prediction in Flax, as pure functions to be compiled for each batch shape."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+from jax import lax
+from jaxtyping import Array, Float, Int, Int32, UInt32
+
+from hybridner.batches.encoding import IGNORED
+from hybridner.config.options import Options
+from hybridner.model.learner import ADAM_BETAS, ADAM_EPS, CLIP_EPS
+from hybridner_flax.dropout import DropoutStream
+from hybridner_flax.model import HybridNER
+
+
+class State(NamedTuple):
+    """What a step changes, on the device: parameters, both moments, the updates done, the average if one is kept."""
+
+    params: nnx.State
+    adam: optax.ScaleByAdamState
+    average: nnx.State | None
+
+
+class BatchArrays(NamedTuple):
+    """The arrays of a batch that the device needs, int32 ``[rows, length]`` each."""
+
+    input_ids: Int32[Array, "rows length"]
+    attention_mask: Int32[Array, "rows length"]
+    labels: Int32[Array, "rows length"]
+
+
+class StepMetrics(NamedTuple):
+    """Sums over the global batch, on the device; a step that was skipped has a loss that is not a number."""
+
+    loss_sum: Float[Array, ""]
+    num_labels: Int[Array, ""]
+
+
+def token_loss_sum(
+    logits: Float[Array, "rows length num_labels"], labels: Int[Array, "rows length"]
+) -> Float[Array, ""]:
+    """Sum of the cross-entropies of the labelled pieces, in float32 or wider."""
+    logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+    labelled = labels != IGNORED
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.where(labelled, labels, 0))
+    return jnp.sum(jnp.where(labelled, losses, 0))
+
+
+def make_gradients(
+    graphdef: nnx.GraphDef[HybridNER], axis_name: str | None, parts: int = 1, shards: int = 1
+) -> Callable[..., Any]:
+    """Loss and gradients of a batch, a pure function to be compiled.
+
+    Args:
+        graphdef: the model without its parameters.
+        axis_name: sum over this axis of devices, if the function runs once on each.
+        parts: compute the rows in so many parts, one after the other, to save memory.
+        shards: devices that the compiler spreads the rows over; each has its share of every part.
+
+    Returns:
+        ``gradients(params, arrays, key) -> (metrics, grads)``; the loss is the mean over the global batch's labels.
+    """
+    total = (lambda x: lax.psum(x, axis_name)) if axis_name else (lambda x: x)
+
+    def gradients(params: nnx.State, arrays: BatchArrays, key: UInt32[Array, "2"]) -> tuple[StepMetrics, nnx.State]:
+        num_rows = arrays.labels.shape[0]
+        rows = jnp.arange(num_rows) + (lax.axis_index(axis_name) * num_rows if axis_name else 0)
+        num_labels = total(jnp.sum(arrays.labels != IGNORED))
+
+        def mean_loss(params: nnx.State, arrays: BatchArrays, rows: Int[Array, "rows"]) -> Float[Array, ""]:
+            model = nnx.merge(graphdef, params)
+            logits = model(arrays.input_ids, arrays.attention_mask, DropoutStream(key, rows))
+            # Divided by the number of the whole batch: the sum over devices is then the mean.
+            return token_loss_sum(logits, arrays.labels) / jnp.maximum(num_labels, 1)
+
+        loss_and_grads = jax.value_and_grad(mean_loss)
+        if parts == 1:
+            loss, grads = loss_and_grads(params, arrays, rows)
+        else:
+            split = jax.tree.map(partial(_in_parts, parts=parts, shards=shards), (arrays, rows))
+            found = jax.eval_shape(loss_and_grads, params, *jax.tree.map(lambda x: x[0], split))
+            zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), found)
+            (loss, grads), _ = lax.scan(
+                lambda sums, part: (jax.tree.map(jnp.add, sums, loss_and_grads(params, *part)), None), zeros, split
+            )
+        return StepMetrics(total(loss) * num_labels, num_labels), jax.tree.map(total, grads)
+
+    return gradients
+
+
+def _in_parts(array: Array, parts: int, shards: int) -> Array:
+    """``[rows, …]`` as ``[parts, rows / parts, …]``, where each part has its share of the rows of every shard."""
+    split = array.reshape(shards, parts, -1, *array.shape[1:])
+    return split.swapaxes(0, 1).reshape(parts, -1, *array.shape[1:])
+
+
+def make_step(
+    graphdef: nnx.GraphDef[HybridNER], options: Options, axis_name: str | None, shards: int = 1
+) -> Callable[..., tuple[State, StepMetrics]]:
+    """The training step, a pure function to be compiled.
+
+    Args:
+        graphdef: the model without its parameters.
+        options: betas and epsilon are AdamW's defaults; decay, clipping, parts, averaging, and whether a step that is
+            not finite is skipped, come from here.
+        axis_name: as for :func:`make_gradients`.
+        shards: as for :func:`make_gradients`.
+
+    Returns:
+        ``step(state, arrays, key, learning_rate) -> (state, metrics)``.
+    """
+    adam = optax.scale_by_adam(*ADAM_BETAS, eps=ADAM_EPS)
+    gradients = make_gradients(graphdef, axis_name, options.devices.accumulate, shards)
+    skips = options.run.on_nonfinite == "skip"
+
+    def step(
+        state: State, arrays: BatchArrays, key: UInt32[Array, "2"], learning_rate: Float[Array, ""]
+    ) -> tuple[State, StepMetrics]:
+        metrics, grads = gradients(state.params, arrays, key)
+        finite = jnp.isfinite(optax.tree.norm(grads)) & jnp.isfinite(metrics.loss_sum) if skips else None
+        if options.optimization.clip_norm is not None:
+            scale = jnp.minimum(1, options.optimization.clip_norm / (optax.tree.norm(grads) + CLIP_EPS))
+            grads = jax.tree.map(lambda g: g * scale, grads)
+
+        def unless_skipped(new: Array, old: Array | float) -> Array:
+            return new if finite is None else jnp.where(finite, new, old)
+
+        # Compiled within jit, this is traced once for each shape of parameters, not once for each parameter.
+        @jax.jit
+        def moved(p: Array, grad: Array, mu: Array, nu: Array) -> tuple[Array, Array, Array]:
+            update, (_, new_mu, new_nu) = adam.update(grad, optax.ScaleByAdamState(state.adam.count, mu, nu))
+            new = (p - learning_rate.astype(p.dtype) * (update + options.optimization.weight_decay * p)).astype(p.dtype)
+            return unless_skipped(new, p), unless_skipped(new_mu, mu), unless_skipped(new_nu, nu)
+
+        leaves, structure = jax.tree.flatten(state.params)
+        others = (jax.tree.leaves(tree) for tree in (grads, state.adam.mu, state.adam.nu))
+        parts = zip(*map(moved, leaves, *others), strict=True)
+        params, mu, nu = (jax.tree.unflatten(structure, part) for part in parts)
+        count = unless_skipped(optax.safe_increment(state.adam.count), state.adam.count)
+        adam_state = optax.ScaleByAdamState(count, mu, nu)
+        metrics = metrics._replace(loss_sum=unless_skipped(metrics.loss_sum, jnp.nan))
+        if options.optimization.average is None:
+            return State(params, adam_state, None), metrics
+        largest = options.optimization.average
+
+        def averaged(a: Array, p: Array) -> Array:
+            done = adam_state.count.astype(a.dtype)
+            return unless_skipped(a + (1 - jnp.minimum(largest, (1 + done) / (10 + done))) * (p - a), a)
+
+        return State(params, adam_state, jax.tree.map(averaged, state.average, params)), metrics
+
+    return step
+
+
+def make_predict(graphdef: nnx.GraphDef[HybridNER]) -> Callable[..., Float[Array, "rows length num_labels"]]:
+    """``predict(params, arrays) -> logits``, a pure function to be compiled."""
+
+    def predict(params: nnx.State, arrays: BatchArrays) -> Float[Array, "rows length num_labels"]:
+        logits = nnx.merge(graphdef, params)(arrays.input_ids, arrays.attention_mask)
+        return logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+
+    return predict
+
+
+def make_activations(graphdef: nnx.GraphDef[HybridNER]) -> Callable[..., dict[str, Array]]:
+    """``activations(params, arrays) -> {place: what comes out of it}``, a pure function to be compiled."""
+
+    def activations(params: nnx.State, arrays: BatchArrays) -> dict[str, Array]:
+        return dict(nnx.merge(graphdef, params).activations(arrays.input_ids, arrays.attention_mask))
+
+    return activations

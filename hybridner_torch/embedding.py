@@ -1,0 +1,45 @@
+"""The input: word pieces and their positions, embedded, then encoded."""
+
+import torch
+from jaxtyping import Int
+from torch import Tensor, nn
+
+from hybridner.config.model import ModelConfig
+from hybridner.model.weights import position_table
+from hybridner_torch.dropout import DropoutStream
+from hybridner_torch.encoder import Encoder
+from hybridner_torch.layers import Embedding, Hidden, sentence_positions
+
+
+class TransformerEncoder(nn.Module):
+    """Piece embedding plus position embedding, then the encoder."""
+
+    position_table: Tensor
+
+    def __init__(self, config: ModelConfig, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+        hidden = config.encoder.hidden_size
+        # padding_idx: the pad row stays as it is, no gradient flows into it.
+        self.embed_tokens = Embedding(config.input.vocab_size, hidden, padding_idx=config.input.pad_token_id)
+        self.positions = config.input.positions
+        if self.positions == "learned":
+            self.embed_positions = Embedding(config.input.max_length, hidden)
+        else:
+            table = torch.tensor(position_table(config.input.max_length, hidden)).to(dtype)
+            self.register_buffer("position_table", table, persistent=False)
+        self.encoder = Encoder(config)
+
+    def forward(
+        self,
+        input_ids: Int[Tensor, "batch length"],
+        attention_mask: Int[Tensor, "batch length"],
+        stream: DropoutStream | None,
+    ) -> tuple[Hidden, list[tuple[str, Hidden]]]:
+        embedded = self.embed_tokens(input_ids).to(self.dtype)
+        positions = sentence_positions(attention_mask)
+        if self.positions == "learned":
+            embedded = embedded + self.embed_positions(positions).to(self.dtype)
+        else:
+            embedded = embedded + self.position_table[positions]
+        return self.encoder(embedded, attention_mask, stream)

@@ -1,0 +1,33 @@
+"""The arrays, sums and loss of a step in PyTorch; read it beside ``hybridner_flax/step.py``."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int, Int32, Int64
+from torch import Tensor
+
+from hybridner.batches.encoding import IGNORED
+
+
+class BatchArrays(NamedTuple):
+    """The arrays of a batch that the device needs, ``[rows, length]`` each."""
+
+    input_ids: Int32[Tensor, "rows length"]
+    attention_mask: Int32[Tensor, "rows length"]
+    labels: Int64[Tensor, "rows length"]
+
+
+class StepMetrics(NamedTuple):
+    """Sums over the global batch, on the device; a step that was skipped has a loss that is not a number."""
+
+    loss_sum: Float[Tensor, ""]
+    num_labels: Int[Tensor, ""]
+
+
+def token_loss_sum(
+    logits: Float[Tensor, "rows length num_labels"], labels: Int[Tensor, "rows length"]
+) -> Float[Tensor, ""]:
+    """Sum of the cross-entropies of the labelled pieces, in float32 or wider."""
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum")
