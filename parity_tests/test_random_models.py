@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybridner.config.model import EncoderConfig, LSTMConfig, PiecesInput, original_model
+from hybridner.config.model import EncoderConfig, LSTMConfig, ModelConfig, PiecesInput
 from hybridner.config.presets import make_options
 from hybridner.parity.bars import BARS
 from hybridner.parity.ladder import compare_activations, compare_dropout, compare_weights
@@ -18,7 +18,7 @@ ROW_LENGTH, NUM_ROWS = 20, 8
 def models(draw):
     num_heads = draw(st.integers(1, 4))
     vocab_size = draw(st.integers(2, 100))
-    return original_model(
+    return ModelConfig(
         num_labels=draw(st.integers(2, 12)),
         input=PiecesInput(
             vocab_size,

@@ -97,7 +97,6 @@ def test_a_line_that_breaks_stops_the_work_after_what_stands_before_it(typed, fa
         ("in.txt", b"\x7fELF\x02\x00\x00", "in.txt:1: a NUL byte"),
         ("in.txt", "Zoë".encode("utf-16"), "in.txt:1: not UTF-8"),
         ("in.txt", b"a\nZo\xeb\n", "in.txt:2: not UTF-8 (byte 2)"),
-        ("in.jsonl", b'{"text": "", "id": 1}\n{"text": "", "id": 1}\n', "in.jsonl:1 already"),
         ("in.conll", b"a O\n\tb O\n", "in.conll:2: a TAB"),
     ],
 )

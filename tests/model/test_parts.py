@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from hybridner.config.model import EncoderConfig, PiecesInput, is_original, original_model
+from hybridner.config.model import EncoderConfig, ModelConfig, PiecesInput, is_original, original_model
 from hybridner.errors import InputError
 from hybridner.model.dropout import HEAD_SITE, INPUT_SITES, LSTM_SITES, SITES_PER_LAYER, layer_site
 from hybridner.model.parts import rows, shift_invariant
@@ -11,7 +11,7 @@ from hybridner.saved.original import save_original
 
 SIZES = {"vocab_size": 40, "num_labels": 5, "hidden_size": 16, "num_heads": 2, "num_encoder_layers": 2}
 ORIGINAL = original_model(**SIZES)
-BERT = original_model(
+BERT = ModelConfig(
     num_labels=5,
     input=PiecesInput(40, max_length=24, positions="learned"),
     encoder=EncoderConfig(2, 16, 2, 40, activation="gelu", layer_norm_eps=1e-12),
