@@ -46,7 +46,7 @@ def read_state_dict(path: Path) -> Weights:
 
 
 def write_state_dict(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
-    """Write ``tensors`` as a ``state_dict``, always the same bytes for the same tensors; one under two names is stored once.
+    """Write ``tensors`` as a ``state_dict``, the same bytes for the same tensors; store one under two names once.
 
     Raises:
         InputError: the file cannot be written.
