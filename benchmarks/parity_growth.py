@@ -2,7 +2,7 @@
 
 Both scripts train the same small model in float64 on the sample corpus, and the loss of each step is compared. Beside
 them stands what rounding does to one twin alone: the PyTorch twin against itself with the last bit of one initial
-weight changed. The ladder's other rungs are climbed for a model of the original's size, in both types.
+weight changed. The ladder's other checks run for a model of the original's size, in both types.
 """
 
 import math
@@ -67,7 +67,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two runs to their ends; ``first`` is what the rung of training found after the first steps."""
+    """Two runs to their ends; ``first`` is what the check of training found after the first steps."""
 
     name: str
     a: FinishedRun
@@ -116,7 +116,7 @@ def train_with_another_bit(steps: int, output: Path) -> Path:
 
 
 def ladder(dtype: Dtype) -> list[Finding]:
-    """The rungs up to the optimizer for a model of the original's size, with dropout, and many AdamW steps."""
+    """The checks up to the optimizer for a model of the original's size, with dropout, and many AdamW steps."""
     weights = initial_weights(ORIGINAL, 12)
 
     def make(config: ModelConfig, options: config_options.Options) -> tuple[Probe, Probe]:
@@ -172,10 +172,10 @@ def page(report: dict[str, Any], comparisons: Sequence[Comparison], rungs: Mappi
         "",
         table(comparisons, report["steps"]),
         "",
-        f"The rung of training compares the runs as they stand after {FIRST_STEPS} steps: losses, dev logits, and bit",
+        f"The check of training compares the runs as they stand after {FIRST_STEPS} steps: losses, dev logits, and bit",
         "for bit the tokenizers, dev scores and dev tags.",
         "",
-        *(f"- {c.name}: {c.first.error:.1e}, {c.first.where}" + HELD[c.first.held] for c in comparisons if c.first),
+        *(f"- {c.name}: {c.first.error:.1e}, {c.first.where}" + HELD[c.first.passed] for c in comparisons if c.first),
         "",
         "![difference by step](growth.png)",
         "",
@@ -187,7 +187,7 @@ def page(report: dict[str, Any], comparisons: Sequence[Comparison], rungs: Mappi
     ]
     for dtype, climbed in rungs.items():
         lines += ["", dtype, "", "```", table_header(), *map(table_row, climbed), "```"]
-    if not all(finding.held for finding in rungs["float32"]):
+    if not all(finding.passed for finding in rungs["float32"]):
         lines += ["", "What can put a float32 gradient beyond its bar: `docs/parity.md`, ReLU."]
     return "\n".join(lines) + "\n"
 
@@ -223,11 +223,11 @@ def main(options: Options = Options()) -> None:
                 "largest_up_to_step": {step: c.largest(step) for step in SHOWN if step <= options.steps},
                 "same_dev_tags_at_the_end": c.same_tags,
                 "valid_f1_at_the_end": [run.dev_scores[-1][1]["f1"] for run in (c.a, c.b)],
-                "first_steps": c.first and {"error": c.first.error, "where": c.first.where, "held": c.first.held},
+                "first_steps": c.first and {"error": c.first.error, "where": c.first.where, "passed": c.first.passed},
             }
             for c in comparisons
         ],
-        "ladder": {dtype: [[f.rung, f.error, f.where, f.bar] for f in climbed] for dtype, climbed in rungs.items()},
+        "ladder": {dtype: [[f.check, f.error, f.where, f.bar] for f in climbed] for dtype, climbed in rungs.items()},
     }
     options.output.mkdir(parents=True, exist_ok=True)
     draw(comparisons, options.output / "growth.png")

@@ -1,4 +1,4 @@
-"""HybridNER in Flax; proved equal to its twin in ``hybridner_torch``."""
+"""HybridNER in Flax; proved equal to the PyTorch version in ``hybridner_torch``."""
 
 from hybridner_flax.model import HybridNER
 

@@ -1,7 +1,7 @@
 """Conversion between the model's parameters and canonical weights (``hybridner.model.parts``).
 
-A Linear's weight ``[out, in]`` is a ``kernel [in, out]`` here, a LayerNorm's weight a ``scale``, the embedding's an
-``embedding``; the rest of the path is the same.
+Flax stores a Linear's weight ``[out, in]`` as ``kernel [in, out]``, a LayerNorm's as ``scale`` and the embedding's as
+``embedding``; the rest of each path is the same.
 """
 
 from collections.abc import Iterator, Mapping
@@ -30,14 +30,8 @@ _LEAVES: dict[Kind, str] = {
 _WEIGHT_NAMES = set(_LEAVES.values()) - {"bias"}
 
 
-def canonical_name(path: tuple[Any, ...]) -> str:
-    """Name the parameter at ``path`` canonically."""
-    *modules, leaf = path
-    return ".".join([*map(str, modules), "weight" if leaf in _WEIGHT_NAMES else leaf])
-
-
 def to_canonical(params: nnx.State) -> Weights:
-    """Copy parameters (or one of their Adam moments) to canonical weights in numpy."""
+    """Copy parameters (or one of their Adam moments) into canonical numpy weights."""
     return {
         canonical_name(path): np.array(_turned(path, np.asarray(param[...])), order="C")
         for path, param in nnx.to_flat_state(params)
@@ -45,15 +39,26 @@ def to_canonical(params: nnx.State) -> Weights:
 
 
 def from_canonical(weights: Mapping[str, np.ndarray], like: nnx.State) -> nnx.State:
-    """Make parameters with the structure and types of ``like`` and the values of canonical ``weights``."""
+    """Copy canonical ``weights`` into parameters with the structure and types of ``like``."""
     flat = []
     for path, param in nnx.to_flat_state(like):
         value = _turned(path, weights[canonical_name(path)])
-        # A copy, for the caller may change its arrays, and on a CPU JAX may share memory with those it is given. One
-        # tensor after the other, so that no more than one is in memory twice.
+        # Copy: on a CPU JAX may share memory with the caller's array. Wait: only one tensor is then in memory twice.
         array = jax.device_put(np.array(value, param.dtype, order="C"))
         flat.append((path, param.replace(array.block_until_ready())))
     return nnx.from_flat_state(flat)
+
+
+def load_weights(model: nnx.Module, weights: Mapping[str, np.ndarray]) -> None:
+    """Copy canonical ``weights`` into ``model`` and keep its parameter type."""
+    nnx.update(model, from_canonical(weights, nnx.state(model, nnx.Param)))
+
+
+# Only in Flax, whose names and layouts differ from the canonical ones.
+def canonical_name(path: tuple[Any, ...]) -> str:
+    """Return the canonical name of the parameter at ``path``."""
+    *modules, leaf = path
+    return ".".join([*map(str, modules), "weight" if leaf in _WEIGHT_NAMES else leaf])
 
 
 def canonical_headers(headers: TreeHeaders) -> dict[str, TensorHeader]:
@@ -62,11 +67,6 @@ def canonical_headers(headers: TreeHeaders) -> dict[str, TensorHeader]:
         canonical_name(path): TensorHeader(shape[::-1] if path[-1] == "kernel" else shape, dtype)
         for path, (shape, dtype) in headers.items()
     }
-
-
-def load_weights(model: nnx.Module, weights: Mapping[str, np.ndarray]) -> None:
-    """Put canonical ``weights`` into ``model``; its parameter type stays."""
-    nnx.update(model, from_canonical(weights, nnx.state(model, nnx.Param)))
 
 
 def to_tree(config: ModelConfig, weights: Mapping[str, np.ndarray]) -> Tree:

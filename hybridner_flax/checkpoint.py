@@ -1,7 +1,7 @@
 """Training states and weights as Orbax checkpoints; ``hybridner.runs.checkpoints`` does the rest.
 
-A training state is the tree ``{"params", "mu", "nu"}``, and ``"average"`` if one is kept, each shaped like
-``nnx.to_pure_dict(nnx.state(model, nnx.Param))``. Weights are one such tree, which plain Flax code opens too.
+A training state is the tree ``{"params", "mu", "nu"}``, with ``"average"`` if there is one, each shaped like
+``nnx.to_pure_dict(nnx.state(model, nnx.Param))``. Weights are one such tree, which plain Flax code also opens.
 """
 
 import logging
@@ -21,7 +21,7 @@ from hybridner_flax.canonical import Tree, TreeHeaders, canonical_headers, from_
 _FOLDER = "state"
 _TREES = {"weights": "params", "exp_avg": "mu", "exp_avg_sq": "nu", "average": "average"}
 
-logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax logs each save there, and each error that it raises
+logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax logs each save and each raised error there
 
 
 def write_state(folder: Path, config: ModelConfig, kinds: dict[str, Weights]) -> None:
@@ -33,7 +33,7 @@ def read_state(folder: Path, check: Callable[[str, Headers], None]) -> dict[str,
     """Read what :func:`write_state` wrote, if ``check`` accepts the names, shapes and types of each kind.
 
     Raises:
-        InputError: it cannot be read, or ``check`` raised it.
+        InputError: the state cannot be read, or ``check`` refused it.
     """
     kinds = {name: kind for kind, name in _TREES.items()}
 
@@ -60,7 +60,7 @@ def read_weights(folder: Path, check: Callable[[Headers], None]) -> Weights:
     """Read canonical weights that :func:`save_weights` wrote, or plain Flax code with Orbax's ``StandardCheckpointer``.
 
     Raises:
-        InputError: they cannot be read, or ``check``, which gets their names, shapes and types, raised it.
+        InputError: the checkpoint cannot be read, or ``check`` refused the names, shapes or types.
     """
     return from_tree(_read_tree(folder, lambda headers: check(canonical_headers(headers))))
 
@@ -71,7 +71,7 @@ def _write_tree(folder: Path, tree: Tree) -> None:
 
 
 def _read_tree(folder: Path, check: Callable[[TreeHeaders], None]) -> Tree:
-    """Read an Orbax checkpoint, each array in the type that it has on disk, once ``check`` accepts its metadata."""
+    """Read an Orbax checkpoint, each array in its type on disk, once ``check`` accepts its metadata."""
     try:
         with _checkpointer() as checkpointer:
             item = checkpointer.metadata(folder.absolute()).item_metadata
@@ -90,10 +90,7 @@ def _read_tree(folder: Path, check: Callable[[TreeHeaders], None]) -> Tree:
 
 @contextmanager
 def _checkpointer() -> Iterator[ocp.Checkpointer]:
-    """Open a checkpointer of this process alone, which does not wait for the others.
-
-    It does not compress: weights hardly get smaller, and training needs the processor.
-    """
+    """Open a checkpointer that neither waits for other processes nor compresses: weights hardly shrink."""
     me = jax.process_index()
     alone = ocp.options.MultiprocessingOptions(me, {me}, f"process {me}")
     handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone, use_compression=False)

@@ -1,4 +1,4 @@
-"""The same bits from the same work each time, on a GPU too."""
+"""Bitwise repeatable results, also on a GPU."""
 
 import os
 
@@ -10,17 +10,16 @@ _FLAG = "--xla_gpu_deterministic_ops=true"
 
 
 def compute_deterministically(device: str) -> None:
-    """Let XLA use only GPU kernels that give the same bits each time; a CPU's all do.
+    """Restrict XLA to deterministic GPU kernels; a CPU's all are.
 
-    XLA then chooses kernels without timing them, adds in a fixed order where it would use atomic additions, and refuses
-    to compile what it can only do in another way. It reads its flags once, when JAX starts: they hold for the process,
-    and those that stand in ``XLA_FLAGS`` stay.
+    XLA then chooses kernels without timing them, replaces atomic additions by sums in a fixed order, and refuses to
+    compile an operation that has no deterministic kernel. JAX reads ``XLA_FLAGS`` once, when it starts; we add a flag.
 
     Args:
-        device: the kind that will compute, or "auto".
+        device: device to compute on, or "auto".
 
     Raises:
-        InputError: JAX has started on a GPU already, without the flag.
+        InputError: JAX has already started on a GPU without the flag.
     """
     if device != "auto" and not device.startswith("cuda"):
         return
@@ -31,13 +30,13 @@ def compute_deterministically(device: str) -> None:
         os.environ["XLA_FLAGS"] = " ".join([*flags, _FLAG])
     elif jax.default_backend() == "gpu":
         raise InputError(
-            "--deterministic: JAX has computed in this process already, and reads XLA_FLAGS only when it starts; "
-            f"begin a new one, or set XLA_FLAGS={_FLAG} before"
+            "--deterministic: JAX has already started in this process, and reads XLA_FLAGS only when it starts; "
+            f"start a new process, or set XLA_FLAGS={_FLAG} first"
         )
 
 
 def _has_started() -> bool:
-    # There is no public way to ask; but this can be changed only before.
+    # JAX offers no public check, but refuses to change this setting once it has started.
     number = jax.config.values["jax_num_cpu_devices"]
     try:
         jax.config.update("jax_num_cpu_devices", number + 1)

@@ -13,7 +13,7 @@ Site = int | UInt32[Array, ""]
 
 
 class DropoutStream(NamedTuple):
-    """What the masks of one step are made from.
+    """The source of one step's masks.
 
     Attributes:
         key: uint32 ``[2]`` from :func:`hybridner.model.dropout.step_key`.
@@ -27,7 +27,7 @@ class DropoutStream(NamedTuple):
 def dropout(
     x: Float[Array, "batch ..."], rate: float, site: Site, stream: DropoutStream | None
 ) -> Float[Array, "batch ..."]:
-    """Drop elements of ``x`` at ``site`` and scale up the rest; the identity without a stream."""
+    """Drop elements of ``x`` at ``site`` and scale up the rest; return ``x`` if there is no stream."""
     if stream is None or drop_threshold(rate) == 0:
         return x
     keep = keep_mask(stream, site, x.shape[1:], rate)
@@ -35,7 +35,7 @@ def dropout(
 
 
 def keep_mask(stream: DropoutStream, site: Site, shape: tuple[int, ...], rate: float) -> Bool[Array, "batch ..."]:
-    """Which elements of a ``[batch, *shape]`` array are kept; bitwise :func:`hybridner.model.dropout.keep_mask`."""
+    """Compute which elements of ``[batch, *shape]`` to keep, equal to :func:`hybridner.model.dropout.keep_mask`."""
     size = math.prod(shape)
     first, second = _mix(stream.key + jnp.uint32(site) * jnp.uint32(SITE_STRIDE))
     rows = stream.rows.astype(jnp.uint32)

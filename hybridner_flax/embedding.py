@@ -1,4 +1,4 @@
-"""The input: word pieces and their positions, embedded, then encoded."""
+"""The embeddings of word pieces and positions, and the encoder above them."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from hybridner.config.model import ModelConfig
 from hybridner.model.weights import position_table
 from hybridner_flax.dropout import DropoutStream
 from hybridner_flax.encoder import Encoder
-from hybridner_flax.layers import Hidden, sentence_positions
+from hybridner_flax.layers import Hidden, make_embedding, sentence_positions
 
 
 class TransformerEncoder(nnx.Module):
@@ -20,9 +20,9 @@ class TransformerEncoder(nnx.Module):
     def __init__(self, config: ModelConfig, **types: Any) -> None:
         self.config = config
         self.dtype = types["dtype"]
-        self.embed_tokens = _embedding(config.input.vocab_size, config.encoder.hidden_size, **types)
+        self.embed_tokens = make_embedding(config.input.vocab_size, config.encoder.hidden_size, **types)
         if config.input.positions == "learned":
-            self.embed_positions = _embedding(config.input.max_length, config.encoder.hidden_size, **types)
+            self.embed_positions = make_embedding(config.input.max_length, config.encoder.hidden_size, **types)
         self.encoder = Encoder(config, **types)
 
     def __call__(
@@ -32,7 +32,7 @@ class TransformerEncoder(nnx.Module):
         stream: DropoutStream | None,
     ) -> tuple[Hidden, list[tuple[str, Hidden]]]:
         embedded = jnp.take(self.embed_tokens.embedding[...], input_ids, axis=0).astype(self.dtype)
-        # The pad row stays as it is: no gradient flows into it.
+        # No gradient flows into the pad row; PyTorch's padding_idx does the same.
         is_pad = (input_ids == self.config.input.pad_token_id)[..., None]
         embedded = jnp.where(is_pad, jax.lax.stop_gradient(embedded), embedded)
         positions = sentence_positions(attention_mask)
@@ -42,8 +42,3 @@ class TransformerEncoder(nnx.Module):
             table = position_table(self.config.input.max_length, self.config.encoder.hidden_size)
             embedded = embedded + jnp.asarray(table[: input_ids.shape[1]], self.dtype)[positions]
         return self.encoder(embedded, attention_mask, stream)
-
-
-def _embedding(num_embeddings: int, features: int, **types: Any) -> nnx.Embed:
-    zeros = nnx.initializers.zeros
-    return nnx.Embed(num_embeddings, features, embedding_init=zeros, rngs=nnx.Rngs(0), **types)

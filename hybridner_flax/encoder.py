@@ -49,7 +49,7 @@ class SelfAttention(nnx.Module):
 
 
 class EncoderLayer(nnx.Module):
-    """Attention and a feed-forward net, each followed by dropout, the residual and LayerNorm."""
+    """Attention and a feed-forward network, each followed by dropout, the residual and LayerNorm."""
 
     def __init__(self, config: ModelConfig, **types: Any) -> None:
         encoder = config.encoder
@@ -81,12 +81,12 @@ def _run_layer(
     site: UInt32[Array, ""],
     stream: DropoutStream | None,
 ) -> Hidden:
-    # The layers differ in nothing but their parameters: compiled within jit, this is traced once, not once a layer.
+    # Only in Flax: the layers differ only in their parameters, so a jitted function is traced once for all of them.
     return nnx.merge(graphdef, params)(x, allowed, site, stream)
 
 
 class Encoder(nnx.Module):
-    """The encoder layers behind the LayerNorm of the embedding."""
+    """A LayerNorm for the embeddings, then the encoder layers."""
 
     def __init__(self, config: ModelConfig, **types: Any) -> None:
         encoder = config.encoder

@@ -1,4 +1,4 @@
-"""A model in training in Flax; read it beside ``hybridner_torch/learner.py``."""
+"""A model in training in Flax."""
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +26,7 @@ class Learner(Predictor):
 
     @staticmethod
     def join(options: Options) -> int:
-        """Join the other processes, if there are any, and return this one's rank."""
+        """Join the other processes, if there are any, and return the rank of this one."""
         if options.devices.deterministic:
             compute_deterministically(options.devices.device)
         return parallel.join(options)
@@ -42,22 +42,20 @@ class Learner(Predictor):
         self._step = compiled(make_step(graphdef, options, axis_name, shards), "state", 2)
         self._gradients = compiled(make_gradients(graphdef, axis_name, accumulate, shards), "same", 1)
         self._activations = compiled(make_activations(graphdef), "rows")
-        # A CPU computes no faster with a second step waiting, which would hold the memory of its buffers meanwhile.
+        # A second queued step makes a CPU no faster and its buffers would take memory.
         self._one_at_a_time = self._first_device.platform == "cpu"
         self.state: State
         self._steps_done = 0
 
     def init(self, weights: Weights) -> None:
-        """Start from canonical ``weights`` with an optimizer that has done no step."""
+        """Start from canonical ``weights`` with a new optimizer."""
         zeros = {name: np.zeros_like(value) for name, value in weights.items()}
         self.restore(TrainingState(weights, zeros, zeros, 0))
 
     def step(self, batch: Batch, learning_rate: float) -> StepMetrics:
-        """One AdamW step on a global batch; does not wait for the device."""
-        key, rate = (
-            step_key(self.options.optimization.seed, self._steps_done),
-            np.asarray(learning_rate, self._like_dtype),
-        )
+        """Start one AdamW step on a global batch; do not wait for the device."""
+        key = step_key(self.options.optimization.seed, self._steps_done)
+        rate = np.asarray(learning_rate, self._like_dtype)
         with self._precision():
             arrays = self._arrays(batch)
             if self._one_at_a_time:
@@ -67,27 +65,27 @@ class Learner(Predictor):
         return metrics
 
     def gradients(self, batch: Batch) -> tuple[float, Weights]:
-        """The mean loss of a global batch and its gradient, with the dropout of the step that comes next."""
+        """Compute the mean loss of a global batch and its gradient, with the dropout of the next step."""
         with self._precision():
             key = step_key(self.options.optimization.seed, self._steps_done)
             metrics, grads = self._gradients(self.state.params, self._arrays(batch), key)
         return float(metrics.loss_sum) / max(int(metrics.num_labels), 1), to_canonical(grads)
 
     def activations(self, batch: Batch) -> dict[str, np.ndarray]:
-        """What comes out of each part of the model, ``[rows, length, …]``, in order, without dropout."""
+        """Compute the output of each part of the model, ``[rows, length, …]``, in order, without dropout."""
         with self._precision():
             found = self._activations(self._judged, self._arrays(batch))
-        # A compiled function hands a dict back sorted by name.
+        # A compiled function sorts its dict by name.
         layers = [f"layers.{i}" for i in range(self.config.encoder.num_layers)]
         places = ["embedding", *layers, *(["lstm"] if self.config.lstm is not None else []), "classifier"]
         return {name: self._parallel.gather(found[name]) for name in places}
 
     def peak_memory(self) -> int | None:
-        """Most bytes of the device's memory in use at any time, None where that is not counted."""
+        """Return the peak of the device's memory in bytes; None where nothing counts it."""
         return (self._first_device.memory_stats() or {}).get("peak_bytes_in_use")
 
     def snapshot(self) -> TrainingState:
-        """The training state under canonical names, as numpy arrays."""
+        """Copy the training state into numpy arrays under canonical names."""
         state = self._parallel.unreplicate(self.state)
         moments = to_canonical(state.adam.mu), to_canonical(state.adam.nu)
         average = None if state.average is None else to_canonical(state.average)
@@ -95,17 +93,16 @@ class Learner(Predictor):
         return TrainingState(to_canonical(state.params), *moments, self._steps_done, average, skipped)
 
     def restore(self, state: TrainingState) -> None:
-        """Go on from ``state``."""
+        """Resume from ``state``."""
         with self._precision():
             params, mu, nu = (from_canonical(w, self._like) for w in (state.weights, state.exp_avg, state.exp_avg_sq))
             count = jnp.asarray(state.step - state.skipped, jnp.int32)
-            # Arrays of its own, even where the parameters are its beginning: a step takes over the memory of both.
-            kept = (
-                None
-                if self.options.optimization.average is None
-                else from_canonical(state.average or state.weights, self._like)
-            )
-            self.state = self._parallel.replicate(State(params, optax.ScaleByAdamState(count, mu, nu), kept))
+            average = None
+            if (
+                self.options.optimization.average is not None
+            ):  # a copy of the parameters: a step reuses the memory of both
+                average = from_canonical(state.average or state.weights, self._like)
+            self.state = self._parallel.replicate(State(params, optax.ScaleByAdamState(count, mu, nu), average))
         self._steps_done = state.step
 
     @property

@@ -1,11 +1,11 @@
-"""The recurrence: a ``lax.scan`` with nothing in it but the recurrent matmul, forward and backward.
+"""The recurrence: a ``lax.scan`` around the recurrent matmul, with a backward pass of ours.
 
-Gates stand in the order input, forget, cell, output (i, f, g, o), each ``hidden_size`` wide:
+The gates are in the order input, forget, cell, output (i, f, g, o), each ``hidden_size`` wide:
 
     i, f, o = sigmoid(·), g = tanh(·),   c = f * c + i * g,   h = o * tanh(c)
 
-Differentiating the scan would take the weight gradient as one small matmul a step. The rule written here scans back
-over the gates' gradients alone and takes the weight gradient in one matmul afterwards.
+Differentiating the scan would compute the weight gradient in one small matmul per step. The rule here scans back
+over the gradients of the gates only and then computes the weight gradient in one matmul.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ States = Float[Array, "length batch hidden"]
 
 
 class LSTM(nnx.Module):
-    """One left-to-right LSTM layer with two biased linear maps, zeroed where a sentence starts."""
+    """One left-to-right LSTM layer with two biased linear maps; its state is reset at each sentence start."""
 
     def __init__(self, config: ModelConfig, **types: Any) -> None:
         hidden = config.encoder.hidden_size
@@ -33,7 +33,7 @@ class LSTM(nnx.Module):
         self.linear_hh = make_linear(hidden, 4 * hidden, **types)
 
     def __call__(self, x: Hidden, starts: Bool[Array, "batch length"]) -> Hidden:
-        time_first = jnp.swapaxes(x, 0, 1)  # transposed before the projection makes it four times as wide
+        time_first = jnp.swapaxes(x, 0, 1)  # transpose before the projection makes it four times as wide
         gates_x = self.linear_ih(time_first) + bias_of(self.linear_hh).astype(x.dtype)
         hs = lstm_scan(gates_x, self.linear_hh.kernel[...].astype(x.dtype), starts.T)
         return jnp.swapaxes(hs, 0, 1).astype(x.dtype)
@@ -44,24 +44,21 @@ def lstm_scan(gates_x: Gates, kernel: Float[Array, "hidden gates"], starts: Bool
     """Run the LSTM from left to right.
 
     Args:
-        gates_x: what input and biases give to the gates, time first, ``[length, batch, 4 * hidden]``.
+        gates_x: contribution of input and biases to the gates, time first, ``[length, batch, 4 * hidden]``.
         kernel: the recurrent weight, ``[hidden, 4 * hidden]``.
-        starts: where a sentence starts; the state before it is zero.
+        starts: True where a sentence starts; the state before it is zero.
 
     Returns:
-        The hidden states ``h``, ``[length, batch, hidden]``, in float32 or wider: the state is kept there under
-        bfloat16 matmuls too.
+        The hidden states ``h``, ``[length, batch, hidden]``, in float32 or wider, even if the matmuls are in
+        bfloat16.
     """
     return _scan(gates_x, kernel, starts, lambda h, c, gates: h)
 
 
-def _state_dtype(gates_x: Gates) -> jnp.dtype:
-    return jnp.promote_types(gates_x.dtype, jnp.float32)
-
-
+# PyTorch groups the next three in one autograd Function, ``_Scan``.
 def _scan(gates_x: Gates, kernel: Array, starts: Array, kept: Callable[[Array, Array, Array], Any]) -> Any:
-    """What ``kept(h, c, gates)`` gives at each step, time first."""
-    dtype = _state_dtype(gates_x)
+    """Collect ``kept(h, c, gates)`` of each step, time first."""
+    dtype = jnp.promote_types(gates_x.dtype, jnp.float32)
     keep = ~starts[:, :, None]
 
     # All four gates in one pass: sigmoid(z) is (tanh(z / 2) + 1) / 2.
@@ -79,7 +76,7 @@ def _scan(gates_x: Gates, kernel: Array, starts: Array, kept: Callable[[Array, A
         h = o * jnp.tanh(c)
         return (h, c), kept(h, c, gates)
 
-    # Zeros made from the input: under shard_map a constant would not vary over devices as the carry does.
+    # Make the zeros from the input: under shard_map a constant would not vary over devices as the carry does.
     zeros = jnp.zeros_like(gates_x[0, :, :hidden], dtype)
     return lax.scan(step, (zeros, zeros), (gates_x, keep))[1]
 
@@ -94,11 +91,11 @@ def _lstm_bwd(residuals: tuple[Array, ...], dhs: States) -> tuple[Gates, Array, 
     hs, cs, gates, kernel, starts, like_gates_x = residuals
     dtype = hs.dtype
     keep = ~starts[:, :, None]
-    # The states that enter each step; the rows that start a sentence are zeroed by keep.
+    # The states that enter each step; keep zeroes the rows that start a sentence.
     shift = lambda states: jnp.concatenate((jnp.zeros_like(states[:1]), states[:-1]))  # noqa: E731
     hs_in, cs_in = jnp.where(keep, shift(hs), 0), jnp.where(keep, shift(cs), 0)
 
-    # All that does not depend on the gradient that comes back is made for every step at once.
+    # Compute everything that does not depend on the incoming gradient for all steps at once.
     i, f, g, o = jnp.split(gates, 4, axis=-1)
     tanh_c = jnp.tanh(cs)
     dc_dh, do_dh = o * (1 - tanh_c * tanh_c), tanh_c * o * (1 - o)

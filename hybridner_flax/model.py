@@ -1,6 +1,6 @@
-"""The tagger in Flax: its parts, one after the other.
+"""The whole tagger in Flax.
 
-Read each file beside its namesake in ``hybridner_torch``: the same classes with the same names in the same order.
+Each file has the same classes, with the same names in the same order, as its namesake in ``hybridner_torch``.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ from hybridner_flax.lstm import LSTM
 
 
 class HybridNER(nnx.Module):
-    """The tagger. Its initial weights are the canonical ones of ``seed``, the same as the PyTorch twin's.
+    """The tagger. Its initial weights are those of ``seed``, the same as in PyTorch.
 
     >>> model = HybridNER(original_model(vocab_size=100, num_labels=9, hidden_size=32, num_encoder_layers=1))
     >>> model(jnp.array([[2, 5, 3]]), jnp.array([[1, 1, 1]])).shape
@@ -28,7 +28,7 @@ class HybridNER(nnx.Module):
 
     Args:
         config: sizes and parts.
-        seed: decides the initial weights; None leaves zeros.
+        seed: seed of the initial weights; None leaves zeros.
         dtype: type of the computation.
         param_dtype: type of the weights, ``float32`` or ``float64``.
     """
@@ -51,12 +51,12 @@ class HybridNER(nnx.Module):
         attention_mask: Int[Array, "batch length"],
         stream: DropoutStream | None = None,
     ) -> Float[Array, "batch length num_labels"]:
-        """Logits of every piece.
+        """Compute the logits of every piece.
 
         Args:
             input_ids: int32, below ``vocab_size``.
-            attention_mask: int32; 0 for padding, 1…n for the sentence within the row.
-            stream: drop with these masks; None does not drop.
+            attention_mask: int32; 0 for padding, 1…n numbers the sentences within the row.
+            stream: source of the dropout masks; None disables dropout.
         """
         return self.activations(input_ids, attention_mask, stream)[-1][1]
 
@@ -66,7 +66,7 @@ class HybridNER(nnx.Module):
         attention_mask: Int[Array, "batch length"],
         stream: DropoutStream | None = None,
     ) -> list[tuple[str, Array]]:
-        """What comes out of each part, in order: "embedding", "layers.0", …, "lstm", "classifier"."""
+        """Compute the output of each part, in order: "embedding", "layers.0", …, "lstm", "classifier"."""
         x, activations = self.transformer_encoder(input_ids, attention_mask, stream)
         if self.config.lstm is not None:
             x = self.lstm(x, sentence_starts(attention_mask))

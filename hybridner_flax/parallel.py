@@ -1,7 +1,7 @@
-"""How a step is compiled and spread over devices: ``jit`` on one, ``pmap`` on one host's, ``mesh`` on all hosts'.
+"""Devices, and three ways to spread a step: ``jit`` on one, ``pmap`` on one host's, ``mesh`` on all hosts'.
 
-All three compute the same function of the global batch: rows are spread evenly, parameters are on every device,
-and sums over the batch are summed over devices before anything is divided.
+All three compute the same function of the global batch: rows are spread evenly, every device has
+the parameters, and devices add up their sums over the batch before anything is divided.
 """
 
 import os
@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from threading import Thread
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -22,51 +22,17 @@ from hybridner.errors import InputError
 AXIS = "data"
 Returns = Literal["state", "rows", "same"]
 Tree = Any
-_HEARTBEAT_SECONDS = 30  # without one for so long, JAX takes a process for lost and ends the others
+_HEARTBEAT_SECONDS = 30  # a process silent for so long is lost, and JAX ends the others
 _DAY_SECONDS = 86_400
 
 
-class Parallel(Protocol):
-    """A way to run functions of (what is on every device, rows of a batch, small keys).
+class Jit:
+    """One device; :class:`Pmap` and :class:`GlobalMesh` have the same methods.
 
     Attributes:
-        axis_name: name to sum over inside the step, or None where the compiler does it.
+        axis_name: axis to sum over inside the step, or None where the compiler sums.
         num_devices: batches need a multiple of this many rows.
     """
-
-    axis_name: str | None
-    num_devices: int
-
-    def compile(self, function: Callable[..., Any], returns: Returns, num_keys: int = 0) -> Callable[..., Any]:
-        """Compile ``function(replicated, arrays, *keys)`` of ``num_keys`` keys.
-
-        Args:
-            function: what each device runs (Pmap) or what all run together.
-            returns: "state" for ``(state, metrics)``, where the memory of the state that goes in is taken over;
-                "rows" for arrays that are spread over the devices; "same" for what all devices agree on.
-            num_keys: how many small arguments follow, the same on every device.
-        """
-        ...
-
-    def replicate(self, tree: Tree) -> Tree:
-        """Put ``tree`` on every device."""
-        ...
-
-    def unreplicate(self, tree: Tree) -> Tree:
-        """One copy of what :meth:`replicate` spread."""
-        ...
-
-    def shard(self, array: np.ndarray) -> Array:
-        """Spread the rows of ``array [rows, length]``, all that this process has, over its devices."""
-        ...
-
-    def gather(self, array: Array) -> np.ndarray:
-        """The rows of a result, on the host."""
-        ...
-
-
-class Jit:
-    """One device."""
 
     axis_name: str | None = None
     num_devices: int = 1
@@ -75,23 +41,35 @@ class Jit:
         self._device = device
 
     def compile(self, function: Callable[..., Any], returns: Returns, num_keys: int = 0) -> Callable[..., Any]:
+        """Compile ``function(replicated, arrays, *keys)``.
+
+        Args:
+            function: runs on each device (Pmap) or once for all.
+            returns: "state" for ``(state, metrics)``, where the new state reuses the memory of the old one; "rows" for
+                arrays spread over the devices; "same" for results that all devices agree on.
+            num_keys: number of small arguments after the arrays, the same on every device.
+        """
         return jax.jit(function, donate_argnums=0 if returns == "state" else ())
 
     def replicate(self, tree: Tree) -> Tree:
+        """Put ``tree`` on every device."""
         return jax.device_put(tree, self._device)
 
     def unreplicate(self, tree: Tree) -> Tree:
+        """Return one copy of what :meth:`replicate` spread."""
         return tree
 
     def shard(self, array: np.ndarray) -> Array:
+        """Spread the rows of ``array [rows, length]``, all that this process has, over its devices."""
         return jax.device_put(array, self._device)
 
     def gather(self, array: Array) -> np.ndarray:
+        """Copy the rows of a result to the host."""
         return np.asarray(array)
 
 
 class Pmap:
-    """The devices of one host; every array of a state has a leading axis, one entry a device."""
+    """The devices of one host; every array of a state has a leading axis with one entry per device."""
 
     axis_name: str | None = AXIS
 
@@ -128,7 +106,7 @@ class Pmap:
 
 
 class GlobalMesh:
-    """All devices of all hosts, through jit with ``NamedSharding``; each host passes in only its own rows."""
+    """All devices of all hosts, through jit with ``NamedSharding``; each host passes only its own rows."""
 
     axis_name: str | None = None
 
@@ -160,8 +138,11 @@ class GlobalMesh:
         return np.asarray(array.addressable_shards[0].data)
 
 
+Parallel = Jit | Pmap | GlobalMesh
+
+
 def join(options: Options) -> int:
-    """Join the other processes, if there are any, and return this one's rank; call it before any other JAX.
+    """Join the other processes, if there are any, and return the rank of this one; call it before any other JAX.
 
     Raises:
         InputError: a process did not join in time, JAX cannot join, or one of the three options is missing.
@@ -185,17 +166,17 @@ def join(options: Options) -> int:
     except (ValueError, RuntimeError) as error:
         if address is not None:
             raise InputError(f"{address}: JAX cannot join the other processes: {error}") from error
-        # A process trains alone where JAX finds no cluster, and where it has computed already.
+        # A process trains alone if JAX finds no cluster or has already computed.
         if isinstance(error, RuntimeError) and "must be called before" not in str(error):
             raise
     return jax.process_index()
 
 
 def _initialize(coordinator: str | None, num_processes: int | None, process_id: int | None, timeout: float) -> None:
-    """Call ``jax.distributed.initialize``, in a thread: JAX answers its own timeout with SIGABRT, not with an error.
+    """Call ``jax.distributed.initialize``, in a thread: JAX's own timeout ends the process with SIGABRT.
 
     Raises:
-        TimeoutError: the processes did not all join within ``timeout`` seconds; the thread still waits for them.
+        TimeoutError: a process did not join within ``timeout`` seconds; the thread still waits.
     """
     errors: list[Exception] = []
 
@@ -221,10 +202,10 @@ def _initialize(coordinator: str | None, num_processes: int | None, process_id: 
 
 
 def choose(options: DeviceOptions) -> Parallel:
-    """Choose the way to spread that ``options`` ask for, or the plainest that uses every device.
+    """Choose the way to spread in ``options``, or the simplest one that uses every device.
 
     Raises:
-        InputError: the devices are not there, or cannot be spread over as asked.
+        InputError: the devices are missing, or this way cannot use them.
     """
     devices = find_devices(options.device, options.num_devices)
     kind, num_hosts = options.parallel, jax.process_count()
@@ -243,14 +224,14 @@ def choose(options: DeviceOptions) -> Parallel:
 
 
 def find_devices(device: str, number: int | None = None) -> list[jax.Device]:
-    """Find devices, host by host: of the best kind there is for "auto", a single one for "cuda:0".
+    """Find devices, host by host: the best kind here for "auto", a single one for "cuda:0".
 
     Args:
-        device: the kind, for "cuda" with a number.
-        number: return only the first so many.
+        device: kind of device, for "cuda" also with a number.
+        number: return only this many.
 
     Raises:
-        InputError: there is none, or there are not as many.
+        InputError: there are none, or too few.
     """
     if device == "mps":
         raise InputError("--device mps is PyTorch's; with Flax use cpu, cuda or tpu")

@@ -1,4 +1,4 @@
-"""A model that computes logits in Flax; read it beside ``hybridner_torch/predictor.py``."""
+"""A model that computes logits in Flax."""
 
 from contextlib import AbstractContextManager
 from typing import Any
@@ -24,7 +24,7 @@ class Predictor:
     """A model on its devices; see :class:`hybridner.model.learner.Predictor`."""
 
     def __init__(self, config: ModelConfig, weights: Weights | None, devices: DeviceOptions) -> None:
-        """Copy ``weights`` to the devices; None leaves them to a subclass."""
+        """Copy ``weights`` to the devices; with None a subclass does."""
         keep_compiled_programs()
         self.config = config
         self._parallel = parallel.choose(devices)
@@ -36,30 +36,30 @@ class Predictor:
         count = f"{num_devices} × " if num_devices > 1 else ""
         self.device = f"{count}{found[0].device_kind}"
         self.rank, self.world_size = jax.process_index(), jax.process_count()
-        # XLA computes what one thread hands over one after the other.
+        # XLA runs the programs of one thread one after the other.
         is_alone = type(self._parallel) is parallel.Jit
         self.num_lanes = 2 if found[0].platform == "cpu" and is_alone else 1
+
+        def new_model() -> HybridNER:
+            return HybridNER(config, seed=None, dtype=jnp.dtype(devices.dtype), param_dtype=self._like_dtype)
+
         with self._precision():
-            self._graphdef, self._like = nnx.split(nnx.eval_shape(lambda: self._new_model(devices)), nnx.Param)
+            self._graphdef, self._like = nnx.split(nnx.eval_shape(new_model), nnx.Param)
             self._predict = self._parallel.compile(make_predict(self._graphdef), "rows")
             if weights is not None:
                 self._params = self._parallel.replicate(from_canonical(weights, self._like))
 
-    def _new_model(self, devices: DeviceOptions) -> HybridNER:
-        dtype = jnp.dtype(devices.dtype)
-        return HybridNER(self.config, seed=None, dtype=dtype, param_dtype=self._like_dtype)
-
     def predict(self, batch: Batch) -> Array:
-        """Start to compute logits ``[rows, length, num_labels]``; do not wait for the device."""
+        """Start to compute float32 or wider logits ``[rows, length, num_labels]``; do not wait for the device."""
         with self._precision():
             return self._predict(self._judged, self._arrays(batch))
 
     def gather(self, logits: Array) -> Float[np.ndarray, "rows length num_labels"]:
-        """Copy the result of :meth:`predict` into numpy."""
+        """Copy the result of :meth:`predict` from all processes into numpy."""
         return self._parallel.gather(logits)
 
     def weights(self) -> Weights:
-        """Copy the canonical weights that :meth:`predict` computes with."""
+        """Copy the canonical weights that :meth:`predict` uses."""
         return to_canonical(self._parallel.unreplicate(self._judged))
 
     def barrier(self) -> None:
@@ -70,7 +70,7 @@ class Predictor:
             multihost_utils.sync_global_devices("hybridner")
 
     def agree(self, number: int) -> int:
-        """Find the largest ``number`` of any process."""
+        """Return the largest ``number`` of any process."""
         if self.world_size == 1:
             return number
         from jax.experimental import multihost_utils

@@ -1,4 +1,4 @@
-"""Loss, gradients, AdamW and prediction in Flax, as pure functions to be compiled for each batch shape."""
+"""Loss, gradients, AdamW and prediction in Flax, as pure functions to compile for each batch shape."""
 
 from collections.abc import Callable
 from functools import partial
@@ -18,16 +18,8 @@ from hybridner_flax.dropout import DropoutStream
 from hybridner_flax.model import HybridNER
 
 
-class State(NamedTuple):
-    """What a step changes, on the device: parameters, both moments, the updates done, the average if one is kept."""
-
-    params: nnx.State
-    adam: optax.ScaleByAdamState
-    average: nnx.State | None
-
-
 class BatchArrays(NamedTuple):
-    """The arrays of a batch that the device needs, int32 ``[rows, length]`` each."""
+    """The arrays of a batch that go to the device, int32 ``[rows, length]`` each."""
 
     input_ids: Int32[Array, "rows length"]
     attention_mask: Int32[Array, "rows length"]
@@ -35,7 +27,7 @@ class BatchArrays(NamedTuple):
 
 
 class StepMetrics(NamedTuple):
-    """Sums over the global batch, on the device; a step that was skipped has a loss that is not a number."""
+    """Sums over the global batch, on the device; a skipped step has the loss NaN."""
 
     loss_sum: Float[Array, ""]
     num_labels: Int[Array, ""]
@@ -44,23 +36,32 @@ class StepMetrics(NamedTuple):
 def token_loss_sum(
     logits: Float[Array, "rows length num_labels"], labels: Int[Array, "rows length"]
 ) -> Float[Array, ""]:
-    """Sum of the cross-entropies of the labelled pieces, in float32 or wider."""
+    """Sum the cross-entropies of the labelled pieces, in float32 or wider."""
     logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
     labelled = labels != IGNORED
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.where(labelled, labels, 0))
     return jnp.sum(jnp.where(labelled, losses, 0))
 
 
+# The rest is Flax's: in PyTorch the Learner changes parameters and moments in place.
+class State(NamedTuple):
+    """The arrays that a step updates, on the device: parameters, moments, update count, average if there is one."""
+
+    params: nnx.State
+    adam: optax.ScaleByAdamState
+    average: nnx.State | None
+
+
 def make_gradients(
     graphdef: nnx.GraphDef[HybridNER], axis_name: str | None, parts: int = 1, shards: int = 1
 ) -> Callable[..., Any]:
-    """Loss and gradients of a batch, a pure function to be compiled.
+    """Make the pure function that computes the loss and gradients of a batch.
 
     Args:
         graphdef: the model without its parameters.
-        axis_name: sum over this axis of devices, if the function runs once on each.
-        parts: compute the rows in so many parts, one after the other, to save memory.
-        shards: devices that the compiler spreads the rows over; each has its share of every part.
+        axis_name: device axis to sum over, if the function runs once on each device.
+        parts: number of parts to compute the rows in, one after the other, to save memory.
+        shards: number of devices that the compiler spreads the rows over; each has its share of every part.
 
     Returns:
         ``gradients(params, arrays, key) -> (metrics, grads)``; the loss is the mean over the global batch's labels.
@@ -75,7 +76,7 @@ def make_gradients(
         def mean_loss(params: nnx.State, arrays: BatchArrays, rows: Int[Array, "rows"]) -> Float[Array, ""]:
             model = nnx.merge(graphdef, params)
             logits = model(arrays.input_ids, arrays.attention_mask, DropoutStream(key, rows))
-            # Divided by the number of the whole batch: the sum over devices is then the mean.
+            # Divide by the number of labels in the whole batch: the sum over devices is then the mean.
             return token_loss_sum(logits, arrays.labels) / jnp.maximum(num_labels, 1)
 
         loss_and_grads = jax.value_and_grad(mean_loss)
@@ -94,7 +95,7 @@ def make_gradients(
 
 
 def _in_parts(array: Array, parts: int, shards: int) -> Array:
-    """``[rows, …]`` as ``[parts, rows / parts, …]``, where each part has its share of the rows of every shard."""
+    """Reshape ``[rows, …]`` to ``[parts, rows / parts, …]``; each part has its share of the rows of every shard."""
     split = array.reshape(shards, parts, -1, *array.shape[1:])
     return split.swapaxes(0, 1).reshape(parts, -1, *array.shape[1:])
 
@@ -102,12 +103,11 @@ def _in_parts(array: Array, parts: int, shards: int) -> Array:
 def make_step(
     graphdef: nnx.GraphDef[HybridNER], options: Options, axis_name: str | None, shards: int = 1
 ) -> Callable[..., tuple[State, StepMetrics]]:
-    """The training step, a pure function to be compiled.
+    """Make the pure function that does one training step.
 
     Args:
         graphdef: the model without its parameters.
-        options: betas and epsilon are AdamW's defaults; decay, clipping, parts, averaging, and whether a step that is
-            not finite is skipped, come from here.
+        options: weight decay, clipping, parts, averaging, and the treatment of steps that are not finite.
         axis_name: as for :func:`make_gradients`.
         shards: as for :func:`make_gradients`.
 
@@ -130,7 +130,7 @@ def make_step(
         def unless_skipped(new: Array, old: Array | float) -> Array:
             return new if finite is None else jnp.where(finite, new, old)
 
-        # Compiled within jit, this is traced once for each shape of parameters, not once for each parameter.
+        # A jitted function is traced once for each shape of parameters instead of once for each parameter.
         @jax.jit
         def moved(p: Array, grad: Array, mu: Array, nu: Array) -> tuple[Array, Array, Array]:
             update, (_, new_mu, new_nu) = adam.update(grad, optax.ScaleByAdamState(state.adam.count, mu, nu))
@@ -158,7 +158,7 @@ def make_step(
 
 
 def make_predict(graphdef: nnx.GraphDef[HybridNER]) -> Callable[..., Float[Array, "rows length num_labels"]]:
-    """``predict(params, arrays) -> logits``, a pure function to be compiled."""
+    """Make the pure function ``predict(params, arrays) -> logits``."""
 
     def predict(params: nnx.State, arrays: BatchArrays) -> Float[Array, "rows length num_labels"]:
         logits = nnx.merge(graphdef, params)(arrays.input_ids, arrays.attention_mask)
@@ -168,7 +168,7 @@ def make_predict(graphdef: nnx.GraphDef[HybridNER]) -> Callable[..., Float[Array
 
 
 def make_activations(graphdef: nnx.GraphDef[HybridNER]) -> Callable[..., dict[str, Array]]:
-    """``activations(params, arrays) -> {place: what comes out of it}``, a pure function to be compiled."""
+    """Make the pure function ``activations(params, arrays) -> {place: its output}``."""
 
     def activations(params: nnx.State, arrays: BatchArrays) -> dict[str, Array]:
         return dict(nnx.merge(graphdef, params).activations(arrays.input_ids, arrays.attention_mask))

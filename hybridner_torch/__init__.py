@@ -1,4 +1,4 @@
-"""HybridNER in PyTorch; proved equal to its twin in ``hybridner_flax``."""
+"""HybridNER in PyTorch; proved equal to the Flax version in ``hybridner_flax``."""
 
 from hybridner_torch.model import HybridNER
 

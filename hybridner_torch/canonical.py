@@ -1,4 +1,4 @@
-"""Between parameters and canonical weights (``hybridner.model.weights``), which have the same names and layouts."""
+"""Conversion between the model's parameters and canonical weights (``hybridner.model.parts``): the same names."""
 
 from collections.abc import Mapping
 
@@ -10,18 +10,17 @@ from hybridner.files.tensors import Weights
 
 
 def to_canonical(params: Mapping[str, Tensor]) -> Weights:
-    """Canonical weights, as numpy arrays of their own, from named parameters (or one of their Adam moments)."""
+    """Copy parameters (or one of their Adam moments) into canonical numpy weights."""
     return {name: param.detach().cpu().numpy().copy() for name, param in params.items()}
 
 
 def from_canonical(weights: Mapping[str, np.ndarray], like: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors with the names, types and devices of ``like`` and the values of canonical ``weights``."""
+    """Copy canonical ``weights`` into parameters with the names, types and devices of ``like``."""
     return {name: torch.tensor(weights[name], dtype=param.dtype, device=param.device) for name, param in like.items()}
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, np.ndarray]) -> None:
-    """Put canonical ``weights`` into ``model``; its parameter type stays."""
-    params = dict(model.named_parameters())
+    """Copy canonical ``weights`` into ``model`` and keep its parameter type."""
     with torch.no_grad():
-        for name, param in params.items():
+        for name, param in model.named_parameters():
             param.copy_(torch.from_numpy(weights[name]))

@@ -1,7 +1,7 @@
 """The arrays of a training state as safetensors; ``hybridner.runs.checkpoints`` does the rest.
 
-``state.safetensors`` holds ``weights.NAME``, ``exp_avg.NAME`` and ``exp_avg_sq.NAME`` for each canonical name, and
-``average.NAME`` if an average is kept.
+``state.safetensors`` contains ``weights.NAME``, ``exp_avg.NAME`` and ``exp_avg_sq.NAME`` for each canonical name, and
+``average.NAME`` if there is an average.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,10 +23,10 @@ def write_state(folder: Path, _: ModelConfig, kinds: dict[str, Weights]) -> None
 
 
 def read_state(folder: Path, check: Callable[[str, Headers], None]) -> dict[str, Weights]:
-    """What :func:`write_state` wrote, if ``check`` accepts what the file says of each kind.
+    """Read what :func:`write_state` wrote, if ``check`` accepts the names, shapes and types of each kind.
 
     Raises:
-        InputError: it cannot be read, or ``check`` raised it.
+        InputError: the state cannot be read, or ``check`` refused it.
     """
 
     def check_kinds(headers: Headers) -> None:

@@ -1,4 +1,4 @@
-"""The same bits from the same work each time, on a GPU too."""
+"""Bitwise repeatable results, also on a GPU."""
 
 import os
 
@@ -6,10 +6,10 @@ import torch
 
 
 def compute_deterministically() -> None:
-    """Let PyTorch use only kernels that give the same bits each time, and refuse what has none; a CPU's all do.
+    """Restrict PyTorch to deterministic kernels in this process, refusing operations without one; a CPU's all are.
 
-    cuBLAS needs a workspace for that (NVIDIA's documentation of cuBLAS, "Results reproducibility"); PyTorch refuses
-    another one that the environment names. All of this applies to the whole process.
+    cuBLAS needs a fixed workspace (NVIDIA's cuBLAS documentation, "Results reproducibility"); PyTorch refuses an
+    unsuitable ``CUBLAS_WORKSPACE_CONFIG``.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)

@@ -14,7 +14,7 @@ _MULTIPLIERS = np.array(MULTIPLIERS, np.uint32).view(np.int32).tolist()
 
 
 class DropoutStream(NamedTuple):
-    """What the masks of one step are made from.
+    """The source of one step's masks.
 
     Attributes:
         key: uint32 ``[2]`` from :func:`hybridner.model.dropout.step_key`.
@@ -28,7 +28,7 @@ class DropoutStream(NamedTuple):
 def dropout(
     x: Float[Tensor, "batch ..."], rate: float, site: int, stream: DropoutStream | None
 ) -> Float[Tensor, "batch ..."]:
-    """Drop elements of ``x`` at ``site`` and scale up the rest; the identity without a stream."""
+    """Drop elements of ``x`` at ``site`` and scale up the rest; return ``x`` if there is no stream."""
     if stream is None or drop_threshold(rate) == 0:
         return x
     keep = keep_mask(stream, site, tuple(x.shape[1:]), rate, x.device)
@@ -38,9 +38,9 @@ def dropout(
 def keep_mask(
     stream: DropoutStream, site: int, shape: tuple[int, ...], rate: float, device: torch.device
 ) -> Bool[Tensor, "batch ..."]:
-    """Which elements of a ``[batch, *shape]`` array are kept; bitwise :func:`hybridner.model.dropout.keep_mask`.
+    """Compute which elements of ``[batch, *shape]`` to keep, equal to :func:`hybridner.model.dropout.keep_mask`.
 
-    PyTorch has no full arithmetic for uint32: int32 wraps round to the same bits.
+    PyTorch lacks arithmetic for uint32; int32 wraps around to the same bits.
     """
     size = math.prod(shape)
     first, second = site_key(stream.key, site)
@@ -59,5 +59,5 @@ def _mix_(x: Int32[Tensor, "..."]) -> Int32[Tensor, "..."]:
 
 
 def _shift_right(x: Int32[Tensor, "..."], shift: int) -> Int32[Tensor, "..."]:
-    # int32 shifts copy the sign bit; the mask clears the copies.
+    # Only in PyTorch: int32 shifts copy the sign bit; the mask clears the copies.
     return x.bitwise_right_shift(shift).bitwise_and_((1 << (32 - shift)) - 1)

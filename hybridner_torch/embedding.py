@@ -1,4 +1,4 @@
-"""The input: word pieces and their positions, embedded, then encoded."""
+"""The embeddings of word pieces and positions, and the encoder above them."""
 
 import torch
 from jaxtyping import Int
@@ -20,7 +20,7 @@ class TransformerEncoder(nn.Module):
         super().__init__()
         self.dtype = dtype
         hidden = config.encoder.hidden_size
-        # padding_idx: the pad row stays as it is, no gradient flows into it.
+        # No gradient flows into the row of padding_idx.
         self.embed_tokens = Embedding(config.input.vocab_size, hidden, padding_idx=config.input.pad_token_id)
         self.positions = config.input.positions
         if self.positions == "learned":

@@ -45,7 +45,7 @@ class SelfAttention(nn.Module):
 
 
 class EncoderLayer(nn.Module):
-    """Attention and a feed-forward net, each followed by dropout, the residual and LayerNorm."""
+    """Attention and a feed-forward network, each followed by dropout, the residual and LayerNorm."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class EncoderLayer(nn.Module):
 
 
 class Encoder(nn.Module):
-    """The encoder layers behind the LayerNorm of the embedding."""
+    """A LayerNorm for the embeddings, then the encoder layers."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

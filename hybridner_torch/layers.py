@@ -1,4 +1,4 @@
-"""Layers that the parts share, and where sentences start within a row."""
+"""Shared layers, and the boundaries of sentences within a row."""
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -8,23 +8,23 @@ Hidden = Float[Tensor, "batch length hidden"]
 
 
 def sentence_starts(attention_mask: Int[Tensor, "batch length"]) -> Bool[Tensor, "batch length"]:
-    """Find where a sentence (or padding) starts within its row: where the mask changes."""
+    """Mark the first piece of each sentence (or run of padding): the places where the mask changes."""
     first = torch.ones_like(attention_mask[:, :1], dtype=torch.bool)
     changes = attention_mask[:, 1:] != attention_mask[:, :-1]
     return torch.cat((first, changes), dim=1)
 
 
 def sentence_positions(attention_mask: Int[Tensor, "batch length"]) -> Int[Tensor, "batch length"]:
-    """Number the pieces of each sentence from 0; 0 for padding, of which a row may have any length."""
+    """Count the pieces of each sentence from 0; padding gets 0, however long it is."""
     column = torch.arange(attention_mask.shape[1], device=attention_mask.device)
     start = torch.where(sentence_starts(attention_mask), column, 0).cummax(dim=1).values
     return torch.where(attention_mask != 0, column - start, 0)
 
 
 class Linear(nn.Linear):
-    """A Linear with a bias, without initial values.
+    """A Linear with a bias, uninitialized until weights are loaded.
 
-    ``nn.utils.skip_init`` has the same result, but imports 80 MB of PyTorch's compiler.
+    ``nn.utils.skip_init`` does the same but imports 80 MB of PyTorch's compiler.
     """
 
     def reset_parameters(self) -> None:
@@ -32,7 +32,7 @@ class Linear(nn.Linear):
 
 
 class Embedding(nn.Embedding):
-    """An embedding table without initial values."""
+    """An embedding table, uninitialized until weights are loaded."""
 
     def reset_parameters(self) -> None:
         """Leave the rows as they are."""

@@ -1,4 +1,4 @@
-"""A model in training in PyTorch; read it beside ``hybridner_flax/learner.py``."""
+"""A model in training in PyTorch."""
 
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
@@ -28,7 +28,7 @@ class Learner(Predictor):
 
     @staticmethod
     def join(options: Options) -> int:
-        """Join the other processes, if there are any, and return this one's rank."""
+        """Join the other processes, if there are any, and return the rank of this one."""
         if options.devices.deterministic:
             compute_deterministically()
         return parallel.join(options)
@@ -47,22 +47,15 @@ class Learner(Predictor):
         self._average: dict[str, Tensor] | None = None
 
     def init(self, weights: Weights) -> None:
-        """Start from canonical ``weights`` with an optimizer that has done no step."""
+        """Start from canonical ``weights`` with a new optimizer."""
         load_weights(self.model, weights)
         self._optimizer = self._new_optimizer()
         self._steps_done = self._skipped_before = 0
         if self.options.optimization.average is not None:
             self._keep_average(weights)
 
-    def _keep_average(self, weights: Weights) -> None:
-        """Begin the average with ``weights``, in a model of its own that computes with it."""
-        self._average = from_canonical(weights, self._parameters)
-        self._judged = deepcopy(self.model)
-        for name, parameter in self._judged.named_parameters():
-            parameter.data = self._average[name]
-
     def step(self, batch: Batch, learning_rate: float) -> StepMetrics:
-        """One AdamW step on a global batch; does not wait for the device."""
+        """Start one AdamW step on a global batch; do not wait for the device."""
         metrics = self._backward(batch)
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
@@ -79,37 +72,56 @@ class Learner(Predictor):
                 average.lerp_(self._parameters[name].detach(), 1 - decay)
         return metrics
 
-    def _update_if_finite(self, metrics: StepMetrics) -> StepMetrics:
-        """Update parameters, moments, average and AdamW's count, or leave each of their bits: the device decides."""
-        parameters = list(self._parameters.values())
-        norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-        # AdamW squares the gradient, so its square must be finite too.
-        skipped = ~(norm.square().isfinite() & metrics.loss_sum.isfinite())
-        metrics = metrics._replace(loss_sum=metrics.loss_sum.masked_fill(skipped, torch.nan))
-        if self.options.optimization.clip_norm is not None:
-            nn.utils.clip_grads_with_norm_(parameters, self.options.optimization.clip_norm, norm)
-        if self._optimizer.defaults["fused"]:
-            # The fused kernels read this (it is how GradScaler makes them skip a step), so nobody waits for the device.
-            self._optimizer.found_inf = skipped.float()  # type: ignore[attr-defined]
-        elif skipped:  # the others do not, so here the host waits
-            return metrics
-        self._optimizer.step()
-        if self._average is not None and self.options.optimization.average is not None:
-            done = self._optimizer.state[parameters[0]]["step"].double()
-            weight = 1 - ((1 + done) / (10 + done)).clamp(max=self.options.optimization.average)
-            for name, average in self._average.items():
-                moved = average.lerp(self._parameters[name].detach(), weight.to(average))
-                torch.where(skipped, average, moved, out=average)
-        return metrics
-
     def gradients(self, batch: Batch) -> tuple[float, Weights]:
-        """The mean loss of a global batch and its gradient, with the dropout of the step that comes next."""
+        """Compute the mean loss of a global batch and its gradient, with the dropout of the next step."""
         metrics = self._backward(batch)
         grads = {name: p.grad for name, p in self._parameters.items() if p.grad is not None}
         return float(metrics.loss_sum) / max(int(metrics.num_labels), 1), to_canonical(grads)
 
+    def activations(self, batch: Batch) -> dict[str, np.ndarray]:
+        """Compute the output of each part of the model, ``[rows, length, …]``, in order, without dropout."""
+        input_ids, attention_mask, _ = self._arrays(batch)
+        with torch.inference_mode(), self._precision():
+            found = self._judged.activations(input_ids, attention_mask)
+        return {name: self.gather(value.float() if value.dtype == torch.bfloat16 else value) for name, value in found}
+
+    def peak_memory(self) -> int | None:
+        """Return the peak of the device's memory in bytes; None where nothing counts it."""
+        return torch.cuda.max_memory_allocated(self._device) if self._device.type == "cuda" else None
+
+    def snapshot(self) -> TrainingState:
+        """Copy the training state into numpy arrays under canonical names."""
+        state = self._optimizer.state
+
+        def moment(kind: str) -> Weights:
+            zero = torch.zeros_like
+            return to_canonical({n: state[p][kind] if p in state else zero(p) for n, p in self._parameters.items()})
+
+        moments = moment("exp_avg"), moment("exp_avg_sq")
+        average = None if self._average is None else to_canonical(self._average)
+        first = next(iter(self._parameters.values()))
+        skipped = self._steps_done - (int(state[first]["step"]) if first in state else 0)
+        return TrainingState(to_canonical(self._parameters), *moments, self._steps_done, average, skipped)
+
+    def restore(self, state: TrainingState) -> None:
+        """Resume from ``state``."""
+        self.init(state.weights)
+        self._steps_done, self._skipped_before = state.step, state.skipped
+        if self._average is not None and state.average is not None:
+            self._keep_average(state.average)
+        if state.step == state.skipped:
+            return
+        exp_avg, exp_avg_sq = (from_canonical(w, self._parameters) for w in (state.exp_avg, state.exp_avg_sq))
+        for name, parameter in self._parameters.items():
+            self._optimizer.state[parameter] = {
+                "step": torch.tensor(float(state.step - state.skipped), device=self._device),
+                "exp_avg": exp_avg[name],
+                "exp_avg_sq": exp_avg_sq[name],
+            }
+
+    # Flax has the next three in its compiled step.
     def _backward(self, batch: Batch) -> StepMetrics:
-        """Leave the gradient of the global batch's mean loss in the parameters."""
+        """Compute the gradient of the global batch's mean loss into the parameters."""
         input_ids, attention_mask, labels = self._arrays(batch)
         num_rows = labels.shape[0]
         rows = np.arange(num_rows) + self.rank * num_rows
@@ -124,7 +136,7 @@ class Learner(Predictor):
                 with self._precision():
                     stream = DropoutStream(key, rows[here])
                     logits = self._forward(input_ids[here], attention_mask[here], stream)
-                # Divided by the number of the whole batch; DDP takes the mean over processes, so times their number.
+                # Divide by the labels of the whole batch; DDP averages over processes, so multiply by their number.
                 loss = token_loss_sum(logits, labels[here]) / num_labels.clamp(min=1)
                 (loss * self.world_size).backward()
             losses.append(loss.detach())
@@ -133,52 +145,41 @@ class Learner(Predictor):
         return StepMetrics(loss_sum, num_labels)
 
     def _summed_later(self, is_last: bool) -> AbstractContextManager[Any]:
-        """Leave the sum of the gradients over processes to the last part of a step."""
+        """Sum the gradients over processes only in the last part of a step."""
         if is_last or self.world_size == 1:
             return nullcontext()
         assert isinstance(self._forward, nn.parallel.DistributedDataParallel)
         return self._forward.no_sync()
 
-    def activations(self, batch: Batch) -> dict[str, np.ndarray]:
-        """What comes out of each part of the model, ``[rows, length, …]``, in order, without dropout."""
-        input_ids, attention_mask, _ = self._arrays(batch)
-        with torch.inference_mode(), self._precision():
-            found = self._judged.activations(input_ids, attention_mask)
-        return {name: self.gather(value.float() if value.dtype == torch.bfloat16 else value) for name, value in found}
+    def _update_if_finite(self, metrics: StepMetrics) -> StepMetrics:
+        """Update parameters, moments, average and AdamW's count, or no bit if the step is not finite."""
+        parameters = list(self._parameters.values())
+        norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        # AdamW squares the gradient, so its square must be finite too.
+        skipped = ~(norm.square().isfinite() & metrics.loss_sum.isfinite())
+        metrics = metrics._replace(loss_sum=metrics.loss_sum.masked_fill(skipped, torch.nan))
+        if self.options.optimization.clip_norm is not None:
+            nn.utils.clip_grads_with_norm_(parameters, self.options.optimization.clip_norm, norm)
+        if self._optimizer.defaults["fused"]:
+            # The fused kernels read this flag of GradScaler and skip the step, so the host need not wait.
+            self._optimizer.found_inf = skipped.float()  # type: ignore[attr-defined]
+        elif skipped:  # the other kernels do not, so the host waits
+            return metrics
+        self._optimizer.step()
+        if self._average is not None and self.options.optimization.average is not None:
+            done = self._optimizer.state[parameters[0]]["step"].double()
+            weight = 1 - ((1 + done) / (10 + done)).clamp(max=self.options.optimization.average)
+            for name, average in self._average.items():
+                moved = average.lerp(self._parameters[name].detach(), weight.to(average))
+                torch.where(skipped, average, moved, out=average)
+        return metrics
 
-    def peak_memory(self) -> int | None:
-        """Most bytes of the device's memory in use at any time, None where that is not counted."""
-        return torch.cuda.max_memory_allocated(self._device) if self._device.type == "cuda" else None
-
-    def snapshot(self) -> TrainingState:
-        """The training state under canonical names, as numpy arrays."""
-        state = self._optimizer.state
-
-        def moment(kind: str) -> Weights:
-            zero = torch.zeros_like
-            return to_canonical({n: state[p][kind] if p in state else zero(p) for n, p in self._parameters.items()})
-
-        moments = moment("exp_avg"), moment("exp_avg_sq")
-        average = None if self._average is None else to_canonical(self._average)
-        first = next(iter(self._parameters.values()))
-        skipped = self._steps_done - (int(state[first]["step"]) if first in state else 0)
-        return TrainingState(to_canonical(self._parameters), *moments, self._steps_done, average, skipped)
-
-    def restore(self, state: TrainingState) -> None:
-        """Go on from ``state``."""
-        self.init(state.weights)
-        self._steps_done, self._skipped_before = state.step, state.skipped
-        if self._average is not None and state.average is not None:
-            self._keep_average(state.average)
-        if state.step == state.skipped:
-            return
-        exp_avg, exp_avg_sq = (from_canonical(w, self._parameters) for w in (state.exp_avg, state.exp_avg_sq))
-        for name, parameter in self._parameters.items():
-            self._optimizer.state[parameter] = {
-                "step": torch.tensor(float(state.step - state.skipped), device=self._device),
-                "exp_avg": exp_avg[name],
-                "exp_avg_sq": exp_avg_sq[name],
-            }
+    def _keep_average(self, weights: Weights) -> None:
+        """Start the average from ``weights``, as the parameters of a second model."""
+        self._average = from_canonical(weights, self._parameters)
+        self._judged = deepcopy(self.model)
+        for name, parameter in self._judged.named_parameters():
+            parameter.data = self._average[name]
 
     def _new_optimizer(self) -> torch.optim.AdamW:
         return torch.optim.AdamW(

@@ -1,11 +1,11 @@
-"""The recurrence: a loop with nothing in it but the recurrent matmul, forward and backward.
+"""The recurrence: a loop around the recurrent matmul, with a backward pass of ours.
 
-Gates stand in the order input, forget, cell, output (i, f, g, o), each ``hidden_size`` wide:
+The gates are in the order input, forget, cell, output (i, f, g, o), each ``hidden_size`` wide:
 
     i, f, o = sigmoid(·), g = tanh(·),   c = f * c + i * g,   h = o * tanh(c)
 
-Autograd through the loop would take the weight gradient as one small matmul a step. The rule written here goes back
-over the gates' gradients alone and takes the weight gradient in one matmul afterwards.
+Autograd through the loop would compute the weight gradient in one small matmul per step. The rule here loops back
+over the gradients of the gates only and then computes the weight gradient in one matmul.
 """
 
 from typing import Any
@@ -23,7 +23,7 @@ States = Float[Tensor, "length batch hidden"]
 
 
 class LSTM(nn.Module):
-    """One left-to-right LSTM layer with two biased linear maps, zeroed where a sentence starts."""
+    """One left-to-right LSTM layer with two biased linear maps; its state is reset at each sentence start."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class LSTM(nn.Module):
         self.linear_hh = Linear(hidden, 4 * hidden)
 
     def forward(self, x: Hidden, starts: Bool[Tensor, "batch length"]) -> Hidden:
-        time_first = x.transpose(0, 1)  # transposed before the projection makes it four times as wide
+        time_first = x.transpose(0, 1)  # transpose before the projection makes it four times as wide
         gates_x = F.linear(time_first, self.linear_ih.weight, self.linear_ih.bias + self.linear_hh.bias)
         hs = lstm_scan(gates_x, self.linear_hh.weight.to(gates_x.dtype), starts.t())
         return hs.transpose(0, 1).to(x.dtype)
@@ -42,13 +42,13 @@ def lstm_scan(gates_x: Gates, weight: Float[Tensor, "gates hidden"], starts: Boo
     """Run the LSTM from left to right.
 
     Args:
-        gates_x: what input and biases give to the gates, time first, ``[length, batch, 4 * hidden]``.
+        gates_x: contribution of input and biases to the gates, time first, ``[length, batch, 4 * hidden]``.
         weight: the recurrent weight, ``[4 * hidden, hidden]``.
-        starts: where a sentence starts; the state before it is zero.
+        starts: True where a sentence starts; the state before it is zero.
 
     Returns:
-        The hidden states ``h``, ``[length, batch, hidden]``, in float32 or wider: the state is kept there under
-        bfloat16 matmuls too.
+        The hidden states ``h``, ``[length, batch, hidden]``, in float32 or wider, even if the matmuls are in
+        bfloat16.
     """
     return _Scan.apply(gates_x, weight, starts)
 
@@ -83,11 +83,11 @@ class _Scan(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, dhs: States) -> tuple[Gates, Tensor, None]:  # type: ignore[override]
         hs, cs, gates, weight, keep = ctx.saved_tensors
-        # The states that enter each step; the rows that start a sentence are zeroed by keep.
+        # The states that enter each step; keep zeroes the rows that start a sentence.
         hs_in, cs_in = (torch.cat((torch.zeros_like(s[:1]), s[:-1])).mul_(keep) for s in (hs, cs))
         i, f, g, o = gates.chunk(4, dim=-1)
         tanh_c = cs.tanh()
-        # All that does not depend on the gradient is made for every step at once.
+        # Compute everything that does not depend on the incoming gradient for all steps at once.
         do_dh = tanh_c * o * (1 - o)
         dc_dh = o * (1 - tanh_c * tanh_c)
         dgate_dc = torch.cat((g * i * (1 - i), cs_in * f * (1 - f), i * (1 - g * g)), dim=-1)

@@ -1,6 +1,6 @@
-"""The tagger in PyTorch: its parts, one after the other.
+"""The whole tagger in PyTorch.
 
-Read each file beside its namesake in ``hybridner_flax``: the same classes with the same names in the same order.
+Each file has the same classes, with the same names in the same order, as its namesake in ``hybridner_flax``.
 """
 
 import torch
@@ -18,7 +18,7 @@ from hybridner_torch.lstm import LSTM
 
 
 class HybridNER(nn.Module):
-    """The tagger. Its initial weights are the canonical ones of ``seed``, the same as the Flax twin's.
+    """The tagger. Its initial weights are those of ``seed``, the same as in Flax.
 
     >>> model = HybridNER(original_model(vocab_size=100, num_labels=9, hidden_size=32, num_encoder_layers=1))
     >>> model(torch.tensor([[2, 5, 3]]), torch.tensor([[1, 1, 1]])).shape
@@ -26,8 +26,8 @@ class HybridNER(nn.Module):
 
     Args:
         config: sizes and parts.
-        seed: decides the initial weights; None leaves them to whatever the memory holds.
-        dtype: type of the computation; below ``float32`` it comes from autocast around the call.
+        seed: seed of the initial weights; None leaves them uninitialized.
+        dtype: type of the computation; the caller's autocast provides types below ``float32``.
         param_dtype: type of the weights, ``float32`` or ``float64``.
     """
 
@@ -55,12 +55,12 @@ class HybridNER(nn.Module):
         attention_mask: Int[Tensor, "batch length"],
         stream: DropoutStream | None = None,
     ) -> Float[Tensor, "batch length num_labels"]:
-        """Logits of every piece.
+        """Compute the logits of every piece.
 
         Args:
             input_ids: int32 or int64, below ``vocab_size``.
-            attention_mask: int32 or int64; 0 for padding, 1…n for the sentence within the row.
-            stream: drop with these masks; None does not drop.
+            attention_mask: int32 or int64; 0 for padding, 1…n numbers the sentences within the row.
+            stream: source of the dropout masks; None disables dropout.
         """
         return self.activations(input_ids, attention_mask, stream)[-1][1]
 
@@ -70,7 +70,7 @@ class HybridNER(nn.Module):
         attention_mask: Int[Tensor, "batch length"],
         stream: DropoutStream | None = None,
     ) -> list[tuple[str, Tensor]]:
-        """What comes out of each part, in order: "embedding", "layers.0", …, "lstm", "classifier"."""
+        """Compute the output of each part, in order: "embedding", "layers.0", …, "lstm", "classifier"."""
         x, activations = self.transformer_encoder(input_ids, attention_mask, stream)
         if self.config.lstm is not None:
             x = self.lstm(x, sentence_starts(attention_mask))

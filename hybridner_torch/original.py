@@ -1,4 +1,4 @@
-"""A ``state_dict`` in a file of PyTorch's own format; the original's layout is in ``hybridner.saved.original``."""
+"""A ``state_dict`` in PyTorch's file format; ``hybridner.saved.original`` has the original's layout."""
 
 import re
 import warnings
@@ -16,11 +16,11 @@ _WRAPPERS = ("state_dict", "model")
 
 
 def read_state_dict(path: Path) -> Weights:
-    """Read the tensors of a ``state_dict`` as numpy arrays; one under the key "state_dict" or "model" is found too.
+    """Read the tensors of a ``state_dict`` as numpy arrays; it may be under the key "state_dict" or "model".
 
     Raises:
-        InputError: the file cannot be read, contains more than tensors, which only running code could rebuild, or
-            claims more numbers than it has bytes for.
+        InputError: the file cannot be read, contains anything but tensors, or claims more numbers than it has
+            bytes for.
     """
     loaded = _load(path)
     for key in _WRAPPERS:
@@ -29,14 +29,14 @@ def read_state_dict(path: Path) -> Weights:
     if not isinstance(loaded, Mapping):
         raise InputError(f"{path}: contains a {type(loaded).__name__}, expected a state_dict: names and their tensors")
     tensors = {}
-    left = 2 * path.stat().st_size  # the embedding is there under two names
+    left = 2 * path.stat().st_size  # the file has the embedding under two names
     for name, value in loaded.items():
         if not isinstance(name, str) or not isinstance(value, torch.Tensor):
             raise InputError(f"{path}: {name!r} is a {type(value).__name__}, expected a name and its tensor")
         left -= value.numel() * value.element_size()
         if left < 0:
             raise InputError(
-                f"{path}: tensor {name!r} of shape {tuple(value.shape)} has more numbers than the file holds"
+                f"{path}: tensor {name!r} of shape {tuple(value.shape)} has more numbers than the file contains"
             )
         try:
             tensors[name] = np.asarray(value.detach().numpy(), order="C")
@@ -46,7 +46,7 @@ def read_state_dict(path: Path) -> Weights:
 
 
 def write_state_dict(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
-    """Write ``tensors`` as a ``state_dict``, the same bytes for the same tensors; one under two names is stored once.
+    """Write ``tensors`` as a ``state_dict``, the same bytes for the same tensors; store one under two names once.
 
     Raises:
         InputError: the file cannot be written.
@@ -56,14 +56,14 @@ def write_state_dict(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
     try:
         with path.open("wb") as file:  # given a path, PyTorch writes its name into the file
             torch.save({name: stored[id(value)] for name, value in tensors.items()}, file)
-    except RuntimeError as error:  # what PyTorch makes of a full disk
+    except RuntimeError as error:  # PyTorch's error for a full disk
         raise InputError(f"{path}: cannot be written ({first_line(error)})") from error
 
 
 def _load(path: Path) -> object:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about kinds of files that are refused anyway
+            warnings.simplefilter("ignore")  # about files that we refuse anyway
             return torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         found = re.search(r"GLOBAL (\S+)", str(error))

@@ -1,4 +1,4 @@
-"""The processes of a run, as torchrun starts them: each computes its rows of a batch on a device of its own."""
+"""Processes as torchrun starts them, each with its own device and its rows of a batch."""
 
 import os
 from datetime import timedelta
@@ -11,10 +11,10 @@ from hybridner.errors import InputError
 
 
 def join(options: Options) -> int:
-    """Join the other processes, if the environment names any, and return this one's rank.
+    """Join the other processes, if there are any, and return the rank of this one.
 
     Raises:
-        InputError: a process did not join in time, or an option is Flax's.
+        InputError: a process did not join in time, or an option is for Flax only.
     """
     devices = options.devices
     if devices.coordinator is not None:
@@ -22,9 +22,7 @@ def join(options: Options) -> int:
     if devices.parallel in ("pmap", "mesh"):
         raise InputError(f"--parallel {devices.parallel} is Flax's; start several PyTorch processes with torchrun")
     if devices.num_devices is not None:
-        raise InputError(
-            "--num-devices is Flax's; with PyTorch the number of processes decides: torchrun --nproc-per-node N"
-        )
+        raise InputError("--num-devices is Flax's; choose the number of PyTorch processes: torchrun --nproc-per-node N")
     if "RANK" not in os.environ or os.environ.get("WORLD_SIZE", "1") == "1":
         return 0
     if not distributed.is_initialized():
@@ -36,9 +34,9 @@ def _join_others(kind: str, timeout: float) -> None:
     local_rank = int(os.environ.get("LOCAL_RANK", 0))
     device = torch.device("cuda", local_rank) if find_device(kind).type == "cuda" else None
     try:
-        # A timeout given to init_process_group would end every later collective that takes longer, too.
+        # A timeout for init_process_group would also apply to every later collective.
         store, rank, world_size = next(distributed.rendezvous("env://", timeout=timedelta(seconds=timeout)))
-        # torchrun restarts lost processes with the store of the lost ones, which still has their addresses.
+        # torchrun restarts processes with the old store, which still has the addresses of the lost ones.
         store = distributed.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)
         distributed.init_process_group(
             "nccl" if device else "gloo", store=store, rank=rank, world_size=world_size, device_id=device
@@ -52,24 +50,20 @@ def _join_others(kind: str, timeout: float) -> None:
 
 
 def rank_and_world_size() -> tuple[int, int]:
-    """Rank of this process and number of processes; ``(0, 1)`` where none were joined."""
+    """Return the rank of this process and the number of processes; ``(0, 1)`` if it joined none."""
     return (distributed.get_rank(), distributed.get_world_size()) if distributed.is_initialized() else (0, 1)
 
 
 def find_device(device: str) -> torch.device:
-    """Find a device: of the best kind there is for "auto", the one with that number for "cuda:0".
+    """Find a device: the best kind here for "auto", a single one for "cuda:0".
 
-    Of several GPUs, each joined process has its own.
+    Each of several processes has its own GPU.
 
     Raises:
-        InputError: there is none.
+        InputError: there are none.
     """
-    there = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "tpu": False,
-    }
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    there = {"cpu": True, "cuda": cuda, "mps": mps, "tpu": False}
     if device == "auto":
         device = "cuda" if there["cuda"] else "cpu"
     kind, _, number = device.partition(":")

@@ -1,4 +1,4 @@
-"""A model that computes logits in PyTorch; read it beside ``hybridner_flax/predictor.py``."""
+"""A model that computes logits in PyTorch."""
 
 from contextlib import AbstractContextManager
 from typing import Any
@@ -23,7 +23,7 @@ class Predictor:
     """A model on its device; see :class:`hybridner.model.learner.Predictor`."""
 
     def __init__(self, config: ModelConfig, weights: Weights | None, devices: DeviceOptions) -> None:
-        """Copy ``weights`` to the device; None leaves them to a subclass."""
+        """Copy ``weights`` to the device; with None a subclass does."""
         self.config = config
         self._device = parallel.find_device(devices.device)
         self._is_bfloat16 = devices.dtype == "bfloat16"
@@ -42,7 +42,7 @@ class Predictor:
         self.model = self._judged = model.to(self._device)
 
     def predict(self, batch: Batch) -> Tensor:
-        """Start to compute logits ``[rows, length, num_labels]``; do not wait for the device."""
+        """Start to compute float32 or wider logits ``[rows, length, num_labels]``; do not wait for the device."""
         input_ids, attention_mask, _ = self._arrays(batch)
         with torch.inference_mode(), self._precision():
             logits = self._judged(input_ids, attention_mask)
@@ -57,7 +57,7 @@ class Predictor:
         return logits.cpu().numpy()
 
     def weights(self) -> Weights:
-        """Copy the canonical weights that :meth:`predict` computes with."""
+        """Copy the canonical weights that :meth:`predict` uses."""
         return to_canonical(dict(self._judged.named_parameters()))
 
     def barrier(self) -> None:
@@ -66,7 +66,7 @@ class Predictor:
             torch.distributed.barrier()
 
     def agree(self, number: int) -> int:
-        """Find the largest ``number`` of any process."""
+        """Return the largest ``number`` of any process."""
         if self.world_size == 1:
             return number
         largest = torch.tensor(number, device=self._device)

@@ -1,4 +1,4 @@
-"""The arrays, sums and loss of a step in PyTorch; read it beside ``hybridner_flax/step.py``."""
+"""The arrays, sums and loss of a step in PyTorch; ``Learner`` does the rest of Flax's ``step.py``."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from hybridner.batches.encoding import IGNORED
 
 
 class BatchArrays(NamedTuple):
-    """The arrays of a batch that the device needs, ``[rows, length]`` each."""
+    """The arrays of a batch that go to the device, ``[rows, length]`` each."""
 
     input_ids: Int32[Tensor, "rows length"]
     attention_mask: Int32[Tensor, "rows length"]
@@ -19,7 +19,7 @@ class BatchArrays(NamedTuple):
 
 
 class StepMetrics(NamedTuple):
-    """Sums over the global batch, on the device; a step that was skipped has a loss that is not a number."""
+    """Sums over the global batch, on the device; a skipped step has the loss NaN."""
 
     loss_sum: Float[Tensor, ""]
     num_labels: Int[Tensor, ""]
@@ -28,6 +28,6 @@ class StepMetrics(NamedTuple):
 def token_loss_sum(
     logits: Float[Tensor, "rows length num_labels"], labels: Int[Tensor, "rows length"]
 ) -> Float[Tensor, ""]:
-    """Sum of the cross-entropies of the labelled pieces, in float32 or wider."""
+    """Sum the cross-entropies of the labelled pieces, in float32 or wider."""
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum")

@@ -78,7 +78,7 @@ def torch_processes(tmp_path_factory):
         "float32",
         *RUNS,
         SKIPPING,
-        *[name for name, bug in BUGS.items() if bug.rung == "devices"],
+        *[name for name, bug in BUGS.items() if bug.check == "devices"],
     ]
     env = {"WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
     run_python(

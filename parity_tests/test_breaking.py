@@ -4,7 +4,7 @@ import pytest
 
 import hybridner
 from hybridner.config.presets import make_options
-from hybridner.parity.bars import BARS, RUNGS
+from hybridner.parity.bars import BARS, CHECKS
 from hybridner.parity.devices import compare_traces
 from hybridner.parity.ladder import climb
 from hybridner.parity.runs import compare_training, read_run
@@ -18,11 +18,11 @@ F64 = BARS["float64"]
 
 
 def first_to_fail(findings):
-    return next((finding.rung for finding in findings if not finding.held), None)
+    return next((finding.check for finding in findings if not finding.passed), None)
 
 
 def of_rung(*rungs):
-    return pytest.mark.parametrize("name", [name for name, bug in BUGS.items() if bug.rung in rungs])
+    return pytest.mark.parametrize("name", [name for name, bug in BUGS.items() if bug.check in rungs])
 
 
 @pytest.fixture(scope="session")
@@ -53,14 +53,14 @@ def test_the_unbroken_twins_hold_every_rung(climbed, flax_run, torch_run, torch_
         compare_training(flax_run, torch_run(), F64),
         compare_traces(torch_processes["dropout on"], one_process, F64),
     ]
-    assert [finding.rung for finding in found] == list(RUNGS)
+    assert [finding.check for finding in found] == list(CHECKS)
     assert first_to_fail(found) is None, found
 
 
 @of_rung("weights", "activations", "gradients", "dropout", "optimizer")
 def test_a_broken_twin_is_seen_first_by(name, climbed, monkeypatch):
     BUGS[name].inject(monkeypatch)
-    assert first_to_fail(climbed()) == BUGS[name].rung
+    assert first_to_fail(climbed()) == BUGS[name].check
 
 
 @of_rung("training")
@@ -75,5 +75,5 @@ def test_broken_processes_are_seen_by_the_rung_of_devices_alone(name, torch_proc
 
 
 def test_every_rung_sees_a_bug():
-    assert {bug.rung for bug in BUGS.values()} == set(RUNGS)
+    assert {bug.check for bug in BUGS.values()} == set(CHECKS)
     assert len(BUGS) >= 20

@@ -1,4 +1,4 @@
-"""A run that moves to the other twin in the middle of training is the run that stayed."""
+"""A run that moves to the other backend in the middle of training equals the run that stayed."""
 
 import dataclasses
 import json
@@ -10,7 +10,6 @@ import hybridner
 from hybridner.corpora.read import read_corpus
 from hybridner.export.convert import convert
 from hybridner.parity.errors import tensor_errors, worst
-from hybridner.parity.ladder import SHIFT_INVARIANT
 from hybridner.runs.checkpoints import newest_state, open_checkpoints
 from hybridner.runs.run_dir import RunDir
 from hybridner.tagging.tagger import load
@@ -107,8 +106,8 @@ def distance(a, b):
 
 
 def without_zeros(tensors):
-    """AdamW turns the noise in a gradient that is zero in truth into moves."""
-    return {name: value for name, value in tensors.items() if not name.endswith(SHIFT_INVARIANT)}
+    """Leave out tensors whose true gradient is zero: AdamW turns the noise in their gradients into updates."""
+    return {name: value for name, value in tensors.items() if not name.endswith("k_proj.bias")}
 
 
 @pytest.mark.parametrize("stop", ["mid-epoch", "at an epoch's end"])

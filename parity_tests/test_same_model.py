@@ -51,7 +51,7 @@ def test_the_same_seed_starts_both_models_with_the_same_bits(config):
 )
 def test_the_twins_climb_the_ladder(make_twins, config, dtype, options):
     for finding in climb(make_twins, config, dtype, learning_rates=RATES, **options):
-        assert finding.held, finding
+        assert finding.passed, finding
         assert math.isfinite(finding.error), finding
 
 
@@ -64,7 +64,7 @@ def test_activations_come_in_the_order_of_the_forward_pass(make_twins):
 
 def test_the_first_adamw_step_agrees(make_twins):
     finding = compare_optimizer(*make_twins(*plain()), standard_batches(SMALL), BARS["float64"], [1e-3])
-    assert finding.held, finding
+    assert finding.passed, finding
 
 
 def test_no_gradient_flows_into_the_pad_row_from_pad_pieces_within_a_sentence(make_twins):
@@ -92,7 +92,7 @@ def test_a_training_state_goes_there_and_back_bit_for_bit(make_twins, dtype):
         assert bitwise_difference(getattr(trained, kind), getattr(there, kind)) is None
         assert bitwise_difference(getattr(trained, kind), getattr(back, kind)) is None
     assert trained.step == there.step == back.step == 1
-    assert compare_weights(flax, torch_learner).held
+    assert compare_weights(flax, torch_learner).passed
 
 
 @pytest.mark.parametrize("config", [SMALL, NO_LSTM], ids=["lstm", "no lstm"])

@@ -73,12 +73,12 @@ def verify(
             tell=tell,
         )
         print(f"\nA: {found.a}\nB: {found.b}\n{found.computed}", *found.notes, sep="\n")
-        first = next((finding for finding in told if not finding.held), None)
-        print(f"NOT the same: {first.rung}, {first.where}" if first else "the same: every rung held")
+        first = next((finding for finding in told if not finding.passed), None)
+        print(f"NOT the same: {first.check}, {first.where}" if first else "the same: every check passed")
         if plot is not None and can_be_drawn(told):
             draw_errors(told, f"A: {found.a}   B: {found.b}   {found.dtype}", plot)
         elif plot is not None:
             print(f"{plot}: not written, as there is nothing to draw")
     if json is not None:
         write_json(json, found.to_dict())
-    return HELD if found.held else DIFFERS
+    return HELD if found.passed else DIFFERS

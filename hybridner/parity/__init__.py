@@ -1,1 +1,1 @@
-"""Proof that the twins are the same model: errors, bars and what to compare."""
+"""Proof that the Flax and PyTorch versions are the same model: errors, bars and checks."""

@@ -1,24 +1,24 @@
-"""The rungs of the ladder, the largest errors that are still rounding, and what a rung found."""
+"""The checks, their bars (the largest errors that rounding explains), and their findings."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hybridner.config.choices import Dtype
 
-RUNGS = ("weights", "activations", "gradients", "dropout", "optimizer", "training", "devices")
+CHECKS = ("weights", "activations", "gradients", "dropout", "optimizer", "training", "devices")
 
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """Largest errors that are still rounding; None where an error is reported only.
+    """The largest errors that rounding explains; None if a check only reports its error.
 
     Attributes:
-        activations: relative error in norm of what comes out of each part of the model.
-        gradients: of the loss, and of each parameter's gradient as :func:`tensor_errors` defines it; dropout on or off.
-        zero_gradient: norm of a gradient that is zero in truth, as a share of the global norm.
+        activations: relative error in norm of the output of each part of the model.
+        gradients: of the loss, and :func:`tensor_errors` of the parameters' gradients, with dropout on or off.
+        zero_gradient: norm of a gradient whose true value is zero, as a share of the global norm.
         optimizer: of each weight and moment after the steps.
-        training: of the loss of each of a run's first steps.
-        devices: of all that a step gives on several devices beside one.
+        training: of the losses of a run's first steps.
+        devices: of all results of a step, on several devices compared with one.
     """
 
     activations: float
@@ -33,7 +33,7 @@ BARS: dict[Dtype, Bars] = {
     "float64": Bars(
         activations=1e-12, gradients=1e-11, zero_gradient=1e-12, optimizer=1e-10, training=1e-9, devices=1e-11
     ),
-    # AdamW divides by the root of the second moment: the rounding of a small float32 gradient becomes a full move.
+    # AdamW divides by the root of the second moment: rounding of a small float32 gradient becomes a full-size update.
     "float32": Bars(
         activations=2e-6, gradients=2e-5, zero_gradient=1e-5, optimizer=None, training=None, devices=1e-5
     ),
@@ -42,23 +42,23 @@ BARS: dict[Dtype, Bars] = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a rung found.
+    """The result of a check.
 
     Attributes:
-        rung: one of :data:`RUNGS`.
+        check: one of :data:`CHECKS`, or "model".
         error: the largest error.
-        where: the tensor, place or step it is at.
-        bar: the largest error allowed; None for a rung that is reported only, 0 for one that compares bits.
-        errors: the error of each tensor, place or step, as far as the rung tells them apart.
+        where: its tensor, part of the model or step.
+        bar: the largest error allowed; None for a check that only reports, 0 for one that compares bits.
+        errors: the error of each tensor, part or step, if the check has several.
     """
 
-    rung: str
+    check: str
     error: float
     where: str
     bar: float | None
     errors: Mapping[str, float] = field(default_factory=dict)
 
     @property
-    def held(self) -> bool:
-        """Whether the error is within the bar; not-a-number is not."""
+    def passed(self) -> bool:
+        """Compare the error with the bar; NaN fails."""
         return self.bar is None or self.error <= self.bar

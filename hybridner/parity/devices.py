@@ -1,4 +1,4 @@
-"""The rung of devices: what a learner makes of the same batches on one device, on several, or in several processes."""
+"""The check of devices: a learner's results on one device, on several, or in several processes."""
 
 import itertools
 import math
@@ -20,12 +20,12 @@ Trace = dict[str, np.ndarray]
 
 
 def trace(learner: Probe, batches: Sequence[Batch], learning_rates: Sequence[float]) -> Trace:
-    """All that a learner gives, as arrays that ``np.savez`` takes: they come from another process.
+    """Collect all results of a learner as arrays for ``np.savez``, which carries them between processes.
 
     Args:
-        learner: holds the weights; every process of it calls this.
-        batches: rows in a multiple of the learner's ``row_multiple``.
-        learning_rates: of the steps that are done after each batch's logits, loss and gradients were taken.
+        learner: a learner with weights; each of its processes calls this.
+        batches: with rows in a multiple of the learner's ``row_multiple``.
+        learning_rates: one per step; the steps follow the logits, losses and gradients of all batches.
 
     Returns:
         Arrays named by kind: ``logits/0``, ``loss/0``, ``gradients/0/NAME``, ``step/0``, ``weights/NAME``, …
@@ -49,18 +49,17 @@ def trace(learner: Probe, batches: Sequence[Batch], learning_rates: Sequence[flo
 def run_trace(
     learner: Probe, encoded: Encoded, plan: ShapePlan, batch_size: int, learning_rates: Sequence[float]
 ) -> Trace:
-    """What the beginning of a run over ``encoded`` gives, each process building its own rows.
+    """Collect the results of the first steps of a run over ``encoded``; each process builds its own rows.
 
     Args:
-        learner: holds the weights; every process of it calls this.
-        encoded: a split; where ``batch_size`` does not divide it, the last batch of an epoch is smaller.
-        plan: shapes of the batches, in rows that all the learners to compare can share evenly: another plan would put
-            the sentences into other rows, which drop other units.
-        batch_size: sentences in a batch.
-        learning_rates: of the steps.
+        learner: a learner with weights; each of its processes calls this.
+        encoded: a split.
+        plan: shapes of the batches. Compared learners need the same plan: dropout depends on a sentence's row.
+        batch_size: sentences per batch.
+        learning_rates: one per step.
 
     Returns:
-        Arrays named by kind: ``step/0``, …, ``weights/NAME``, ``words`` (the logits of every word).
+        Arrays named by kind: ``step/0``, …, ``weights/NAME``, ``words`` (logits of every word).
     """
     part, pad = (learner.rank, learner.world_size), learner.config.input.pad_token_id
     epochs = (
@@ -86,7 +85,7 @@ def run_trace(
 
 
 def compare_traces(a: Trace, b: Trace, bars: Bars) -> Finding:
-    """All that two learners gave, by kind of result."""
+    """Compare the results of two learners, by kind."""
     errors: dict[str, float] = {}
     zeros = {str(name) for trace in (a, b) for name in trace.get("zero gradients", ())}
     groups_a, groups_b = _groups(a), _groups(b)
@@ -105,7 +104,7 @@ def compare_traces(a: Trace, b: Trace, bars: Bars) -> Finding:
 
 
 def _groups(found: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
-    """Arrays that are measured together, such as all gradients of a batch."""
+    """Group the arrays to measure together, such as all gradients of a batch."""
     groups: dict[str, dict[str, np.ndarray]] = {}
     for key, value in found.items():
         if key == "zero gradients":

@@ -1,7 +1,6 @@
-"""How far two results are apart: relative errors in norm, defined so that they mean the same for every tensor.
+"""Relative errors in norm, with the same meaning for every tensor.
 
-A norm has no sign, so differences cannot cancel; and what is not a number is infinitely far from everything, itself
-included, so it cannot pass as equal.
+A norm has no sign, so differences cannot cancel; NaN and infinity differ infinitely from everything, even themselves.
 """
 
 import math
@@ -13,17 +12,17 @@ from hybridner.files.tensors import Weights
 
 
 def relative_error(a: np.ndarray, b: np.ndarray) -> float:
-    """‖a − b‖ / ‖b‖ in float64; infinite where either is not finite or the shapes differ."""
+    """Compute ‖a − b‖ / ‖b‖ in float64; infinite if a value is not finite or the shapes differ."""
     if a.shape != b.shape:
         return math.inf
     return _ratio(_distance(a, b), _norm(b))
 
 
 def tensor_errors(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Error of each tensor: ‖a − b‖ / max(‖b‖, 1e-3 · ‖all of b‖ / √number of tensors).
+    """Compute the error of each tensor: ‖a − b‖ / max(‖b‖, 1e-3 · ‖all of b‖ / √number of tensors).
 
-    The floor keeps a tensor whose true value is zero, such as the gradient of ``k_proj.bias``, from being
-    measured against its own rounding noise. A tensor that only one side has is infinitely far.
+    The floor avoids measuring a tensor whose true value is zero, such as the gradient of ``k_proj.bias``, against its
+    own rounding. The error is infinite if the shapes differ or one side lacks the tensor.
     """
     floor = 1e-3 * global_norm(b) / math.sqrt(max(len(b), 1))
     errors = {}
@@ -36,23 +35,23 @@ def tensor_errors(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> d
 
 
 def global_norm(tensors: Mapping[str, np.ndarray]) -> float:
-    """Norm of all tensors together, in float64."""
+    """Compute the norm of all tensors together, in float64."""
     return math.sqrt(sum(_norm(tensor) ** 2 for tensor in tensors.values()))
 
 
 def worst(errors: Mapping[str, float]) -> tuple[str, float]:
-    """The name with the largest error, and the error; not-a-number counts as largest."""
+    """Return the name with the largest error, and the error; NaN counts as infinite."""
     name = max(errors, key=lambda n: math.inf if math.isnan(errors[n]) else errors[n])
     return name, errors[name]
 
 
 def bitwise_difference(a: Weights, b: Weights) -> str | None:
-    """The first tensor that is not the same bits under the same name and type on both sides, or None."""
+    """Name the first tensor whose bits, type or shape differ, or that one side lacks; None if there is none."""
     return next(iter(bitwise_differences(a, b)), None)
 
 
 def bitwise_differences(a: Weights, b: Weights) -> Iterator[str]:
-    """All tensors that are not the same bits under the same name and type on both sides."""
+    """Name all tensors whose bits, type or shape differ, or that one side lacks."""
     for name in dict.fromkeys([*a, *b]):
         here = name in a and name in b and (a[name].dtype, a[name].shape) == (b[name].dtype, b[name].shape)
         if not here or a[name].tobytes() != b[name].tobytes():
@@ -60,7 +59,7 @@ def bitwise_differences(a: Weights, b: Weights) -> Iterator[str]:
 
 
 def not_finite(tensors: Mapping[str, np.ndarray]) -> str | None:
-    """The first tensor that holds an infinity or what is not a number, or None."""
+    """Name the first tensor that contains an infinity or NaN; None if there is none."""
     return next((name for name, tensor in tensors.items() if not np.isfinite(tensor).all()), None)
 
 
@@ -69,7 +68,7 @@ def _norm(tensor: np.ndarray) -> float:
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> float:
-    with np.errstate(invalid="ignore"):  # ∞ − ∞, which is then not finite
+    with np.errstate(invalid="ignore"):  # ∞ − ∞ is NaN, which _ratio handles
         return float(np.linalg.norm(a.astype(np.float64).ravel() - b.astype(np.float64).ravel()))
 
 

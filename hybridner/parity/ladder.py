@@ -1,7 +1,6 @@
-"""The ladder: what two learners must agree on for their models to be the same, rung by rung.
+"""The checks that two learners must pass, in order, for their models to be the same.
 
-A rung that holds in float64 at these bars leaves no room for a difference of meaning: a wrong epsilon, a swapped gate
-or a mean over padding is many orders of magnitude larger than the rounding of either framework.
+A wrong epsilon, a swapped gate or a mean over padding is many orders of magnitude larger than the float64 bars.
 """
 
 import math
@@ -17,41 +16,34 @@ from hybridner.files.tensors import Weights
 from hybridner.model.learner import Probe
 from hybridner.model.parts import shift_invariant
 from hybridner.parity.bars import BARS, Bars, Finding
-from hybridner.parity.errors import (
-    bitwise_differences,
-    global_norm,
-    not_finite,
-    relative_error,
-    tensor_errors,
-    worst,
-)
+from hybridner.parity.errors import bitwise_differences, global_norm, not_finite, relative_error, tensor_errors, worst
 from hybridner.parity.samples import standard_batches
 
 _DROPOUT_STEPS = (0, 7)
 _TINY = 1e-300
 
-MakeTwins = Callable[[ModelConfig, Options], tuple[Probe, Probe]]
+MakeLearners = Callable[[ModelConfig, Options], tuple[Probe, Probe]]
 
 
 def compare_weights(a: Probe, b: Probe) -> Finding:
-    """Every tensor under the same name, bit for bit; not-a-number is never the same."""
+    """Compare the weights bit for bit; NaN never equals NaN."""
     weights_a, weights_b = a.weights(), b.weights()
     differing = list(bitwise_differences(weights_a, weights_b))
     if differing:
         errors = tensor_errors(weights_a, weights_b)
         for name in differing:
-            errors[name] = errors[name] or math.inf  # other bits of the same value
+            errors[name] = errors[name] or math.inf  # the same value in other bits, such as -0
         where, error = worst({name: errors[name] for name in differing})
         count = f"{len(differing)} of {len(errors)} tensors differ{'s' * (len(differing) == 1)}"
         return Finding("weights", error, f"{where}; {count}", 0.0, errors)
     strange = not_finite(weights_a)
     if strange is not None:
-        return Finding("weights", math.inf, f"{strange} holds values that are not finite", 0.0)
+        return Finding("weights", math.inf, f"{strange} contains values that are not finite", 0.0)
     return Finding("weights", 0.0, f"{len(weights_a)} tensors, bit for bit", 0.0)
 
 
 def compare_activations(a: Probe, b: Probe, batches: Sequence[Batch], bars: Bars) -> Finding:
-    """What comes out of each part, and the logits of prediction, padding left out; names the first that diverges."""
+    """Compare the output of each part and the predicted logits, without padding; report the first that differs."""
     errors: dict[str, float] = {}
     for batch in batches:
         here = batch.attention_mask != 0
@@ -67,8 +59,8 @@ def compare_activations(a: Probe, b: Probe, batches: Sequence[Batch], bars: Bars
     return Finding("activations", error, place, bars.activations, errors)
 
 
-def compare_gradients(a: Probe, b: Probe, batches: Sequence[Batch], bars: Bars, rung: str = "gradients") -> Finding:
-    """The loss and every parameter's gradient, the pad row included."""
+def compare_gradients(a: Probe, b: Probe, batches: Sequence[Batch], bars: Bars, check: str = "gradients") -> Finding:
+    """Compare the loss and every parameter's gradient, the pad row included."""
     largest: dict[str, float] = {}
     zeros = shift_invariant(a.config)
     for batch in batches:
@@ -77,11 +69,11 @@ def compare_gradients(a: Probe, b: Probe, batches: Sequence[Batch], bars: Bars, 
         for name, error in errors.items():
             largest[name] = max(error, largest.get(name, 0.0))
     where, error = worst(largest)
-    return Finding(rung, error, where, bars.gradients, largest)
+    return Finding(check, error, where, bars.gradients, largest)
 
 
 def compare_dropout(a: Probe, b: Probe, batches: Sequence[Batch], bars: Bars) -> Finding:
-    """Loss and gradients of two learners with dropout on, as of two steps: both drop the same elements at each."""
+    """Compare loss and gradients with dropout on, at two steps: both learners must drop the same elements."""
     starts = [(learner, learner.snapshot()) for learner in (a, b)]
     findings = []
     for step in _DROPOUT_STEPS:
@@ -96,7 +88,7 @@ def compare_dropout(a: Probe, b: Probe, batches: Sequence[Batch], bars: Bars) ->
 def compare_optimizer(
     a: Probe, b: Probe, batches: Sequence[Batch], bars: Bars, learning_rates: Sequence[float]
 ) -> Finding:
-    """Weights and both moments after as many steps as there are ``learning_rates``, batches taken in turn."""
+    """Compare weights and both moments after one step per learning rate, on the batches in turn."""
     for step, learning_rate in enumerate(learning_rates):
         for learner in (a, b):
             learner.step(batches[step % len(batches)], learning_rate)
@@ -112,7 +104,7 @@ def compare_optimizer(
 
 
 def climb(
-    make: MakeTwins,
+    make: MakeLearners,
     config: ModelConfig,
     dtype: Dtype,
     batches: Sequence[Batch] | None = None,
@@ -120,15 +112,15 @@ def climb(
     learning_rates: Sequence[float] = (1e-3,),
     **options: object,
 ) -> Iterator[Finding]:
-    """The rungs that need neither a training run nor several devices, one after the other.
+    """Run the checks that need neither a training run nor several devices, in order.
 
     Args:
-        make: two learners that hold the weights to compare, made for the given model and options.
-        config: the model; where its dropout is 0 there is no dropout rung.
+        make: makes two learners, with the weights to compare, for a model and options.
+        config: the model; with dropout 0 there is no dropout check.
         dtype: "float64" or "float32"; the bars depend on it.
-        batches: what to compare on; random ones by default.
-        learning_rates: of the optimizer rung's steps.
-        **options: of the optimizer: ``clip_norm``, ``weight_decay``.
+        batches: batches to compare on; random ones by default.
+        learning_rates: one per step of the optimizer check.
+        **options: options of the optimizer: ``clip_norm``, ``weight_decay``.
     """
     bars = BARS[dtype]
     batches = standard_batches(config) if batches is None else batches
@@ -143,16 +135,16 @@ def climb(
 
 
 def relative_loss(a: float, b: float) -> float:
-    """|a − b| / |b|, infinite where either is not finite."""
+    """Compute |a − b| / |b|; infinite if either is not finite."""
     difference = abs(a - b)
     return difference / max(abs(b), _TINY) if math.isfinite(difference) else math.inf
 
 
 def gradient_errors(a: Weights, b: Weights, bars: Bars, zeros: Collection[str]) -> dict[str, float]:
-    """Compute :func:`tensor_errors` of gradients; those of ``zeros`` must be nothing beside all the others.
+    """Compute :func:`tensor_errors` of gradients; those of ``zeros`` must be tiny compared with all together.
 
-    What a true gradient of zero leaves is rounding: there is nothing to be relative to. Its norm counts as a share of
-    the global norm, scaled so that the bar of gradients means ``bars.zero_gradient``.
+    A gradient whose true value is zero consists of rounding. Its error is its share of the global norm, scaled to put
+    ``bars.zero_gradient`` at the bar of gradients.
     """
     errors = tensor_errors(a, b)
     for name in errors:
@@ -163,5 +155,5 @@ def gradient_errors(a: Weights, b: Weights, bars: Bars, zeros: Collection[str]) 
 
 
 def without(zeros: Collection[str], tensors: Weights) -> Weights:
-    """Leave out tensors whose true gradient is zero: AdamW turns the noise in their gradients into moves."""
+    """Leave out tensors whose true gradient is zero: AdamW turns the noise in their gradients into updates."""
     return {name: value for name, value in tensors.items() if name not in zeros}

@@ -1,4 +1,4 @@
-"""A verification as a table to read and a picture to look at."""
+"""A verification as a table and as a plot."""
 
 import math
 from collections.abc import Sequence
@@ -7,23 +7,23 @@ from pathlib import Path
 from hybridner.errors import InputError
 from hybridner.parity.bars import Finding
 
-_FLOOR = 1e-18  # where an error of zero is drawn
+_FLOOR = 1e-18  # height at which to draw an error of zero
 
 
 def table_header() -> str:
-    """The names of the table's columns."""
-    return f"{'rung':<12} {'error':>8}  {'bar':>7}  held  where"
+    """Format the names of the table's columns."""
+    return f"{'check':<12} {'error':>8}  {'bar':>7}  pass  where"
 
 
 def table_row(finding: Finding) -> str:
-    """One line of the table: the rung, its largest error, the bar, whether it held, and where the error is."""
+    """Format one line of the table: check, largest error, bar, passed or not, and the place of the error."""
     bar = "none" if finding.bar is None else "bitwise" if finding.bar == 0 else f"{finding.bar:.0e}"
-    held = "-" if finding.bar is None else "yes" if finding.held else "NO"
-    return f"{finding.rung:<12} {_number(finding.error):>8}  {bar:>7}  {held:<4}  {finding.where}"
+    passed = "-" if finding.bar is None else "yes" if finding.passed else "NO"
+    return f"{finding.check:<12} {_number(finding.error):>8}  {bar:>7}  {passed:<4}  {finding.where}"
 
 
 def can_be_drawn(findings: Sequence[Finding]) -> bool:
-    """Whether there is anything to draw: models of different sizes have no activations to compare."""
+    """Return True if there is anything to draw: models of different sizes have no activations to compare."""
     return bool(_drawn(findings))
 
 
@@ -31,8 +31,8 @@ def draw_errors(findings: Sequence[Finding], title: str, path: Path) -> None:
     """Draw the error of each part of the model and of each tensor's gradient, with their bars, as a PNG.
 
     Args:
-        findings: those of a verification that :func:`can_be_drawn`.
-        title: what was compared.
+        findings: findings for which :func:`can_be_drawn` is True.
+        title: title of the plot.
         path: the file to write.
 
     Raises:
@@ -53,7 +53,7 @@ def draw_errors(findings: Sequence[Finding], title: str, path: Path) -> None:
             axes.plot(far, [10 * top] * len(far), marker="x", linestyle="", color="red", label="cannot be compared")
         if finding.bar:
             axes.axhline(finding.bar, color="gray", linestyle=":", label=f"bar {finding.bar:.0e}")
-        axes.set(yscale="log", title=finding.rung, ylabel="relative error")
+        axes.set(yscale="log", title=finding.check, ylabel="relative error")
         if len(errors) <= 20:
             axes.set_xticks(range(len(errors)), list(errors), rotation=45, ha="right")
         else:
@@ -67,7 +67,7 @@ def draw_errors(findings: Sequence[Finding], title: str, path: Path) -> None:
 
 
 def _drawn(findings: Sequence[Finding]) -> list[Finding]:
-    return [finding for finding in findings if finding.rung in ("activations", "gradients")]
+    return [finding for finding in findings if finding.check in ("activations", "gradients")]
 
 
 def _number(error: float) -> str:

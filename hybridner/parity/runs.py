@@ -1,4 +1,4 @@
-"""The rung of training: two runs, each by its own script, that must be one and the same run up to rounding."""
+"""The check of training: two runs, in either framework, must be the same run up to rounding."""
 
 import math
 from collections.abc import Mapping
@@ -22,18 +22,18 @@ from hybridner.text.tokenizer import load_tokenizer
 from hybridner.training.train import read_data
 
 FIRST_STEPS = 500
-"""The steps that the bar is for: training is chaotic, rounding grows with it, and later losses prove nothing."""
+"""Number of steps that the bar applies to: training amplifies rounding, so later losses prove nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class FinishedRun:
-    """What two runs that are one must agree on.
+    """The results in which two equal runs agree.
 
     Attributes:
-        losses: training loss by step, as logged.
-        tokenizer: the tokenizer's file.
-        dev_scores: at each evaluation, the step and the scores.
-        dev_logits: ``[words, labels]`` of the dev split, by the run's own twin with the weights that it ended with.
+        losses: logged training loss by step.
+        tokenizer: bytes of the tokenizer's file.
+        dev_scores: step and scores of each evaluation.
+        dev_logits: ``[words, labels]`` of the dev split, in the run's backend with its final weights.
     """
 
     losses: Mapping[int, float]
@@ -43,7 +43,7 @@ class FinishedRun:
 
 
 def read_run(folder: Path) -> FinishedRun:
-    """Read a run that has ended, and let its model predict the dev split once more.
+    """Read a finished run, and predict the dev split with its final weights.
 
     Raises:
         InputError: the run cannot be read, or it logged no loss.
@@ -57,31 +57,25 @@ def read_run(folder: Path) -> FinishedRun:
 
 
 def loss_errors(a: FinishedRun, b: FinishedRun) -> dict[int, float]:
-    """Relative difference of two runs' training loss at each step that either logged."""
+    """Compute the relative difference of the training losses at each step that either run logged."""
     steps = sorted({*a.losses, *b.losses})
     return {step: relative_loss(a.losses.get(step, math.nan), b.losses.get(step, math.nan)) for step in steps}
 
 
 def compare_training(a: FinishedRun, b: FinishedRun, bars: Bars) -> Finding:
-    """Tokenizers byte for byte, and of the first steps the losses and the dev scores at each evaluation.
+    """Compare the tokenizers byte for byte, and the losses and dev scores of the first steps.
 
-    If the runs ended within the first steps, their dev tags must be the same and their dev logits within the bar.
+    If the runs ended within the first steps, also compare their dev tags and dev logits.
     """
     errors = {f"loss of step {step}": error for step, error in loss_errors(a, b).items() if step <= FIRST_STEPS}
-    same = {
-        "tokenizer": a.tokenizer == b.tokenizer,
-        "dev scores": _first(a.dev_scores) == _first(b.dev_scores),
-    }
+    scores_a, scores_b = ([scores for scores in run.dev_scores if scores[0] <= FIRST_STEPS] for run in (a, b))
+    same = {"tokenizer": a.tokenizer == b.tokenizer, "dev scores": scores_a == scores_b}
     if max(*a.losses, *b.losses) <= FIRST_STEPS:
         same["dev tags"] = np.array_equal(a.dev_logits.argmax(-1), b.dev_logits.argmax(-1))
         errors["dev logits"] = relative_error(a.dev_logits, b.dev_logits)
     errors |= {name: 0.0 if is_same else math.inf for name, is_same in same.items()}
     where, error = worst(errors)
     return Finding("training", error, where, bars.training, errors)
-
-
-def _first(scores: list[tuple[int, dict[str, Any]]]) -> list[tuple[int, dict[str, Any]]]:
-    return [(step, found) for step, found in scores if step <= FIRST_STEPS]
 
 
 def _final_logits(run: RunDir) -> Float[np.ndarray, "words labels"]:

@@ -1,4 +1,4 @@
-"""Small random models and batches to compare twins on, and batches of a corpus's own text."""
+"""Random weights and batches to compare models on, and batches of a corpus's text."""
 
 import zlib
 
@@ -18,15 +18,14 @@ _UNLABELLED = 0.3
 
 
 def random_weights(config: ModelConfig, seed: int, embedding_mean: float = 0.0) -> Weights:
-    """Draw float32 weights in which no tensor has a value that hides a mistake.
+    """Draw float32 weights that hide no mistake.
 
-    Initial LayerNorms (1 and 0) would hide that one is left out or taken for another, and a LayerNorm that computes
-    its variance as E[x²] − E[x]² shows only where the mean is far from zero.
+    LayerNorms at 1 and 0 would hide a missing or swapped one, and a mean near zero a variance of E[x²] − E[x]².
 
     Args:
         config: the model.
-        seed: decides the values.
-        embedding_mean: added to every embedding but the pad piece's; a right LayerNorm takes it away again.
+        seed: seed of the values.
+        embedding_mean: added to every embedding but the pad piece's; a correct LayerNorm removes it.
     """
     weights = initial_weights(config, seed)
     for row in rows(config):
@@ -49,17 +48,17 @@ def random_batch(
     num_rows: int = 1,
     packed: bool = False,
 ) -> Batch:
-    """A batch of random sentences with random labels, about a third of the pieces unlabelled.
+    """Make a batch of random sentences with random labels, about a third of the pieces unlabelled.
 
-    The pad piece stands among the pieces too, once at least: its row of the embedding must get no gradient from there.
+    The first piece is the pad piece: even within a sentence, its row of the embedding must get no gradient.
 
     Args:
         config: sizes to draw within.
         lengths: pieces of each sentence.
-        seed: decides the pieces and the labels.
+        seed: seed of the pieces and labels.
         row_length: length of the rows; by default that of the longest sentence.
-        num_rows: fewest rows; those that no sentence needs hold padding only.
-        packed: put several sentences into a row, instead of each into its own.
+        num_rows: minimum number of rows; unused rows are padding.
+        packed: put several sentences into a row instead of one.
     """
     rng = np.random.Generator(np.random.Philox(key=[seed, 7]))
     length = row_length or max(lengths)
@@ -86,12 +85,12 @@ def random_batch(
 
 
 def standard_batches(config: ModelConfig, seed: int = 0, row_multiple: int = 1) -> list[Batch]:
-    """Random batches padded, ragged (one piece beside many) and packed, of one shape: a program is compiled once.
+    """Make three random batches (padded, ragged, packed) of one shape, for which a program is compiled once.
 
     Args:
         config: sizes to draw within.
-        seed: decides the pieces and the labels.
-        row_multiple: the number of rows is a multiple of this; the last rows are padding where none is needed.
+        seed: seed of the pieces and labels.
+        row_multiple: round the number of rows up to a multiple of this, with padding.
     """
     longest = min(config.input.max_length, _LENGTH)
     rows = -(-_ROWS // row_multiple) * row_multiple
@@ -105,7 +104,7 @@ def standard_batches(config: ModelConfig, seed: int = 0, row_multiple: int = 1) 
 
 
 def corpus_batches(encoded: Encoded, pad_token_id: int) -> list[Batch]:
-    """Batches of a split's own sentences padded and packed, of one shape, taken evenly from the whole split."""
+    """Make a padded and a packed batch of one shape from sentences spread evenly over a split."""
     chosen = np.unique(np.linspace(0, len(encoded) - 1, _ROWS + len(_PACKED)).astype(int))
     length = int(encoded.lengths[chosen].max())
     alone, together = chosen[:_ROWS], chosen[_ROWS:]

@@ -1,4 +1,4 @@
-"""Saved models held against the ladder: one in both twins, or two of any kinds against each other."""
+"""Verification of saved models: one model in both backends, or two models against each other."""
 
 import dataclasses
 import math
@@ -24,7 +24,7 @@ from hybridner.saved.model import SavedModel
 from hybridner.saved.open import ORIGINAL_SUFFIX, find_model, open_model
 from hybridner.saved.original import from_state_dict
 
-_CLIP_NORM = 0.1  # small enough to be at work
+_CLIP_NORM = 0.1  # small enough to clip
 _LEARNING_RATE = 1e-3
 _GRADIENTS = ("gradients", "dropout")
 NAMES = {"flax": "Flax", "torch": "PyTorch"}
@@ -32,16 +32,16 @@ NAMES = {"flax": "Flax", "torch": "PyTorch"}
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What was compared, on what, and what each rung found.
+    """A comparison of two models.
 
     Attributes:
-        a: the first model and the twin that holds it, in words.
+        a: the first model and its backend, in words.
         b: the second.
         dtype: type of the computation.
-        computed: with what, where and on what, in words.
-        findings: rung by rung.
-        notes: sentences for the user: what was assumed, or could not be compared.
-        versions: of what computed.
+        computed: type, device and batches of the computation, in words.
+        findings: one per check.
+        notes: sentences for the user about assumptions and missing comparisons.
+        versions: versions of the packages that computed.
     """
 
     a: str
@@ -53,25 +53,25 @@ class Verification:
     versions: dict[str, str]
 
     @property
-    def held(self) -> bool:
-        """Whether nothing differs."""
-        return all(finding.held for finding in self.findings)
+    def passed(self) -> bool:
+        """Return True if every check passed."""
+        return all(finding.passed for finding in self.findings)
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as plain values; an infinite error, for which JSON has no number, is None."""
+        """Convert the report to JSON values; an infinite error becomes None."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         findings = [
             {
-                "rung": finding.rung,
+                "check": finding.check,
                 "error": _finite(finding.error),
                 "where": finding.where,
                 "bar": finding.bar,
-                "held": finding.held,
+                "passed": finding.passed,
                 "errors": {name: _finite(error) for name, error in finding.errors.items()},
             }
             for finding in self.findings
         ]
-        return {**values, "held": self.held, "findings": findings}
+        return {**values, "passed": self.passed, "findings": findings}
 
 
 def verify(
@@ -85,22 +85,22 @@ def verify(
     steps: int = 1,
     tell: Callable[[Finding], None] = lambda finding: None,
 ) -> Verification:
-    """Compare ``source`` in Flax with ``other``, or with itself, in PyTorch; in one twin if only one is installed.
+    """Compare ``source`` in Flax with ``other``, or itself, in PyTorch; two models in one backend if one is installed.
 
-    Models of different sizes are compared by what they are and by their weights' names and shapes alone.
+    Of models of different sizes, only the configs, labels, tokenizers and shapes are compared.
 
     Args:
         source: a run, a model folder or a ``.pth`` of the original.
         other: another, or None for the same.
-        data: a corpus whose text to compare on; random pieces by default.
-        split: its split.
+        data: corpus with the text to compare on; random pieces by default.
+        split: split of the corpus.
         dtype: "float64" or "float32".
-        device: where to compute.
-        steps: AdamW steps of the optimizer rung.
-        tell: called with each finding as it comes.
+        device: device to compute on.
+        steps: number of AdamW steps.
+        tell: called with each finding.
 
     Raises:
-        InputError: a model or the data cannot be read, or there is only one framework and one model.
+        InputError: a model or the data cannot be read, or there are only one backend and one model.
     """
     if steps < 1:
         raise InputError(f"steps must be at least 1, not {steps}")
@@ -114,11 +114,11 @@ def verify(
         tell(finding)
     if not sides.devices:
         notes.append("models of different sizes have no activations or gradients to compare")
-    held = {finding.rung: finding.held for finding in findings}
-    if dtype == "float32" and held.get("activations") and not all(held.get(rung, True) for rung in _GRADIENTS):
+    passed = {finding.check: finding.passed for finding in findings}
+    if dtype == "float32" and passed.get("activations") and not all(passed.get(check, True) for check in _GRADIENTS):
         notes.append(
-            "in float32 a ReLU whose input is within rounding of 0 can pass its gradient on in one twin and not in the "
-            "other; --dtype float64 tells whether that is all"
+            "in float32 a ReLU whose input is within rounding of 0 can pass its gradient on in one backend and not in "
+            "the other; check with --dtype float64"
         )
     return Verification(
         f"{sides.a.where} in {NAMES[backends[0]]}",
@@ -133,7 +133,7 @@ def verify(
 
 @dataclass
 class _Sides:
-    """Two models, each in a twin; ``devices`` are those that were used."""
+    """Two models with a backend each, and the devices used so far."""
 
     a: SavedModel
     b: SavedModel
@@ -142,7 +142,7 @@ class _Sides:
     devices: list[str] = dataclasses.field(default_factory=list)
 
     def make(self, config: ModelConfig, options: Options) -> tuple[Probe, Probe]:
-        """Learners of the two, with the dropout of ``config``."""
+        """Make learners of the two, with the dropout of ``config``."""
         a, b = (
             learner_class(backend)(
                 dataclasses.replace(model.config, dropout=config.dropout),
@@ -161,10 +161,10 @@ def _findings(sides: _Sides, dtype: Dtype, batches: list[Batch], steps: int) -> 
     models = [] if a is b else [compare_models(a, b)]
     if weight_shapes(a.config) == weight_shapes(b.config):
         rates = [_LEARNING_RATE] * steps
-        rungs = climb(sides.make, a.config, dtype, batches, learning_rates=rates, clip_norm=_CLIP_NORM)
-        weights = next(rungs)  # first of all, so that a device that is not there shows before anything is told
+        checks = climb(sides.make, a.config, dtype, batches, learning_rates=rates, clip_norm=_CLIP_NORM)
+        weights = next(checks)  # a missing device must raise before the first finding
         yield from [*models, weights]
-        yield from rungs
+        yield from checks
         return
     yield from models
     shapes_a, shapes_b = weight_shapes(a.config), weight_shapes(b.config)
@@ -181,14 +181,14 @@ def _backends(alone: bool) -> tuple[Backend, Backend]:
     if alone:
         missing = next(name for name in BACKENDS if name != only)
         raise InputError(
-            f"one model is verified by holding it in both twins, and {NAMES[missing]} is not installed; "
+            f"verifying one model takes both backends, and {NAMES[missing]} is not installed; "
             f"pip install 'hybridner[{missing}]', or give a second model"
         )
     return only, only
 
 
 def compare_models(a: SavedModel, b: SavedModel) -> Finding:
-    """Compare all of two saved models but their weights: config, labels, tokenizer."""
+    """Compare the config, labels and tokenizer of two saved models."""
     values_a, values_b = (dict(_flat(dataclasses.asdict(model.config))) for model in (a, b))
     differences = [
         f"{name} {values_a.get(name)} against {values_b.get(name)}"
@@ -213,7 +213,7 @@ def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 
 
 def _open(source: str, other: str | None, notes: list[str]) -> tuple[SavedModel, SavedModel]:
-    """Both models; a ``.pth`` beside a model that says more takes from it what the file does not hold."""
+    """Open both models; a ``.pth`` takes config and labels, which the file lacks, from the other model."""
     if other is None:
         model = open_model(source)
         return model, model
@@ -226,16 +226,18 @@ def _open(source: str, other: str | None, notes: list[str]) -> tuple[SavedModel,
 
 
 def _original_like(whole: SavedModel, path: Path, notes: list[str]) -> SavedModel:
-    """The ``.pth`` at ``path`` with the config and labels of ``whole``, if its tensors fit them."""
+    """Open the ``.pth`` at ``path`` with the config and labels of ``whole``, if its tensors fit them."""
     weights = from_state_dict(original_module().read_state_dict(path), str(path))
     if not is_original(whole.config):
         return open_model(path)
-    if whole.config.lstm is None:  # the original has those tensors, used or not
+    if whole.config.lstm is None:  # the original always has these tensors
         weights = {name: value for name, value in weights.items() if not name.startswith("lstm.")}
     if {name: value.shape for name, value in weights.items()} != weight_shapes(whole.config):
         return open_model(path)
     check_weights(whole.config, weights, str(path))
-    notes.append(f"{path} holds weights alone: its heads, labels and tokenizer are taken to be those of {whole.where}")
+    notes.append(
+        f"{path} contains only weights: number of heads, labels and tokenizer are assumed to be those of {whole.where}"
+    )
     return SavedModel(whole.config, whole.labels, None, weights, where=str(path))
 
 

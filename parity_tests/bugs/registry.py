@@ -10,7 +10,7 @@ import pytest
 class Bug:
     """A mistake and the rung of the ladder that must be the first to see it."""
 
-    rung: str
+    check: str
     inject: Callable[[pytest.MonkeyPatch], None]
 
 

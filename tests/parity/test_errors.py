@@ -19,7 +19,7 @@ from hybridner.parity.ladder import compare_weights, gradient_errors, relative_l
 
 
 class Holding:
-    """A learner as far as the rung of weights asks."""
+    """A learner with the weights that the check of weights reads."""
 
     def __init__(self, **tensors):
         self.tensors = {name: np.asarray(value) for name, value in tensors.items()}
@@ -103,15 +103,15 @@ def test_a_nan_is_found_by_name():
 def test_equal_weights_that_are_not_numbers_do_not_pass():
     both = Holding(x=[1.0, np.nan])
     found = compare_weights(both, both)
-    assert not found.held
+    assert not found.passed
     assert found.where.startswith("x ")
 
 
-def test_the_rung_of_weights_counts_what_differs_and_takes_minus_zero_for_a_difference():
+def test_the_check_of_weights_counts_what_differs_and_takes_minus_zero_for_a_difference():
     found = compare_weights(Holding(x=[1.0], y=[0.0], z=[5.0]), Holding(x=[1.5], y=[-0.0], z=[5.0]))
-    assert not found.held
+    assert not found.passed
     assert (found.error, found.where) == (math.inf, "y; 2 of 3 tensors differ")
-    assert compare_weights(Holding(x=[1.0]), Holding(x=[1.0])).held
+    assert compare_weights(Holding(x=[1.0]), Holding(x=[1.0])).passed
 
 
 def test_a_gradient_that_is_zero_in_truth_must_be_small_on_both_sides():
@@ -138,7 +138,7 @@ def test_a_loss_that_is_not_a_number_differs(loss):
 
 
 def test_a_finding_holds_within_its_bar_and_never_as_nan():
-    assert Finding("gradients", 1e-12, "x", 1e-12).held
-    assert not Finding("gradients", 2e-12, "x", 1e-12).held
-    assert not Finding("gradients", math.nan, "x", 1e-12).held
-    assert Finding("optimizer", 1.0, "x", None).held
+    assert Finding("gradients", 1e-12, "x", 1e-12).passed
+    assert not Finding("gradients", 2e-12, "x", 1e-12).passed
+    assert not Finding("gradients", math.nan, "x", 1e-12).passed
+    assert Finding("optimizer", 1.0, "x", None).passed

@@ -13,14 +13,14 @@ from hybridner.errors import InputError
 from hybridner.model import twins
 from hybridner.model.weights import initial_weights
 from hybridner.parity import verify as verify_module
-from hybridner.parity.bars import RUNGS
+from hybridner.parity.bars import CHECKS
 from hybridner.parity.verify import verify
 from hybridner.saved.folder import save_model
 from hybridner.saved.original import save_original
 from hybridner.text.tokenizer import train_tokenizer
 from tests.sizes import resized
 
-FAST_RUNGS = list(RUNGS[:5])
+FAST_CHECKS = list(CHECKS[:5])
 BIAS = "lstm.linear_hh.bias"
 
 
@@ -67,7 +67,7 @@ def test_one_model_is_the_same_in_both_twins(model, saved, capsys):
     assert all(line.split()[3] == "yes" for line in said[1:5])
     assert said[6:8] == [f"A: {folder} in Flax", f"B: {folder} in PyTorch"]
     assert said[8].startswith("float64 on cpu; 3 batches of random pieces")
-    assert said[-1] == "the same: every rung held"
+    assert said[-1] == "the same: every check passed"
 
 
 def test_the_same_model_in_another_form_is_the_same(typed, saved_model, model, saved, tmp_path):
@@ -76,8 +76,8 @@ def test_the_same_model_in_another_form_is_the_same(typed, saved_model, model, s
         code, said = typed(saved_model, other)
         assert code == 0, said
         assert said.splitlines()[1].split()[:4] == ["model", "0", "bitwise", "yes"]
-        assert said.endswith("the same: every rung held\n")
-    assert "model.pth holds weights alone: its heads, labels and tokenizer are taken to be those of" in said
+        assert said.endswith("the same: every check passed\n")
+    assert "model.pth contains only weights: number of heads, labels and tokenizer are assumed to be those of" in said
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -89,7 +89,7 @@ def test_a_last_bit_in_one_weight_is_a_difference(typed, saved_model, model, sav
     assert said.splitlines()[-1] == f"NOT the same: weights, {BIAS}; 1 of 25 tensors differs"
 
 
-def test_a_difference_is_followed_from_rung_to_rung(typed, saved_model, model, saved, tmp_path):
+def test_a_difference_is_followed_from_check_to_check(typed, saved_model, model, saved, tmp_path):
     code, _ = typed(
         saved_model,
         saved("other", weights={BIAS: model.weights[BIAS] + np.float32(1e-3)}),
@@ -102,10 +102,10 @@ def test_a_difference_is_followed_from_rung_to_rung(typed, saved_model, model, s
     )
     assert code == 1
     report = json.loads((tmp_path / "report.json").read_text())
-    found = {finding["rung"]: finding for finding in report["findings"]}
-    assert list(found) == ["model", *FAST_RUNGS]
-    assert [rung for rung in found if found[rung]["held"]] == ["model"]
-    assert not report["held"]
+    found = {finding["check"]: finding for finding in report["findings"]}
+    assert list(found) == ["model", *FAST_CHECKS]
+    assert [check for check in found if found[check]["passed"]] == ["model"]
+    assert not report["passed"]
     assert found["activations"]["where"] == "lstm"
     assert found["activations"]["errors"]["layers.0"] == 0
     assert found["optimizer"]["where"].endswith("after 3 steps")
@@ -120,9 +120,9 @@ def test_weights_that_are_not_numbers_differ_even_from_themselves(typed, model, 
     broken = saved("broken", weights={BIAS: bias})
     code, said = typed(broken, broken, "--json", tmp_path / "report.json", "--plot", tmp_path / "report.png")
     assert code == 1
-    assert f"{BIAS} holds values that are not finite" in said
-    found = {finding["rung"]: finding for finding in json.loads((tmp_path / "report.json").read_text())["findings"]}
-    assert not any(found[rung]["held"] for rung in FAST_RUNGS)
+    assert f"{BIAS} contains values that are not finite" in said
+    found = {finding["check"]: finding for finding in json.loads((tmp_path / "report.json").read_text())["findings"]}
+    assert not any(found[check]["passed"] for check in FAST_CHECKS)
     assert found["activations"]["where"] == "lstm"
     assert (tmp_path / "report.png").exists()
 
@@ -149,7 +149,7 @@ def test_models_of_different_sizes_differ_and_the_size_is_named(typed, saved_mod
     assert "encoder.hidden_size 32 against 64" in said
     assert f"({model.config.input.vocab_size}, 32) against ({model.config.input.vocab_size}, 64)" in said
     assert "have no activations or gradients to compare" in said
-    assert not json.loads((tmp_path / "report.json").read_text())["held"]
+    assert not json.loads((tmp_path / "report.json").read_text())["passed"]
     assert not (tmp_path / "report.png").exists()
 
 
@@ -168,7 +168,7 @@ def test_labels_in_another_order_are_a_difference_though_every_number_is_the_sam
     code, said = typed(saved_model, saved("other", labels=labels))
     assert code == 1
     assert "NOT the same: model, labels O, B-PER" in said
-    assert said.count("  yes   ") == len(FAST_RUNGS)
+    assert said.count("  yes   ") == len(FAST_CHECKS)
 
 
 def test_another_tokenizer_is_a_difference(typed, saved_model, saved, tokenizer):
@@ -200,7 +200,7 @@ def test_one_framework_and_one_model_cannot_be_checked(only, saved_model, here, 
 def test_one_framework_holds_two_models(only, saved_model):
     only("torch")
     found = verify(str(saved_model), str(saved_model))
-    assert found.held
+    assert found.passed
     assert found.a == found.b == f"{saved_model} in PyTorch"
 
 
