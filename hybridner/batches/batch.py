@@ -16,19 +16,17 @@ _INFERENCE_ROW = 64
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows of word pieces, several sentences to a row; where there are several processes, one's equal part of the rows.
+    """Packed rows of word pieces: with several processes, one process's equal share of the rows.
 
     Attributes:
-        input_ids: int32 ``[rows, length]``; the pad piece where there is nothing.
+        input_ids: int32 ``[rows, length]``; the pad piece in padding.
         attention_mask: int32 ``[rows, length]``; 0 for padding, 1…n for the sentence within the row. Positions,
-            attention and LSTM state start anew where it changes.
-        labels: int32 ``[rows, length]``; -100 where nothing is scored.
-        examples: which example of the split each packed sequence is, ``[num_examples]``.
-        rows: the row it stands in, ``[num_examples]``.
-        starts: the column it starts at, ``[num_examples]``.
-        lengths: its number of pieces, ``[num_examples]``.
-        part: number of the part whose rows ``input_ids``, ``attention_mask`` and ``labels`` hold, and of how many. All
-            else is said of the whole batch, whose rows the parts hold in order.
+            attention and LSTM state restart where it changes.
+        labels: int32 ``[rows, length]``; -100 where no loss is computed.
+        examples: ``[num_examples]``, numbers of the examples in the split.
+        rows, starts, lengths: ``[num_examples]``, the row, first column and number of pieces of each example.
+        part: number of this share and of how many. Only ``input_ids``, ``attention_mask`` and ``labels`` are split; the
+            other attributes describe the whole batch.
     """
 
     input_ids: Int32[np.ndarray, "rows length"]
@@ -52,7 +50,7 @@ class Batch:
         return Shape(rows * self.part[1], length)
 
     def take_part(self, number: int, of: int) -> "Batch":
-        """The part with an equal share of the rows, or the batch itself if it is that part.
+        """Take an equal share of the rows; return the batch itself if it is that share.
 
         Raises:
             ValueError: this is another part, or the rows cannot be shared evenly.
@@ -79,7 +77,7 @@ def build_batch(
     pad_token_id: int,
     part: tuple[int, int] = (0, 1),
 ) -> Batch:
-    """Copy ``examples`` to the places ``packing`` gives them in a batch of ``shape``, so far as in ``part``."""
+    """Build a batch of ``shape`` with ``examples`` placed by ``packing``, and keep the rows of ``part``."""
     number, of = part
     num_rows = shape.rows // of
     first = number * num_rows
@@ -99,7 +97,7 @@ def build_batch(
 
 
 def epoch_order(num_examples: int, seed: int, epoch: int) -> Int[np.ndarray, "num_examples"]:
-    """The order of the examples in an epoch: a function of (seed, epoch) alone."""
+    """Shuffle the examples of an epoch; the order depends on (seed, epoch) alone."""
     return np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(num_examples)
 
 
@@ -114,17 +112,17 @@ def training_batches(
     start: int = 0,
     part: tuple[int, int] = (0, 1),
 ) -> Iterator[Batch]:
-    """The batches of an epoch from batch ``start`` on; each holds ``batch_size`` random sentences, packed.
+    """Build the batches of an epoch, each of ``batch_size`` random sentences, packed.
 
     Args:
         encoded: the split.
-        plan: shapes whose rows ``part`` can share evenly.
+        plan: shapes whose rows divide evenly among the parts.
         batch_size: sentences in a batch, on all devices together.
         seed: with ``epoch``, decides the order.
         epoch: from 0.
-        pad_token_id: fills what is left of the rows.
-        start: batches to leave out.
-        part: number of this process, and of how many: its batches hold its rows only.
+        pad_token_id: fills the padding.
+        start: batches to skip.
+        part: number of this process and of how many; its batches contain its rows only.
     """
     order = epoch_order(len(encoded), seed, epoch)
     for first in range(start * batch_size, len(order), batch_size):
@@ -136,10 +134,10 @@ def training_batches(
 def inference_batches(
     encoded: Encoded, *, pad_token_id: int, row_multiple: int = 1, part: tuple[int, int] = (0, 1)
 ) -> Iterator[Batch]:
-    """All examples, grouped by length within chunks of the file and packed: at most three shapes for each row length.
+    """Batch all examples, grouped by length within chunks of the file, in at most three shapes per row length.
 
-    On one device, sentences of a group that fill no more than a row make a batch of that row alone, or of half of it if
-    they fit there. A chunk's batches come one after the other; within a chunk the order is not that of the file.
+    On one device, sentences of a group that fit one row, or half of one, form a batch of just that. Chunks keep the
+    order of the file; the examples within a chunk do not.
     ``part`` is as for :func:`training_batches`.
     """
     for first in range(0, len(encoded), _INFERENCE_CHUNK):
@@ -163,11 +161,11 @@ def _packed(
     packing = pack(encoded.lengths[examples], length)
     sizes = sorted({-(-max(1, pieces // length) // row_multiple) * row_multiple for pieces in _INFERENCE_PIECES})
     if packing.num_rows == row_multiple == 1:
-        # Someone may wait for this one sentence: it is not computed with rows that hold nothing.
+        # Keep the latency of a single sentence low: compute no empty rows.
         sizes, length = [1], length // 2 if encoded.lengths[examples].sum() <= length // 2 else length
     top = 0
     while top < packing.num_rows:
-        # The rows that are left fill a batch, or three quarters of one, or else a smaller batch.
+        # Choose the largest batch that the remaining rows fill to three quarters.
         rows = max([sizes[0], *(size for size in sizes if 4 * (packing.num_rows - top) >= 3 * size)])
         here = (packing.rows >= top) & (packing.rows < top + rows)
         placed = Packing(packing.rows[here] - top, packing.starts[here], rows)

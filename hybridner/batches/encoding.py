@@ -1,4 +1,4 @@
-"""Sentences as word pieces with labels, encoded once and kept in memory-mapped files."""
+"""Encoding: sentences to word pieces with labels, kept in memory-mapped files."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,14 +21,13 @@ _PIECE = np.dtype(np.int32).itemsize
 
 
 class Encoded:
-    """A split as examples: one a sentence, or several windows of a sentence that is too long.
+    """A split as examples: one per sentence, or several windows of a sentence that is too long.
 
-    Everything that grows with the corpus is in files without a name, which go with this object, and with a process that
-    is killed.
+    The arrays are in unnamed temporary files, which the system deletes with this object, or if the process is killed.
 
     Attributes:
         input_ids: int32, the pieces of all examples one after the other, [CLS] and [SEP] included.
-        labels: int32, as long: the label's number on the first piece of each word, ``IGNORED`` elsewhere.
+        labels: int32, same length: the label's number on the first piece of each word, ``IGNORED`` elsewhere.
         offsets: int64 ``[num_examples + 1]``; example i is at ``offsets[i]:offsets[i + 1]``.
         lengths: int64 ``[num_examples]``, pieces of each.
         sentence: int64 ``[num_examples]``, the sentence each example is of.
@@ -43,7 +42,7 @@ class Encoded:
         self.lengths: Int[np.ndarray, num_examples] = _mapped(files.lengths, np.int64)
         self.sentence: Int[np.ndarray, num_examples] = _mapped(files.sentence, np.int64)
         self.num_sentences, self.num_windowed = num_sentences, num_windowed
-        # Pages that are read through a map count as the process' memory until the system needs them; these do not.
+        # Pages read through a memory map count towards the process's memory; pages read with pread do not.
         self._pieces = files.input_ids, files.labels
         finalize(self, opened.close)
 
@@ -51,7 +50,7 @@ class Encoded:
         return len(self.sentence)
 
     def example(self, index: int) -> tuple[Int[np.ndarray, "length"], Int[np.ndarray, "length"]]:
-        """Pieces and labels of one example."""
+        """Read the pieces and labels of one example."""
         size, start = _PIECE * int(self.lengths[index]), _PIECE * int(self.offsets[index])
         ids, labels = (np.frombuffer(os.pread(file.fileno(), size, start), np.int32) for file in self._pieces)
         return ids, labels
@@ -73,8 +72,8 @@ def encode(sentences: Iterable[Sentence], tokenizer: WordTokenizer, labels: Sequ
     windows, in order, are its words. A word longer than a window is cut to it.
 
     Args:
-        sentences: a tag that is not in ``labels``, and every word without one, gets label 0.
-        tokenizer: words to pieces.
+        sentences: words without a tag, or with one that ``labels`` lacks, get label 0.
+        tokenizer: cuts words into pieces.
         labels: names of the labels by number.
         max_length: most pieces of an example, [CLS] and [SEP] included.
     """
@@ -89,7 +88,7 @@ def encode(sentences: Iterable[Sentence], tokenizer: WordTokenizer, labels: Sequ
 def _write(
     files: _Files, stream: Iterator[Sentence], tokenizer: WordTokenizer, labels: Sequence[str], max_length: int
 ) -> tuple[int, int]:
-    """Write the examples; the number of sentences and of those that were cut into windows."""
+    """Write the examples; return the number of sentences and of those cut into windows."""
     numbers = {label: number for number, label in enumerate(labels)}
     room = max_length - 2  # for [CLS] and [SEP]
     count = windowed = end = 0
@@ -131,7 +130,7 @@ def windows(sizes: Sequence[int], room: int) -> Iterator[tuple[int, int, int, in
     """Cut words of ``sizes`` pieces, none above ``room``, into windows of at most ``room`` pieces.
 
     Yields:
-        ``(start, stop, first, last)``: the window holds the words ``start:stop`` and labels ``first:last`` of them.
+        ``(start, stop, first, last)``: the window contains the words ``start:stop`` and labels ``first:last`` of them.
         The labelled parts of all windows, in order, are all the words.
     """
     if sum(sizes) <= room:
@@ -160,7 +159,7 @@ def windows(sizes: Sequence[int], room: int) -> Iterator[tuple[int, int, int, in
 
 
 def by_sentence(encoded: Encoded, values: Iterable[tuple[int, np.ndarray]]) -> list[np.ndarray]:
-    """Join what was found at the labelled positions of each example into one array a sentence.
+    """Join the values at the labelled positions of examples into one array per sentence.
 
     Args:
         encoded: the split.
@@ -169,15 +168,12 @@ def by_sentence(encoded: Encoded, values: Iterable[tuple[int, np.ndarray]]) -> l
     Raises:
         ValueError: an example is missing.
     """
-    found: list[np.ndarray | None] = [None] * len(encoded)
-    for number, array in values:
-        found[number] = array
+    found = dict(values)
     parts: list[list[np.ndarray]] = [[] for _ in range(encoded.num_sentences)]
     for example, sentence in enumerate(encoded.sentence.tolist()):
-        value = found[example]
-        if value is None:
-            raise ValueError(f"nothing for example {example} of {len(encoded)}")
-        parts[sentence].append(value)
+        if example not in found:
+            raise ValueError(f"example {example} of {len(encoded)} is missing")
+        parts[sentence].append(found[example])
     return [one[0] if len(one) == 1 else np.concatenate(one) for one in parts]
 
 

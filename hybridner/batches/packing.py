@@ -1,4 +1,4 @@
-"""Putting sequences of many lengths into few rectangles with little padding."""
+"""Packing of sequences into few batch shapes with little padding."""
 
 import math
 from collections.abc import Sequence
@@ -19,23 +19,23 @@ _MULTIPLES, _WORTH_EVEN_ROWS = (8, 4, 2), 1.05
 
 
 class Shape(NamedTuple):
-    """Shape of a batch: what a compiled program is made for."""
+    """Shape of a batch; each needs a compiled program."""
 
     rows: int
     length: int
 
     @property
     def cost(self) -> int:
-        """Time of a step, times a constant.
+        """Estimated time of a step, in arbitrary units.
 
-        In a longer row attention looks at more and the LSTM takes more steps one after the other: each position of a
-        row of ``_COSTS_TWICE`` counts twice, which is attention's share of a step on a CPU.
+        Longer rows cost more per position, in attention and in the LSTM's sequential steps: in a row of
+        ``_COSTS_TWICE`` each position counts twice, which is attention's share of a step on a CPU.
         """
         return self.rows * self.length * (_COSTS_TWICE + self.length)
 
 
 class Packing(NamedTuple):
-    """Where each sequence stands: its row and first column, int32 ``[num_sequences]``, and rows used."""
+    """Row and first column of each sequence, int32 ``[num_sequences]``, and the number of rows used."""
 
     rows: Int[np.ndarray, "num_sequences"]
     starts: Int[np.ndarray, "num_sequences"]
@@ -43,7 +43,7 @@ class Packing(NamedTuple):
 
 
 def pack(lengths: Sequence[int] | Int[np.ndarray, "num_sequences"], row_length: int) -> Packing:
-    """Best-fit decreasing bin packing, a function of ``lengths`` alone.
+    """Pack by best-fit decreasing; the result depends on the arguments alone.
 
     Each sequence, longest first, goes into the fullest row that still has room (Johnson 1973: at most 11/9 of
     the fewest rows, plus 4).
@@ -70,26 +70,25 @@ def pack(lengths: Sequence[int] | Int[np.ndarray, "num_sequences"], row_length: 
 
 
 def row_lengths(longest: int, base: int) -> list[int]:
-    """Row lengths that grow twofold from ``base`` until ``longest`` fits."""
-    ladder = [base]
-    while ladder[-1] < longest:
-        ladder.append(2 * ladder[-1])
-    return ladder
+    """Double row lengths from ``base`` until ``longest`` fits."""
+    lengths = [base]
+    while lengths[-1] < longest:
+        lengths.append(2 * lengths[-1])
+    return lengths
 
 
 class ShapePlan:
-    """A few batch shapes that batches of ``batch_size`` random sequences of a corpus fit with little waste.
+    """A few batch shapes for batches of ``batch_size`` random sequences of a corpus, with little padding.
 
-    They are planned once, from batches drawn with a fixed seed, and are a function of the arguments alone: the same
-    in each epoch, in each process and in both twins. Where a sequence stands does not depend on ``row_multiple``:
-    dropout masks are keyed by the row, and a run on eight devices is to drop what it drops on one. So rows are planned
-    in multiples of 8, which 2, 4 and 8 devices divide without waste, or of 4 or 2 or 1, where that costs one device
-    much less; where the number of devices does not divide them, rows of padding follow at the end.
+    They are planned once, from batches drawn with a fixed seed, and depend on the arguments alone: each epoch, process
+    and backend uses the same. A sequence's row and column do not depend on ``row_multiple``: dropout masks are keyed by
+    the row, and runs on one and on eight devices must drop the same values. Rows are planned in multiples of 8, which
+    2, 4 and 8 devices divide evenly, or of 4, 2 or 1 if that costs one device much less; if the number of devices does
+    not divide them, rows of padding follow at the end.
 
     Attributes:
-        shapes: at most ``max_shapes`` of them, cheapest first. All are expected in a run's first epoch, so that
-            nothing is compiled later; the last holds the longest sequence and has room for a batch six standard
-            deviations longer than the mean.
+        shapes: at most ``max_shapes``, cheapest first. A run's first epoch is expected to use and compile them all; the
+            last fits the longest sequence and a batch six standard deviations longer than the mean.
     """
 
     def __init__(
@@ -113,7 +112,7 @@ class ShapePlan:
     def _plan(
         self, lengths: Int[np.ndarray, "num_sequences"], batch_size: int, multiple: int, max_shapes: int
     ) -> tuple[tuple[Shape, ...], int]:
-        """Shapes with rows in a multiple of ``multiple``, and what an epoch costs in them."""
+        """Choose shapes with rows in a multiple of ``multiple``; return them and the cost of an epoch."""
         rng = np.random.Generator(np.random.Philox(0))
         size = min(batch_size, len(lengths))
         num_full, rest = divmod(len(lengths), size)
@@ -143,9 +142,9 @@ class ShapePlan:
         return (*sorted((candidates[i] for i in chosen[1:]), key=lambda shape: shape.cost), top), cost
 
     def fit(self, lengths: Int[np.ndarray, "num_sequences"]) -> tuple[Shape, Packing]:
-        """The cheapest planned shape that holds the sequences, and where they go.
+        """Pack the sequences into the cheapest planned shape that fits them.
 
-        A batch that fits none gets a shape of its own; it is beyond six standard deviations.
+        A batch that fits none, beyond six standard deviations, gets a new shape.
         """
         longest, total = int(lengths.max()), int(lengths.sum())
         packings: dict[int, Packing] = {}
@@ -163,7 +162,7 @@ class ShapePlan:
 
 
 def _rows(lengths: Int[np.ndarray, "num_sequences"], row_length: int, multiple: int) -> int:
-    """Rows of ``row_length`` that hold the sequences, rounded up; no number is enough where one is longer."""
+    """Count the rows that the sequences need, rounded up; :data:`NEVER` if one is longer than a row."""
     if lengths.max() > row_length:
         return NEVER
     return _round_up(pack(lengths, row_length).num_rows, multiple)
@@ -180,7 +179,7 @@ def _draw(lengths: Int[np.ndarray, "num_sequences"], size: int, rng: np.random.G
 
 
 def _candidate_lengths(drawn: list[np.ndarray], longest: int) -> list[int]:
-    """Row lengths to choose from: fine steps from what nearly every batch needs to thrice that, then twofold ones."""
+    """List candidate row lengths: fine steps from what nearly every batch needs to three times that, then doublings."""
     shortest = _round_up(int(np.quantile([batch.max() for batch in drawn], 0.05)), _LENGTH_MULTIPLE)
     step = _round_up(-(-shortest // _FINE_STEPS), _LENGTH_MULTIPLE)
     top = _round_up(longest, _LENGTH_MULTIPLE)
@@ -189,10 +188,10 @@ def _candidate_lengths(drawn: list[np.ndarray], longest: int) -> list[int]:
 
 
 def _heavy_batch(lengths: Int[np.ndarray, "num_sequences"], size: int, rng: np.random.Generator) -> np.ndarray:
-    """Sequences drawn until they are six standard deviations longer than a batch of ``size`` is, the longest first."""
+    """Draw sequences, the longest first, until their total is six standard deviations above a batch's mean."""
     number, total = len(lengths), int(lengths.sum())
     spread = number * int((lengths.astype(np.int64) ** 2).sum()) - total**2
-    # The variance of a sum of ``size`` out of ``number`` values that are drawn without putting any back.
+    # Variance of the sum of ``size`` of ``number`` values, drawn without replacement.
     variance = spread / number**2 * size * (number - size) / max(number - 1, 1)
     target = total / number * size + _DEVIATIONS * math.sqrt(variance)
     order = np.concatenate((lengths[[lengths.argmax()]], rng.permutation(lengths)))

@@ -30,8 +30,8 @@ class Entity:
         score: probability in (0, 1] that the text has an entity of exactly this type and these words: the sum over the
             valid label sequences that contain the entity, divided by the sum over all valid ones. Entities that share
             a word exclude each other, so their scores add up to at most 1. A score below the smallest normal float64
-            is raised to that number. It is the model's own belief; ``hybridner evaluate`` measures how often such
-            beliefs are right.
+            is raised to that number. It is the model's estimate; ``hybridner evaluate`` measures how often such
+            estimates are right.
         words: its first word and the word after its last, counted in the sentence.
     """
 

@@ -1,4 +1,4 @@
-"""A predictor run over many sentences: every word's logits or tag, with host and device at work together."""
+"""Prediction over many sentences: logits or tags of each word; host and device work at the same time."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,17 +28,18 @@ def predict_words(
     reduce: Callable[[np.ndarray], np.ndarray] = lambda logits: logits,
     between: Callable[[], None] = lambda: None,
 ) -> list[np.ndarray]:
-    """What the model says of each word, an array a sentence in the order of the split.
+    """Predict each word's logits: one array per sentence, in the order of the split.
 
     Args:
-        predictor: holds the weights.
+        predictor: computes the logits.
         encoded: the split.
         pad_token_id: fills the batches.
-        reduce: turns a batch's logits ``[rows, length, num_labels]`` into what is kept of each piece.
-        between: called every few batches; it may leave by raising.
+        reduce: maps a batch's logits ``[rows, length, num_labels]`` to the values to keep, ``[rows, length, …]``.
+        between: called every few batches; it may raise to stop.
 
     Returns:
-        Arrays ``[num_words, …]``; a word cut into windows is taken from the one where it has most context.
+        Arrays ``[num_words, …]``; of a sentence cut into windows, each word comes from the window where it has most
+        context.
 
     Raises:
         InputError: logits that are not finite.
@@ -54,7 +55,7 @@ def predict_tags(
     labels: Sequence[str],
     between: Callable[[], None] = lambda: None,
 ) -> list[list[str]]:
-    """The most probable tag of each word, each word by itself (the argmax of its logits)."""
+    """Predict the most probable tag of each word by itself, the argmax of its logits."""
     names = np.array(labels, object)
     best = predict_words(predictor, encoded, pad_token_id, lambda logits: logits.argmax(-1).astype(np.int32), between)
     return [names[sentence].tolist() for sentence in best]
@@ -67,14 +68,12 @@ def predict_chunks(
     reduce: Callable[[np.ndarray], np.ndarray] = lambda logits: logits,
     between: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[Item, list[np.ndarray]]]:
-    """:func:`predict_words` of one chunk after the other, while the device is at work on the next.
+    """Run :func:`predict_words` on each chunk in turn, while the device computes the next.
 
     Args:
-        predictor: holds the weights.
-        chunks: what a chunk goes by, and its sentences; taken as they are needed.
-        pad_token_id: fills the batches.
-        reduce: as for :func:`predict_words`.
-        between: as for :func:`predict_words`.
+        predictor: as for :func:`predict_words`, like all arguments but the next.
+        chunks: pairs of any object, which comes back with the result, and sentences; read as needed.
+        pad_token_id, reduce, between: as above.
 
     Raises:
         InputError: logits that are not finite.
@@ -108,9 +107,9 @@ def predict_chunks(
 
 
 def one_ahead(prepare: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """``prepare`` of each item, in order; a thread is at work on the next one while the last one is used.
+    """Apply ``prepare`` to each item in order; a thread prepares the next while the caller uses the last.
 
-    ``items`` are taken in the caller's thread.
+    The caller's thread reads ``items``.
     """
     pending: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(1, "hybridner-prepare") as thread:
@@ -125,7 +124,7 @@ def one_ahead(prepare: Callable[[Item], Result], items: Iterable[Item]) -> Itera
 def _overlapped(
     predictor: Predictor, steps: Iterable[tuple[Item, Batch | None]], memory: MemoryWatch
 ) -> Iterator[tuple[Item, Batch | None, np.ndarray | None]]:
-    """The logits of each batch, while the device computes those of the next few and the host prepares another."""
+    """Yield the logits of each batch while the device computes the next few and the host prepares another."""
     pending: deque[tuple[Item, Batch | None, Callable[[], np.ndarray] | None]] = deque()
     started: set[Shape] = set()
 
@@ -150,8 +149,8 @@ def _overlapped(
 
 
 def _start(predictor: Predictor, batch: Batch, lanes: ThreadPoolExecutor | None) -> Callable[[], np.ndarray]:
-    """Begin to compute the logits of ``batch``, in a lane if there are any; what is returned waits for them."""
-    # Without lanes for the first batch of a shape, which is compiled for: two lanes would both do it.
+    """Start to compute the logits of ``batch``, in a lane if there are any; call the result to wait for them."""
+    # The first batch of a shape compiles a program and uses no lane: two lanes would both compile it.
     if lanes is None or predictor.num_lanes == 1:
         return partial(predictor.gather, predictor.predict(batch))
     return lanes.submit(lambda: predictor.gather(predictor.predict(batch))).result

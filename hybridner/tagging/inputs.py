@@ -1,4 +1,4 @@
-"""What is to be tagged, read a text at a time: lines of text, JSONL, or columns of words."""
+"""Texts to tag, read one at a time: lines of text, JSONL, or columns of words."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -23,9 +23,9 @@ class TextRecord:
     """One text to tag.
 
     Attributes:
-        text: the text, or the text with its words where these are given.
-        carried: what else the JSON object holds; it goes into the output.
-        document: for a sentence of a file of columns, the file's and the document's number; None elsewhere.
+        text: the text, with its words if the input gives them.
+        carried: the other keys of the JSON object, copied to the output.
+        document: numbers of the file and of its document for a sentence read from columns, else None.
     """
 
     text: str | SplitText
@@ -35,22 +35,22 @@ class TextRecord:
 
 @dataclass(slots=True)
 class Skipped(Issues):
-    """Counts the lines that are skipped, and keeps what is wrong with the first of them."""
+    """Count of skipped lines, with the problem of the first."""
 
     count: int = 0
 
     def add(self, problem: InputError) -> None:
-        """Take what is wrong with a line that is skipped."""
+        """Count a skipped line and keep the first problem."""
         self.count += 1
         if self.count == 1:
             self.problems.append(str(problem))
 
 
 def check_inputs(paths: Iterable[Path]) -> None:
-    """Check that there is a file at each of ``paths``, before the work on them; ``-`` is the standard input.
+    """Check that each path is a file, or ``-`` for standard input.
 
     Raises:
-        InputError: there is none.
+        InputError: a path does not exist, or is a folder.
     """
     for path in paths:
         if path.is_dir():
@@ -61,22 +61,22 @@ def check_inputs(paths: Iterable[Path]) -> None:
 
 def read_texts(
     paths: Iterable[Path],
-    format: InputFormat | None = None,  # noqa: A002 - what the option is called
+    format: InputFormat | None = None,  # noqa: A002 - the option's name
     issues: Issues | None = None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Iterator[TextRecord]:
-    """The texts of files, in order, read as they are needed.
+    """Read the texts of files, in order, as they are needed.
 
-    A file of text holds a text a line. A JSONL file holds an object a line, with a "text", or with the "words" (or
-    "tokens") of one sentence; with both, the words have to stand in the text. In a file of columns the first column
-    of each row holds a word, blank lines end sentences, ``-DOCSTART-`` rows documents; each sentence is a text.
+    Each line of a text file is a text. Each line of a JSONL file is an object with a "text", or with the "words" (or
+    "tokens") of one sentence; with both, the words must appear in the text in order. In a file of columns the first
+    column of each row is a word, blank lines end sentences, ``-DOCSTART-`` rows end documents; each sentence is a text.
 
     Args:
-        paths: the files; ``-`` is the standard input.
-        format: of all of them; by default the suffix tells it: ``.jsonl``, ``.conll``, ``.tsv`` and ``.iob2``, and
-            text for any other.
-        issues: takes what is wrong with a line of text or JSONL; by default the first problem is raised.
-        advance: is told how many bytes were read.
+        paths: the files; ``-`` is standard input.
+        format: of all files; by default the suffix decides: JSONL for ``.jsonl``, columns for ``.conll``, ``.tsv``
+            and ``.iob2``, and text for any other.
+        issues: collects the problems of lines of text or JSONL; by default the first problem is raised.
+        advance: called with the number of bytes of each line read.
 
     Raises:
         InputError: a file cannot be read or breaks its format; the message names file and line.
@@ -88,7 +88,7 @@ def read_texts(
         try:
             with _opened(path) as file:
                 if kind == "conll":
-                    # A row that was left out would be a hole in its sentence.
+                    # Skipping a row would leave a gap in its sentence: raise instead.
                     lines = decoded_lines(shown, _counted(file, advance), Issues())
                     for sentence in read_columns(shown, lines, labelled=False, columns=PLAIN, issues=Issues()):
                         yield TextRecord(join_words(sentence.words), document=(number, sentence.document))
@@ -140,14 +140,14 @@ def _are_words(value: Any) -> bool:
 
 
 def _place(words: list[str], text: Any, where: str) -> SplitText:
-    """The words of a sentence where they stand in its text."""
+    """Find the words of a sentence in its text, in order."""
     placed: list[Word] = []
     end = 0
     for word in words:
         start = text.find(word, end) if isinstance(text, str) else -1
         if start < 0 or any(map(str.isalnum, text[end:start])):
             raise InputError(
-                f"{where}: word {word!r} does not stand in 'text' behind the word before it; give 'text' or words alone"
+                f"{where}: word {word!r} does not follow the word before it in 'text'; give 'text' or words alone"
             )
         end = start + len(word)
         placed.append(Word(word, start, end))

@@ -34,7 +34,7 @@ class Transitions:
 
 
 def is_bioes(labels: Sequence[str]) -> bool:
-    """Tell BIOES labels from BIO ones: they contain E- or S-."""
+    """Test for BIOES labels, which unlike BIO contain E- or S-."""
     return any(label[:2] in ("E-", "S-") for label in labels)
 
 

@@ -1,4 +1,4 @@
-"""Formats for programs: JSONL, CoNLL columns, and an entity a line."""
+"""Output for programs: JSONL, CoNLL columns, or one entity per line."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -18,7 +18,7 @@ _BREAK = regex.compile(r"[\p{Cc}\p{Zl}\p{Zp}]+")
 
 
 def jsonl(results: Results) -> Iterator[str]:
-    """An object a text: what was carried, then text, words with offsets, tags and entities with scores."""
+    """Write one object per text: carried keys, text, words with offsets, tags and entities with scores."""
     for record, tagged in results:
         carried = {key: value for key, value in record.carried.items() if key not in REPLACED}
         words = [{"text": word.text, "start": word.start, "end": word.end} for word in tagged.words]
@@ -27,12 +27,12 @@ def jsonl(results: Results) -> Iterator[str]:
 
 
 def conll(results: Results) -> Iterator[str]:
-    """A word, a TAB and its tag a row, and a blank line after each sentence.
+    """Write one row per word: the word, a TAB and its tag, and a blank line after each sentence.
 
-    A ``-DOCSTART-`` row stands between documents of columns that were read.
+    A ``-DOCSTART-`` row separates documents that were read from columns.
 
     Raises:
-        InputError: a word that cannot stand in a row.
+        InputError: columns cannot represent a word.
     """
     document = None
     for record, tagged in results:
@@ -42,14 +42,14 @@ def conll(results: Results) -> Iterator[str]:
         rows = []
         for word, tag in zip(tagged.words, tagged.tags, strict=True):
             if not word.text.strip(" ") or word.text == DOCUMENT_ROW or any(c in word.text for c in "\t\r\n\0"):
-                raise InputError(f"word {word.text!r} cannot stand in a row of columns; choose --format jsonl")
+                raise InputError(f"word {word.text!r} cannot be written in columns; choose --format jsonl")
             rows.append(f"{word.text}\t{tag}\n")
         for start, end in pairwise([0, *tagged.sentence_ends]):
             yield "".join(rows[start:end]) + "\n"
 
 
 def text(results: Results) -> Iterator[str]:
-    """An entity a line: type, text, start, end and score, with TABs between; a line break in it becomes a space."""
+    """Write one line per entity: type, text, start, end and score, TAB-separated; line breaks become spaces."""
     for _, tagged in results:
         for entity in tagged.entities:
             shown = _BREAK.sub(" ", entity.text)

@@ -1,4 +1,4 @@
-"""Texts as a self-contained HTML page with their entities marked and named."""
+"""A self-contained HTML page of texts with their entities marked and named."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ from hybridner.tagging.tagger import TaggedText
 
 _PIECE = 1 << 16
 _BODY = "<!-- body -->"
-# What HTML has no way to write, and a CR, which a parser would turn into a line feed.
+# HTML cannot represent NUL and surrogates, and a parser turns a raw CR into a line feed.
 _ESCAPES = {0: "\ufffd", 0x0D: "&#13;", **dict.fromkeys(range(0xD800, 0xE000), "\ufffd")}
 _STYLE = """
 .legend { display: flex; flex-wrap: wrap; gap: .4rem 1.2rem; padding: 0; margin: .8rem 0 1.6rem; list-style: none; }
@@ -30,14 +30,13 @@ mark[data-label]::after { content: attr(data-label); margin-inline-start: .4em; 
 
 
 def html_page(results: Results, labels: Sequence[str]) -> Iterator[str]:
-    """The pieces of a page: a legend with the number of entities of each type, then the texts.
+    """Yield the parts of a page: a legend with the number of entities of each type, then the texts.
 
-    What a browser shows of a text, and what is copied out of it, is the text, character for character (a NUL and half
-    a surrogate pair, which HTML cannot hold, are shown as U+FFFD). An entity's score is shown where a pointer rests.
-    The texts' markup waits in a temporary file until all are counted.
+    A browser shows and copies each text character for character, except that NUL and lone surrogates become U+FFFD.
+    Hovering over an entity shows its score. A temporary file keeps the texts' markup until all are counted.
     """
     types = list(dict.fromkeys(label[2:] for label in labels if label != "O"))
-    hues = {name: round(215 + 137.508 * i) % 360 for i, name in enumerate(types)}  # the golden angle: never near
+    hues = {name: round(215 + 137.508 * i) % 360 for i, name in enumerate(types)}  # the golden angle keeps hues apart
     counts: Counter[str] = Counter()
     texts = words = 0
     head, tail = page("Entities", _BODY, _STYLE).split(_BODY)

@@ -1,4 +1,4 @@
-"""Text in, entities out, with either twin."""
+"""Text in, entities out, with either backend."""
 
 import dataclasses
 import reprlib
@@ -57,12 +57,12 @@ def load(
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TaggedText:
-    """What was found in one text.
+    """The words, tags and entities of one text.
 
     Attributes:
         text: the text.
         words: its words with their character offsets.
-        tags: one BIO tag a word; a valid sequence, unless raw tags were asked for.
+        tags: one BIO tag per word; a valid sequence, unless raw tags were asked for.
         entities: in the order of the text.
         sentence_ends: for each sentence, the number of words up to its end.
         num_windowed: sentences longer than the model's ``max_length``, cut into overlapping windows.
@@ -80,9 +80,9 @@ class Tagger:
     """A saved model in use. Several threads may call its methods at once.
 
     Attributes:
-        model: the model without its weights, of which only ``predictor`` holds a copy.
-        backend: the backend that computes.
-        dtype: the type that it computes in.
+        model: the saved model without its weights, which only ``predictor`` keeps.
+        backend: the framework that computes.
+        dtype: type of the computation.
         predictor: computes the logits.
     """
 
@@ -108,8 +108,8 @@ class Tagger:
 
         Args:
             text: any text, which may be empty, or a list of texts.
-            sentences: "auto" finds the sentences, "line" takes each line as one, "none" the whole text.
-            raw: take the most probable label of each word by itself instead of the most probable valid sequence. An
+            sentences: "auto" finds the sentences, "line" makes each line a sentence, "none" the whole text.
+            raw: choose the most probable label of each word by itself instead of the most probable valid sequence. An
                 I- without an entity of its type before it starts one, as conlleval reads it. A score means the
                 same: the probability of exactly this entity, given that the tags are valid.
 
@@ -130,12 +130,12 @@ class Tagger:
     ) -> Iterator[TaggedText]:
         """Tag many texts in order, a chunk of at most 1,024 or about 262,144 characters at a time.
 
-        While the device computes, the next chunk is split into words. If taking a text raises, what was found in
-        those before it comes out first.
+        While the device computes, the next chunk is split into words. If reading a text raises, the results of the
+        texts before it come first.
 
         Args:
-            texts: texts, or texts whose words are known (such as :func:`hybridner.text.words.join_words` gives).
-            sentences: how texts are split whose words are not known, as for :meth:`tag`.
+            texts: strings, or texts with their words, such as :func:`hybridner.text.words.join_words` returns.
+            sentences: as for :meth:`tag`, for texts without words.
             raw: as for :meth:`tag`.
 
         Raises:
@@ -174,7 +174,7 @@ class Tagger:
         return next(self.tag_texts([join_words(words)], raw=raw)).tags
 
     def word_logits(self, sentences: Sequence[Sequence[str]]) -> tuple[list[np.ndarray], list[bool]]:
-        """Logits of each word, ``[num_words, num_labels]`` a sentence, and which sentences needed windows.
+        """Compute logits ``[num_words, num_labels]`` of each sentence, and which sentences needed windows.
 
         Raises:
             InputError: the model has no tokenizer.
@@ -197,7 +197,7 @@ class Tagger:
         return (split, encoded), encoded
 
     def encode(self, sentences: Iterable[Sentence]) -> Encoded:
-        """Sentences as the model takes them.
+        """Encode sentences with the model's tokenizer and labels.
 
         Raises:
             InputError: the model has no tokenizer.
@@ -234,7 +234,7 @@ class Tagger:
     def logits(
         self, input_ids: Int[np.ndarray, "batch length"], attention_mask: Int[np.ndarray, "batch length"]
     ) -> Float[np.ndarray, "batch length num_labels"]:
-        """Logits of every piece.
+        """Compute the logits of every piece.
 
         Args:
             input_ids: word pieces.
@@ -254,7 +254,7 @@ class Tagger:
             raise InputError(f"input_ids: ids must be from 0 to {config.input.vocab_size - 1}")
         if input_ids.shape[1] > config.input.max_length:
             raise InputError(
-                f"input_ids: rows of {input_ids.shape[1]} pieces, the model takes {config.input.max_length}"
+                f"input_ids: rows of {input_ids.shape[1]} pieces; expected at most {config.input.max_length}"
             )
         none = np.zeros(0, np.int32)
         batch = Batch(
@@ -267,7 +267,7 @@ class Tagger:
 
 
 def _chunks(texts: Iterable[str | SplitText]) -> Iterator[list[str | SplitText]]:
-    """Chunks of texts; the first are small, so that the device has work soon."""
+    """Group texts into chunks; the first are small to give the device work soon."""
     chunk: list[str | SplitText] = []
     characters, most = 0, min(_FIRST_TEXTS, _TEXTS_AT_ONCE)
     for text in texts:
@@ -281,6 +281,6 @@ def _chunks(texts: Iterable[str | SplitText]) -> Iterator[list[str | SplitText]]
 
 
 def _is_windowed(encoded: Encoded) -> list[bool]:
-    """Of each sentence, whether it was cut into windows."""
+    """Mark the sentences that were cut into windows."""
     windows: list[bool] = (np.bincount(encoded.sentence) > 1).tolist()
     return windows

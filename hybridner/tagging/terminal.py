@@ -1,4 +1,4 @@
-"""Texts in a terminal with their entities in brackets, coloured where the terminal has colours."""
+"""Terminal output: texts with entities in brackets, coloured if the terminal has colours."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,8 +8,7 @@ from rich.text import Text
 from hybridner.tagging.outputs import Results
 
 _STYLES = ("cyan", "green", "magenta", "yellow", "blue", "red")
-# A control character could move the cursor or change the terminal's state: its picture is shown instead. A surrogate
-# is no character.
+# A control character could move the cursor or change the terminal's state: show its picture instead.
 _PICTURES = {
     **{code: 0x2400 + code for code in range(0x20)},
     **dict.fromkeys(range(0x7F, 0xA0), 0xFFFD),
@@ -22,12 +21,12 @@ _PICTURES = {
 
 
 def coloured(results: Results, labels: Sequence[str], console: Console) -> Iterator[str]:
-    """Each text with its entities as ``[Angela Merkel PER]``; types are told apart by their names and by colour.
+    """Write each text with its entities as ``[Angela Merkel PER]``, coloured by type.
 
     Args:
-        results: texts and what was found in them.
-        labels: of the model; a type's place among them decides its colour.
-        console: of the terminal, which knows its colours; nothing is printed on it.
+        results: texts with their entities.
+        labels: the model's; a type's position among them decides its colour.
+        console: knows the terminal's colours; nothing is printed on it.
     """
     types = list(dict.fromkeys(label[2:] for label in labels if label != "O"))
     styles = {name: _STYLES[i % len(_STYLES)] for i, name in enumerate(types)}

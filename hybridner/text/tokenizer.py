@@ -1,6 +1,7 @@
-"""Words to pieces: WordPiece trained on a corpus, or a tokenizer from a file or the Hub."""
+"""Tokenizers: WordPiece trained on a corpus, or a tokenizer from a file or the Hub."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,7 @@ _PREFIX = "##"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MOST_CACHED = 200_000  # words; some 50 MB, however many a corpus has
 LONGEST_WORD = 100  # characters; BERT's limit, beyond which a word is [UNK]
-_LONGEST_CUT = 10_000  # characters; no model has room for their pieces, and some tokenizers take the square in time
+_LONGEST_CUT = 10_000  # characters; no model has room for more, and some tokenizers need quadratic time
 
 
 class HasWords(Protocol):
@@ -34,7 +35,7 @@ class WordTokenizer:
 
     Attributes:
         pad_id: fills a batch.
-        unk_id: stands for a word without pieces.
+        unk_id: replaces a word without pieces.
         cls_id: begins a sentence.
         sep_id: ends a sentence.
         vocab_size: number of pieces, special ones included.
@@ -56,19 +57,15 @@ class WordTokenizer:
         self._cache: dict[str, list[int]] = {}
 
     def encode_sentences(self, sentences: Sequence[Sequence[str]]) -> list[list[list[int]]]:
-        """Ids of the pieces of each word of each sentence; a word's pieces do not depend on its neighbours.
-
-        Of a word of more than 10,000 characters, the rest is left out.
+        """Encode each word of each sentence by itself; of a longer word only 10,000 characters count.
 
         Raises:
-            InputError: the tokenizer has no piece for a word, and none that stands for those.
+            InputError: the library cannot encode a word, such as one without pieces and without an unknown piece.
         """
-        unseen = {word for words in sentences for word in words if word not in self._cache}
         if len(self._cache) > _MOST_CACHED:
             self._cache = {}
-            unseen = {word for words in sentences for word in words}
-        ordered = list(unseen)
-        # Half a surrogate pair is no character, and the library takes none: it becomes the sign for that.
+        ordered = list({word for words in sentences for word in words} - self._cache.keys())
+        # The library rejects lone surrogates.
         clean = [_SURROGATE.sub("\ufffd", word[:_LONGEST_CUT]) for word in ordered]
         with _errors_of_library(f"{self._where}: cannot cut words into pieces"):
             encodings = self._tokenizer.encode_batch(clean, add_special_tokens=False)
@@ -77,7 +74,7 @@ class WordTokenizer:
         return [[self._cache[word] for word in words] for words in sentences]
 
     def to_json(self) -> str:
-        """The whole tokenizer as the text of a ``tokenizer.json``."""
+        """Serialize the tokenizer as the text of a ``tokenizer.json``."""
         return self._tokenizer.to_str(pretty=True)
 
     def save(self, path: Path) -> None:
@@ -88,8 +85,8 @@ class WordTokenizer:
 def train_tokenizer(sentences: Iterable[HasWords], vocab_size: int, lower_case: bool = False) -> WordTokenizer:
     """Train WordPiece on the words of ``sentences``: the same bytes in every process.
 
-    The trainer numbers a corpus' characters in the order of a hash table, so they are handed to it sorted, as special
-    tokens, and the vocabulary it finds goes into a model whose special tokens are the real ones only.
+    The library's trainer numbers characters in the order of a hash table. We pass them sorted, as special tokens, and
+    copy the vocabulary into a model with only the real special tokens.
 
     Args:
         sentences: the train split.
@@ -100,17 +97,9 @@ def train_tokenizer(sentences: Iterable[HasWords], vocab_size: int, lower_case: 
         InputError: ``vocab_size`` has no room for the characters.
     """
     normalizer, pre_tokenizer = _bert_parts(lower_case)
-    counts: dict[str, int] = {}
-    for sentence in sentences:
-        for word in sentence.words:
-            counts[word] = counts.get(word, 0) + 1
-    characters = {
-        character
-        for word in counts
-        for piece, _ in pre_tokenizer.pre_tokenize_str(normalizer.normalize_str(word))
-        for character in piece
-    }
-    alphabet = sorted(characters)
+    counts = Counter(word for sentence in sentences for word in sentence.words)
+    cut = (pre_tokenizer.pre_tokenize_str(normalizer.normalize_str(word)) for word in counts)
+    alphabet = sorted({character for pieces in cut for piece, _ in pieces for character in piece})
     specials = [PAD, UNK, CLS, SEP, MASK]
     first = [*specials, *alphabet, *(_PREFIX + character for character in alphabet)]
     if vocab_size < len(first):
@@ -123,26 +112,26 @@ def train_tokenizer(sentences: Iterable[HasWords], vocab_size: int, lower_case: 
     trainer = trainers.WordPieceTrainer(
         vocab_size=vocab_size, special_tokens=first, continuing_subword_prefix=_PREFIX, show_progress=False
     )
-    trained.train_from_iterator((word for word in sorted(counts) for _ in range(counts[word])), trainer)
+    trained.train_from_iterator(sorted(counts.elements()), trainer)
     return WordTokenizer(_word_piece(trained.get_vocab(with_added_tokens=True), lower_case))
 
 
 def load_tokenizer(source: str, lower_case: bool | None = None) -> WordTokenizer:
-    """Open a ``vocab.txt``, a ``tokenizer.json``, a folder that holds one, or a Hub id.
+    """Open a ``vocab.txt``, a ``tokenizer.json``, a folder with one of them, or a Hub id.
 
     Args:
-        source: file, folder or Hub id; what is there locally wins.
+        source: file, folder or Hub id; a local path wins.
         lower_case: for a ``vocab.txt``: lower-case and strip accents; by default only if no piece has an upper-case
             letter.
 
     Raises:
-        InputError: it is not there, cannot be read, or lacks a special piece.
+        InputError: it does not exist, cannot be read, or lacks a special piece.
     """
     path = Path(source)
     if path.is_dir():
         names = [name for name in ("tokenizer.json", "vocab.txt") if (path / name).is_file()]
         if not names:
-            raise InputError(f"{path}: holds neither tokenizer.json nor vocab.txt")
+            raise InputError(f"{path}: contains neither tokenizer.json nor vocab.txt")
         path = inside(path, names[0])
     elif not path.exists():
         if path.suffix in (".txt", ".json") or source.startswith((".", "/")) or source.count("/") > 1:
@@ -150,7 +139,7 @@ def load_tokenizer(source: str, lower_case: bool | None = None) -> WordTokenizer
         path = _from_hub(source)
     if path.suffix == ".json":
         if lower_case is not None:
-            raise InputError(f"{path}: a tokenizer.json says itself whether it lower-cases; leave --lower-case out")
+            raise InputError(f"{path}: tokenizer.json already sets lower-casing; remove --lower-case")
         return WordTokenizer(_read_tokenizer(path), str(path))
     vocab = _read_vocab(path)
     if lower_case is None:
@@ -208,17 +197,15 @@ def _is_special(piece: str) -> bool:
 
 
 def _read_vocab(path: Path) -> dict[str, int]:
-    pieces = read_text(path, LARGEST_TOKENIZER).split("\n")
-    if pieces and not pieces[-1]:
-        pieces.pop()
+    pieces = read_text(path, LARGEST_TOKENIZER).removesuffix("\n").split("\n")
     vocab: dict[str, int] = {}
     for number, piece in enumerate(pieces):
         piece = piece.rstrip("\r")
         if piece in vocab:
-            raise InputError(f"{path}:{number + 1}: piece {piece!r} stands on line {vocab[piece] + 1} already")
+            raise InputError(f"{path}:{number + 1}: piece {piece!r} already appears on line {vocab[piece] + 1}")
         vocab[piece] = number
     if not vocab:
-        raise InputError(f"{path}: empty; expected one piece a line")
+        raise InputError(f"{path}: empty; expected one piece per line")
     return vocab
 
 
@@ -230,15 +217,11 @@ def _from_hub(name: str) -> Path:
     for file in ("tokenizer.json", "vocab.txt"):
         try:
             return Path(hf_hub_download(name, file, etag_timeout=5))
-        except LocalEntryNotFoundError as error:
+        except (EntryNotFoundError, HfHubHTTPError, OSError, ValueError) as error:
             reason = error
-            break
-        except EntryNotFoundError as error:
-            reason = error
-        except (HfHubHTTPError, OSError, ValueError) as error:
-            reason = error
-            break
+            if isinstance(error, LocalEntryNotFoundError) or not isinstance(error, EntryNotFoundError):
+                break
     raise InputError(
-        f"tokenizer {name!r}: not a local file, and the Hub gave none ({type(reason).__name__}); "
+        f"tokenizer {name!r}: not a local file, and the Hub has none ({type(reason).__name__}); "
         "give the path of a vocab.txt or tokenizer.json"
     ) from reason

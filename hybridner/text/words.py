@@ -1,8 +1,8 @@
 """Raw text to sentences and words, with offsets: ``text[start:end]`` is the word, on any Unicode.
 
-Words are cut as CoNLL-2003 cuts them. Every character that is not blank stands in exactly one word and one
-sentence; blank are white space, control characters, bidirectional controls, the zero-width space and the byte
-order mark. Time grows in proportion to the text, whatever it holds.
+Words follow CoNLL-2003. Every character that is not blank belongs to exactly one word and one sentence; blank are
+white space, control characters, bidirectional controls, the zero-width space and the byte order mark. Time is linear
+in the length of any text.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ SentenceMode = Literal["auto", "line", "none"]
 
 
 class Word(NamedTuple):
-    """A word and where it stands: characters ``start`` to ``end`` (exclusive) of the text it was cut from."""
+    """A word, ``text[start:end]`` of the text it was cut from."""
 
     text: str
     start: int
@@ -24,7 +24,7 @@ class Word(NamedTuple):
 
 
 class SplitText(NamedTuple):
-    """A text and the words of each of its sentences, none of them without words."""
+    """A text and the words of each of its sentences, none of which is empty."""
 
     text: str
     sentences: list[list[Word]]
@@ -32,7 +32,7 @@ class SplitText(NamedTuple):
 
 _BLANK = r"[\s\p{Cc}\p{Bidi_Control}\u200b\ufeff]"
 _INK = r"[^\s\p{Cc}\p{Bidi_Control}\u200b\ufeff]"
-# No white space between words tells where one ends, so there a character is a word.
+# Scripts without spaces between words: each character is a word.
 _UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
 _LETTER = rf"[\p{{L}}--{_UNSPACED}]"
 _ALNUM = rf"[[\p{{L}}\p{{N}}\p{{Pc}}]--{_UNSPACED}]"
@@ -54,7 +54,7 @@ _JOINER = (
     rf"|(?<={_INSIDE})['’&·״׳](?={_LETTER})"
     r'|(?<=\p{Hebrew})"(?=\p{Hebrew}))'
 )
-# A sentence's last full stop, comma or bracket is not the address's.
+# A full stop, comma or bracket at the end belongs to the sentence, not to the address.
 _REST_OF_URL = rf"[{_INK}--[<>\"]]*[{_INK}--[\p{{P}}<>--[/_%&\#]]]"
 _HOST_LABEL = r"[\p{L}\p{N}-]{1,63}+"
 _HOST = (
@@ -84,18 +84,18 @@ _NEWLINE = r"(?>\r\n|[\n\r\v\f\x85\u2028\u2029])"
 _PARAGRAPH_BREAK = regex.compile(rf"{_NEWLINE}{_BLANK}*{_NEWLINE}|\u2029")
 _LINE_BREAK = regex.compile(_NEWLINE)
 _TRIMMED = regex.compile(rf"{_INK}(?:.*{_INK})?", regex.DOTALL)
-# sentencex 1.0.32 takes no lone surrogate, panics on a space of several bytes after an initial, and misses an
+# sentencex 1.0.32 rejects lone surrogates, panics on a space of several bytes after an initial, and misses an
 # abbreviation after a byte order mark.
 _SURROGATE = regex.compile(r"\p{Cs}")
 _RARE_BLANK = regex.compile(rf"[{_BLANK}--\n]", regex.VERSION1)
-# Its time grows with the square of what it is handed at once, and a stray quotation mark binds all of it together.
+# sentencex needs quadratic time, and joins everything after a stray quotation mark: pass it chunks of this size.
 _CHUNK = 2048
 
 
 def split_words(text: str, offset: int = 0) -> list[Word]:
     """Cut a sentence into words as CoNLL-2003 does, with offsets.
 
-    Punctuation, currency and percent signs stand apart, and so do English clitics ("Germany's" → "Germany",
+    Punctuation, currency and percent signs are words, and so are English clitics ("Germany's" → "Germany",
     "'s"; "don't" → "do", "n't"). One word are: compounds with hyphens ("German-born", "U.S.-led"), numbers,
     scores and dates ("1,000", "22-7", "1996-08-22", "1/2", "+31"), names with an inner apostrophe or ampersand
     ("O'Brien", "S&P"), acronyms with their last full stop ("U.S."), initials and common abbreviations that do
@@ -105,7 +105,7 @@ def split_words(text: str, offset: int = 0) -> list[Word]:
 
     Args:
         text: one sentence; any string, lone surrogates included.
-        offset: where ``text`` starts in the text that the offsets shall count in.
+        offset: added to all offsets: the start of ``text`` in the whole text.
 
     Returns:
         Words in order; ``text[word.start - offset : word.end - offset] == word.text``. Blank text has none.
@@ -124,12 +124,12 @@ def split_words(text: str, offset: int = 0) -> list[Word]:
 
 
 def split_sentences(text: str, mode: SentenceMode = "auto") -> list[tuple[int, int]]:
-    """Spans of the sentences of a text.
+    """Find the spans of a text's sentences.
 
     Args:
         text: any string; any of Unicode's line ends, CR LF among them.
-        mode: "auto" ends a sentence at a blank line and where the library ``sentencex`` sees its end; "line"
-            takes each line, and "none" the whole text, for one sentence.
+        mode: "auto" ends a sentence at a blank line and where the library ``sentencex`` finds an end; "line" makes
+            each line a sentence, "none" the whole text.
 
     Returns:
         ``(start, end)`` in characters, end exclusive, in order and without overlap. A span starts and ends
@@ -161,7 +161,7 @@ def split_text(text: str, mode: SentenceMode = "auto") -> SplitText:
 
 
 def join_words(words: Sequence[str]) -> SplitText:
-    """One sentence whose words are known: its text is the words with a space between them."""
+    """Build a text of one sentence by joining its words with spaces."""
     joined: list[Word] = []
     start = 0
     for word in words:
@@ -192,7 +192,7 @@ def _sentences(text: str) -> Iterator[tuple[int, int]]:
                 ends = [end for end in ends if end < stop] + [stop]
                 at = stop
             else:
-                # The last sentence may go on after the chunk: the next chunk starts with it, unless it is as long.
+                # The chunk may cut its last sentence: the next chunk starts with it, unless it fills this one.
                 ends = [end for end in ends if end < chunk_stop]
                 at = ends[-1] if ends else chunk_stop
             for end in ends:

@@ -130,7 +130,7 @@ def test_values_of_any_shape_are_joined(tokenizer):
 
 def test_a_missing_example_is_an_error(tokenizer):
     encoded = encode(random_sentences(5), tokenizer, LABELS, 64)
-    with pytest.raises(ValueError, match="nothing for example 3 of 5"):
+    with pytest.raises(ValueError, match="example 3 of 5 is missing"):
         by_sentence(encoded, ((i, labels) for i, labels in at_labelled(encoded) if i != 3))
 
 

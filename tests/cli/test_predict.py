@@ -86,7 +86,7 @@ def test_an_object_holds_a_text_or_words_and_carries_the_rest(read):
         ("{}", "neither a string 'text' nor a list of strings 'words' or 'tokens'; there are no keys"),
         ('{"text": 3}', "neither a string 'text'"),
         ('{"words": ["a", 3]}', "neither a string 'text' nor a list of strings"),
-        ('{"text": "a b", "words": ["b", "a"]}', "word 'b' does not stand in 'text' behind the word before it"),
+        ('{"text": "a b", "words": ["b", "a"]}', "word 'b' does not follow the word before it in 'text'"),
         (b'{"text": "\xe9"}', "not UTF-8"),
         (b"\x7fELF\x00\x01", "a NUL byte, as in UTF-16 or in a file that is no text"),
     ],
@@ -187,7 +187,7 @@ def test_columns_written_are_the_sentences_and_documents_read(tmp_path):
 @pytest.mark.parametrize("word", ["", " ", "a\tb", "a\nb", "\r", "-DOCSTART-"])
 def test_a_word_that_cannot_stand_in_a_row_is_refused(word):
     joined = join_words([word])
-    with pytest.raises(InputError, match="cannot stand in a row of columns; choose --format jsonl"):
+    with pytest.raises(InputError, match="cannot be written in columns; choose --format jsonl"):
         list(conll([(TextRecord(joined), TaggedText(joined.text, joined.sentences[0], ["O"], [], [1]))]))
 
 

@@ -194,7 +194,7 @@ def test_logits_of_both_twins_agree(taggers):
         ([2, 3], [1, 1], "expected two of one shape [batch, length]"),
         ([[2, -1]], [[1, 1]], "ids must be from 0 to "),
         ([[2, 10_000]], [[1, 1]], "ids must be from 0 to "),
-        ([[2] * 25], [[1] * 25], "rows of 25 pieces, the model takes 24"),
+        ([[2] * 25], [[1] * 25], "rows of 25 pieces; expected at most 24"),
     ],
 )
 def test_logits_of_what_does_not_fit_are_refused(tagger, ids, mask, words):

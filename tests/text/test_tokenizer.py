@@ -141,7 +141,7 @@ def test_a_tokenizer_json_is_taken_as_it_is(saved):
 
 @pytest.mark.parametrize("lower_case", [True, False])
 def test_a_tokenizer_json_says_itself_whether_it_lower_cases(saved, lower_case):
-    assert "leave --lower-case out" in refused(saved, lower_case)
+    assert "remove --lower-case" in refused(saved, lower_case)
 
 
 @pytest.mark.parametrize("word", ["\u200b", "\ufeff", "\x00", "", "\u200b\u200b", "x" * 101, "漢"])
@@ -173,12 +173,12 @@ def test_a_roberta_like_tokenizer_has_its_special_pieces_under_other_names(tmp_p
 
 def test_a_piece_that_stands_twice_is_named_with_both_lines(vocab):
     path = vocab([*PIECES, "vel"])
-    assert refused(path) == f"{path}:11: piece 'vel' stands on line 6 already"
+    assert refused(path) == f"{path}:11: piece 'vel' already appears on line 6"
 
 
 def test_an_empty_vocab_is_refused(tmp_path):
     (tmp_path / "vocab.txt").write_text("")
-    assert refused(tmp_path / "vocab.txt").endswith("vocab.txt: empty; expected one piece a line")
+    assert refused(tmp_path / "vocab.txt").endswith("vocab.txt: empty; expected one piece per line")
 
 
 def test_a_vocab_that_is_not_utf8_is_refused(tmp_path):
@@ -195,7 +195,7 @@ def test_a_damaged_tokenizer_json_is_refused(tmp_path, content):
 def test_a_missing_file_or_an_empty_folder_is_named(tmp_path):
     assert "no such file; expected a vocab.txt" in refused(tmp_path / "nowhere" / "vocab.txt")
     assert "no such file" in refused("./somewhere")
-    assert refused(tmp_path) == f"{tmp_path}: holds neither tokenizer.json nor vocab.txt"
+    assert refused(tmp_path) == f"{tmp_path}: contains neither tokenizer.json nor vocab.txt"
 
 
 def test_a_hub_id_out_of_reach_is_one_line(monkeypatch):
@@ -210,7 +210,7 @@ def test_a_hub_id_out_of_reach_is_one_line(monkeypatch):
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", unreachable)
     said = refused("some/model")
-    assert said.startswith("tokenizer 'some/model': not a local file, and the Hub gave none (LocalEntryNotFoundError)")
+    assert said.startswith("tokenizer 'some/model': not a local file, and the Hub has none (LocalEntryNotFoundError)")
     assert said.endswith("give the path of a vocab.txt or tokenizer.json")
     assert asked == [("some/model", "tokenizer.json")]  # it does not wait for a time-out twice
 
