@@ -13,7 +13,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from hybridner.batches.batch import Batch
-from hybridner_torch.model import LSTM, Hidden
+from hybridner_torch.layers import Hidden
+from hybridner_torch.lstm import LSTM
 
 CUDNN_WITH_BFLOAT16 = 91300  # the first version whose RNNs compute in it
 

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from jax.experimental import rnn
 from jaxtyping import Array, Bool, Float, Int
 
-from hybridner_flax.model import LSTM, Hidden
+from hybridner_flax.layers import Hidden
+from hybridner_flax.lstm import LSTM
 
 # As ``jax.experimental.rnn.lstm``: x, h_0, c_0, weights, sequence lengths, input size, hidden size, layers, dropout,
 # whether it goes both ways.

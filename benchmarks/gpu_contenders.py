@@ -255,7 +255,7 @@ def scan_unrolled(number: int) -> AbstractContextManager[Any]:
 def flax_cudnn(num_sentences: int) -> AbstractContextManager[Any]:
     """Let the Flax twin's LSTM be cuDNN's, for batches of at most ``num_sentences``, while the block runs."""
     from benchmarks.cudnn_lstm_flax import call_by_cudnn
-    from hybridner_flax.model import LSTM
+    from hybridner_flax.lstm import LSTM
 
     return mock.patch.object(LSTM, "__call__", call_by_cudnn(num_sentences))
 

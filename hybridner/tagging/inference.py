@@ -71,9 +71,11 @@ def predict_chunks(
     """Run :func:`predict_words` on each chunk in turn, while the device computes the next.
 
     Args:
-        predictor: as for :func:`predict_words`, like all arguments but the next.
+        predictor: as for :func:`predict_words`.
         chunks: pairs of any object, which comes back with the result, and sentences; read as needed.
-        pad_token_id, reduce, between: as above.
+        pad_token_id: as for :func:`predict_words`.
+        reduce: as for :func:`predict_words`.
+        between: as for :func:`predict_words`.
 
     Raises:
         InputError: logits that are not finite.

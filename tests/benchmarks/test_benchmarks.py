@@ -26,7 +26,7 @@ from hybridner_flax.canonical import load_weights
 from hybridner_flax.lstm import lstm_scan
 from hybridner_torch import HybridNER
 from hybridner_torch.learner import Learner
-from hybridner_torch.model import sentence_starts
+from hybridner_torch.layers import sentence_starts
 
 CONFIG = original_model(vocab_size=60, num_labels=5, hidden_size=8, num_heads=2, num_encoder_layers=1, max_length=32)
 LENGTHS = [9, 4, 12, 2, 1, 7, 5]
