@@ -30,6 +30,7 @@ def test_a_step_in_parts_is_the_step(backend, parts, whole):
     assert finding(found(backend, "jit", parts), whole).passed
 
 
+@pytest.mark.slow
 def test_two_flax_devices_compute_their_rows_in_parts(whole, tmp_path):
     run_python(
         (["-m", "parity_tests.in_parts", "flax", "2", str(tmp_path), "pmap", "mesh"], {"JAX_NUM_CPU_DEVICES": 2})
@@ -38,6 +39,7 @@ def test_two_flax_devices_compute_their_rows_in_parts(whole, tmp_path):
         assert finding(dict(np.load(tmp_path / f"{way}.npz")), whole).passed, way
 
 
+@pytest.mark.slow
 def test_two_pytorch_processes_compute_their_rows_in_parts(whole, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -15,6 +15,8 @@ from hybridner.runs.run_dir import RunDir
 from hybridner.tagging.tagger import load
 from hybridner.training.loop import TrainingLoop
 
+pytestmark = pytest.mark.slow
+
 TWINS = ("flax", "torch")
 STEPS_PER_EPOCH, STEPS = 5, 30
 AT = {"mid-epoch": 13, "at an epoch's end": 15}

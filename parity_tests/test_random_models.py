@@ -1,5 +1,6 @@
 """Not one lucky model: models of random sizes, parts and weights hold the fast rungs in float64."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,6 +11,8 @@ from hybridner.parity.ladder import compare_activations, compare_dropout, compar
 from hybridner.parity.samples import random_batch, random_weights
 from hybridner_flax.learner import Learner as FlaxLearner
 from hybridner_torch.learner import Learner as TorchLearner
+
+pytestmark = pytest.mark.slow
 
 ROW_LENGTH, NUM_ROWS = 20, 8
 

@@ -7,6 +7,8 @@ from hybridner.parity.bars import BARS
 from hybridner.parity.runs import compare_training
 from parity_tests.conftest import RUN_OPTIONS, run_script
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def torch_run(corpus, tmp_path_factory):

@@ -76,6 +76,7 @@ def test_row_lengths_double_until_the_longest_fits():
     assert row_lengths(164, 16) == [16, 32, 64, 128, 256]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=20)
 @given(corpora(), st.data())
 def test_at_most_eight_shapes_are_planned_and_every_batch_gets_one_that_holds_it(corpus, data):

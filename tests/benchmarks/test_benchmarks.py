@@ -25,8 +25,8 @@ from hybridner_flax import model as flax_model
 from hybridner_flax.canonical import load_weights
 from hybridner_flax.lstm import lstm_scan
 from hybridner_torch import HybridNER
-from hybridner_torch.learner import Learner
 from hybridner_torch.layers import sentence_starts
+from hybridner_torch.learner import Learner
 
 CONFIG = original_model(vocab_size=60, num_labels=5, hidden_size=8, num_heads=2, num_encoder_layers=1, max_length=32)
 LENGTHS = [9, 4, 12, 2, 1, 7, 5]
@@ -132,6 +132,7 @@ def test_the_type_that_a_matmul_rounds_to_is_told_from_its_error():
     assert rounding(error(7)) == "bfloat16"
 
 
+@pytest.mark.slow
 def test_on_gpu_runs_from_start_to_end_on_a_cpu_and_tells_what_failed(tmp_path, capsys):
     report = tmp_path / "report.json"
     contenders = ("loop", "torch-cudnn-packed", "flax-cudnn")

@@ -58,6 +58,7 @@ def test_one_device_is_used_through_jit():
     assert isinstance(parallel.choose(DeviceOptions()), parallel.Jit)
 
 
+@pytest.mark.slow
 def test_all_ways_work_on_one_device_and_give_the_same():
     config = original_model(
         vocab_size=60, num_labels=5, hidden_size=16, num_heads=2, num_encoder_layers=1, max_length=32

@@ -14,6 +14,8 @@ from hybridner_flax import deterministic as flax_deterministic
 from hybridner_torch.deterministic import compute_deterministically
 from tests.small_runs import NAMES, SMALL
 
+pytestmark = pytest.mark.slow
+
 FLAG = "--xla_gpu_deterministic_ops=true"
 OPTIONS = {
     **SMALL,

@@ -122,6 +122,7 @@ def test_a_loss_that_is_not_finite_is_reported_with_its_batch_and_what_to_do(cor
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["torch", "flax"])
 def test_a_gradient_too_large_for_adamw_is_found_before_anything_is_saved(backend, corpus, tmp_path, start_with):
     start_with(rare_label)

@@ -20,6 +20,8 @@ from hybridner.runs.checkpoints import newest_state
 from hybridner.training.signals import Stopped
 from tests.small_runs import NAMES, SMALL
 
+pytestmark = pytest.mark.slow
+
 ROWS = "the O\nmayor O\n{} B-PER\n{} I-PER\nsleeps O\n\nthey O\nleft O\nthe O\nvillage O\n{} B-LOC\n\n"
 BATCHES, STEPS = 5, 10
 OPTIONS = {

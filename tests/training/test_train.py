@@ -63,6 +63,7 @@ def test_a_run_leaves_a_model_that_either_twin_opens(backend, corpus, tmp_path):
     assert abs(logits[0] - logits[1]).max() < 1e-4
 
 
+@pytest.mark.slow
 def test_the_twins_train_the_same_run(corpus, tmp_path):
     options = {"dtype": "float64", "dropout": 0.0, "log_every": 1, "schedule": "linear", "warmup_steps": 3}
     losses = {}
