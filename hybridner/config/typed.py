@@ -40,6 +40,8 @@ class TrainOptions(TypedDict, total=False):
     output: str | Path | None
     resume: bool
     overwrite: bool
+    verbose: bool
+    allow_changed_data: bool
     log_every: int
     checkpoint_every: int | None
     checkpoint_minutes: float

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from hybridner.batches.batch import Batch
 from hybridner.batches.encoding import Encoded, encode
 from hybridner.config.choices import Device, Dtype
-from hybridner.config.options import DeviceOptions
+from hybridner.config.presets import make_options
 from hybridner.corpora.corpus import Sentence
 from hybridner.errors import InputError
 from hybridner.model.learner import Predictor
@@ -91,7 +91,7 @@ class Tagger:
     ) -> None:
         self.model, self.backend, self.dtype = dataclasses.replace(model, weights={}), backend, dtype
         self.transitions = constraint_transitions(model.labels)
-        devices = DeviceOptions(device=device, dtype=dtype, parallel="jit")
+        devices = make_options("original", device=device, dtype=dtype, parallel="jit").devices
         self.predictor: Predictor = predictor_class(backend)(model.config, model.weights, devices)
         self._one_encodes = threading.Lock()
 

@@ -197,15 +197,15 @@ def _is_special(piece: str) -> bool:
 
 
 def _read_vocab(path: Path) -> dict[str, int]:
-    pieces = read_text(path, LARGEST_TOKENIZER).removesuffix("\n").split("\n")
+    text = read_text(path, LARGEST_TOKENIZER).removesuffix("\n")
+    if not text:
+        raise InputError(f"{path}: empty; expected one piece per line")
     vocab: dict[str, int] = {}
-    for number, piece in enumerate(pieces):
+    for number, piece in enumerate(text.split("\n")):
         piece = piece.rstrip("\r")
         if piece in vocab:
             raise InputError(f"{path}:{number + 1}: piece {piece!r} already appears on line {vocab[piece] + 1}")
         vocab[piece] = number
-    if not vocab:
-        raise InputError(f"{path}: empty; expected one piece per line")
     return vocab
 
 

@@ -5,14 +5,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-import hybridner_torch.model as model_module
+import hybridner_torch.embedding as embedding_module
+import hybridner_torch.encoder as encoder_module
+import hybridner_torch.lstm as lstm_module
 from hybridner_torch.learner import Learner
 from parity_tests.bugs.registry import bug, wrap
 
 
 @bug("activations", "LayerNorm's epsilon is Flax's 1e-6")
 def _(patch):
-    patch.setattr(model_module, "LAYER_NORM_EPS", 1e-6)
+    wrap(patch, encoder_module, "make_layer_norm", lambda make, hidden_size, eps: make(hidden_size, 1e-6))
 
 
 @bug("activations", "LayerNorm takes the variance as E[x²] − E[x]²")
@@ -53,35 +55,33 @@ def _(patch):
 @bug("activations", "attention takes a mask of 0 and 1: sentences packed into one row see each other")
 def _(patch):
     forward = lambda encode, self, x, mask, stream: encode(self, x, (mask != 0).int(), stream)  # noqa: E731
-    wrap(patch, model_module.Encoder, "forward", forward)
+    wrap(patch, encoder_module.Encoder, "forward", forward)
 
 
 @bug("activations", "attention does not mask padding")
 def _(patch):
     forward = lambda encode, self, x, mask, stream: encode(self, x, mask.clamp(min=1), stream)  # noqa: E731
-    wrap(patch, model_module.Encoder, "forward", forward)
+    wrap(patch, encoder_module.Encoder, "forward", forward)
 
 
 @bug("activations", "positions are off by one")
 def _(patch):
-    wrap(patch, model_module, "sentence_positions", lambda positions, mask: positions(mask) + 1)
+    wrap(patch, embedding_module, "sentence_positions", lambda positions, mask: positions(mask) + 1)
 
 
 @bug("activations", "positions do not start anew in a packed row")
 def _(patch):
-    wrap(patch, model_module, "sentence_positions", lambda positions, mask: positions((mask != 0).int()))
+    wrap(patch, embedding_module, "sentence_positions", lambda positions, mask: positions((mask != 0).int()))
 
 
 @bug("activations", "the position table is computed in float32")
 def _(patch):
-    def in_float32(table, config):
-        position = torch.arange(config.input.max_length, dtype=torch.float32)[:, None]
-        rate = 10000.0 ** (
-            -torch.arange(0, config.encoder.hidden_size, 2, dtype=torch.float32) / config.encoder.hidden_size
-        )
+    def in_float32(table, max_length, hidden_size):
+        position = torch.arange(max_length, dtype=torch.float32)[:, None]
+        rate = 10000.0 ** (-torch.arange(0, hidden_size, 2, dtype=torch.float32) / hidden_size)
         return torch.stack(((position * rate).sin(), (position * rate).cos()), -1).flatten(1).numpy()
 
-    wrap(patch, model_module, "position_table", in_float32)
+    wrap(patch, embedding_module, "position_table", in_float32)
 
 
 @bug("activations", "the activation is a GELU by tanh")
@@ -95,7 +95,7 @@ def _(patch):
         swap = lambda x, dim: torch.cat([x.chunk(4, dim)[i] for i in (0, 1, 3, 2)], dim)  # noqa: E731
         return scan(swap(gates_x, -1), swap(weight, 0), starts)
 
-    wrap(patch, model_module, "lstm_scan", swapped)
+    wrap(patch, lstm_module, "lstm_scan", swapped)
 
 
 @bug("activations", "the LSTM's state is not reset where a sentence starts")
@@ -103,16 +103,16 @@ def _(patch):
     def carried_on(scan, gates_x, weight, starts):
         return scan(gates_x, weight, torch.arange(len(starts))[:, None].expand(starts.shape) == 0)
 
-    wrap(patch, model_module, "lstm_scan", carried_on)
+    wrap(patch, lstm_module, "lstm_scan", carried_on)
 
 
 @bug("activations", "the LSTM takes one bias of its two")
 def _(patch):
     def one_bias(self, x, starts):
         gates_x = self.linear_ih(x.transpose(0, 1))
-        return model_module.lstm_scan(gates_x, self.linear_hh.weight, starts.t()).transpose(0, 1)
+        return lstm_module.lstm_scan(gates_x, self.linear_hh.weight, starts.t()).transpose(0, 1)
 
-    patch.setattr(model_module.LSTM, "forward", one_bias)
+    patch.setattr(lstm_module.LSTM, "forward", one_bias)
 
 
 @bug("activations", "differences cancel: one logit is too high by what its neighbour is too low")

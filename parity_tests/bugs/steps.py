@@ -4,6 +4,8 @@ import numpy as np
 import torch
 from torch import nn
 
+import hybridner_torch.embedding as embedding_module
+import hybridner_torch.encoder as encoder_module
 import hybridner_torch.learner as learner_module
 import hybridner_torch.lstm as lstm_module
 import hybridner_torch.model as model_module
@@ -20,7 +22,7 @@ def _(patch):
         init(self, *args)
         self.embed_tokens.padding_idx = None
 
-    wrap(patch, model_module.TransformerEncoder, "__init__", unpadded)
+    wrap(patch, embedding_module.TransformerEncoder, "__init__", unpadded)
 
 
 @bug("gradients", "the loss is the mean over all positions, padding too")
@@ -70,7 +72,7 @@ def _(patch):
         self.linear_hh.bias.requires_grad_(False)
         return forward(self, x, starts)
 
-    wrap(patch, model_module.LSTM, "forward", frozen)
+    wrap(patch, lstm_module.LSTM, "forward", frozen)
 
 
 @bug("dropout", "all rows share one mask")
@@ -83,7 +85,8 @@ def _(patch):
     def unscaled(dropout, x, rate, site, stream):
         return dropout(x, rate, site, stream) * (1 - drop_threshold(rate) / 256 if stream else 1)
 
-    wrap(patch, model_module, "dropout", unscaled)
+    for module in (encoder_module, model_module):
+        wrap(patch, module, "dropout", unscaled)
 
 
 @bug("dropout", "attention heads share one mask")
@@ -93,12 +96,13 @@ def _(patch):
             return dropout(x, rate, site, stream)
         return x * dropout(torch.ones_like(x[:, 0]), rate, site, stream)[:, None]
 
-    wrap(patch, model_module, "dropout", shared)
+    wrap(patch, encoder_module, "dropout", shared)
 
 
 @bug("dropout", "two places share one mask")
 def _(patch):
-    wrap(patch, model_module, "dropout", lambda dropout, x, rate, site, stream: dropout(x, rate, min(site, 2), stream))
+    shared = lambda dropout, x, rate, site, stream: dropout(x, rate, min(site, 2), stream)  # noqa: E731
+    wrap(patch, encoder_module, "dropout", shared)
 
 
 @bug("dropout", "nothing is dropped before the classifier")

@@ -113,7 +113,7 @@ def test_an_output_folder_that_holds_a_run(fails, tmp_path, corpus):
     run.mkdir()
     (run / "config.toml").write_text('backend = "torch"\npreset = "tiny"\n')
     said = fails(*train("--data", corpus, "--output", run))
-    assert "already holds a run" in said
+    assert "already contains a run" in said
     assert "--resume" in said
     assert "--overwrite" in said
 
