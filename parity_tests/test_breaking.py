@@ -12,6 +12,8 @@ from parity_tests.bugs import BUGS
 from parity_tests.conftest import RUN_OPTIONS
 from parity_tests.on_devices import SMALL, traced
 
+pytestmark = pytest.mark.slow
+
 STEPS = make_options("original", learning_rate=1e-3, warmup_steps=3, schedule="linear")
 RATES = [STEPS.optimization.learning_rate_at(step, 6) for step in range(6)]
 F64 = BARS["float64"]

@@ -93,6 +93,7 @@ def corpus(tmp_path_factory):
 
 
 # JAX itself needs scipy.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("backend", "hidden"), [("flax", (*PLOTS, "seqeval", "sklearn", *BOARD)), ("torch", (*PLOTS, *SEQEVAL, *BOARD))]
 )

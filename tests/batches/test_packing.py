@@ -183,6 +183,7 @@ def test_corpora_whose_longest_sentence_is_common_are_packed_too(lengths):
 SHARED = os.environ.get("HYBRIDNER_SHARED_DATA")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(SHARED is None, reason="HYBRIDNER_SHARED_DATA names no folder")
 @pytest.mark.parametrize("trained", [False, True], ids=["uncased vocabulary", "trained vocabulary"])
 def test_fifty_epochs_of_conll2003_compile_nothing_after_the_first(trained):

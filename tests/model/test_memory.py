@@ -58,6 +58,7 @@ def test_other_errors_stay_what_they_are(error):
     assert raised.value is error
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the address space as Linux does")
 def test_a_run_that_does_not_fit_ends_with_one_line(tmp_path):
     command = [sys.executable, "-c", TRAINING, str(tmp_path / "run")]

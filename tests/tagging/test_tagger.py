@@ -239,6 +239,7 @@ ODD = st.text(
 ANY = st.text(st.characters(categories=None), max_size=8)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=125, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(st.one_of(ODD, ANY), min_size=80, max_size=80), st.sampled_from(["auto", "line", "none"]), st.booleans()
@@ -251,6 +252,7 @@ def test_the_offsets_of_10_000_texts_are_their_entities(torch_tagger, texts, mod
         assert len(tagged.tags) == len(tagged.words)
 
 
+@pytest.mark.slow
 def test_a_document_of_100_000_words_is_tagged_as_its_sentences_alone(saved_model):
     tagger = hybridner.load(saved_model, "torch", device="cpu", dtype="float64")
     names = ("Anna Tarkin", "the mayor of Dorst", "Velmora", "who knows", "they say")

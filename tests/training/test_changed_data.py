@@ -63,6 +63,7 @@ def test_changed_data_are_refused_and_nothing_of_the_run_is_touched(backend, run
     assert files(run.folder) == before
 
 
+@pytest.mark.slow
 @BOTH
 def test_changed_data_that_are_allowed_are_reported_and_keep_the_runs_pieces(backend, run, data, capsys):
     pieces = run.tokenizer.read_bytes()
