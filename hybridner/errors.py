@@ -24,9 +24,9 @@ class InputError(ValueError):
 
 
 class CannotWriteError(InputError):
-    """What a run leaves cannot be written: the disk is full, read-only or gone.
+    """A file of a run that cannot be written: the disk is full, read-only or gone.
 
-    The message says where and, once there is one, which checkpoint the run can go on from.
+    The message names the file and, if there is one, the checkpoint to resume from.
     """
 
 
@@ -36,7 +36,7 @@ def needs(what: str, package: str, extra: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what a library says, or the kind of its error where it says nothing."""
+    """Return the first line of a library's error message, or the error's kind if it has none."""
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 

@@ -146,7 +146,7 @@ def original_model(
 
 
 def is_original(config: ModelConfig) -> bool:
-    """Whether a model is a setting of the original's, so that its tensors say all but the number of heads."""
+    """Check that a model is a setting of the original's: its tensors then tell all but the number of heads."""
     encoder = EncoderConfig(config.encoder.num_layers, config.encoder.hidden_size, config.encoder.num_heads)
     encoder = replace(encoder, feed_forward_size=4 * encoder.hidden_size)
     return config.encoder == encoder and config.input.positions == "sinusoidal" and config.head == SoftmaxHead()

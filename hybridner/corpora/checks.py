@@ -1,4 +1,4 @@
-"""What is in a corpus, and what in it may spoil training or scores."""
+"""Contents of a corpus, and problems in it that may spoil training or scores."""
 
 import re
 from array import array
@@ -44,7 +44,7 @@ _SENTENCES_AT_ONCE = 4096
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
-    """How long sentences are: median, 90th and 99th percentile, and the longest."""
+    """Sentence lengths: median, 90th and 99th percentile, and the longest."""
 
     median: float
     p90: float
@@ -54,7 +54,7 @@ class Lengths:
 
 @dataclass(frozen=True, slots=True)
 class SplitFacts:
-    """What is in a split.
+    """Contents of a split.
 
     Attributes:
         words_per_sentence: lengths in words.

@@ -1,4 +1,4 @@
-"""What was found in a corpus, for people."""
+"""The report of a corpus check, for people."""
 
 import textwrap
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""What a corpus is once it is read: sentences of words with BIO tags, in splits kept on disk."""
+"""A corpus after reading: sentences of words with BIO tags, in splits kept on disk."""
 
 import hashlib
 import json
@@ -117,7 +117,7 @@ def _sentences(table: pa.RecordBatch) -> Iterator[Sentence]:
 
 @dataclass(frozen=True, slots=True)
 class SplitReport:
-    """What was found on reading one split; every number a user may ask of it.
+    """Counts from reading one split.
 
     Attributes:
         scheme: the scheme found ("BIO", "IOB1", …); tags are BIO after reading.

@@ -40,7 +40,7 @@ class ColumnFormat:
             raise InputError(f"column {self.word} cannot hold both the word and its tag")
 
     def is_comment(self, line: str) -> bool:
-        """Whether a line is to be left out."""
+        """Check whether to skip a line."""
         return bool(self.comment) and line.startswith(self.comment)
 
     def pick(self, row: list[str], labelled: bool) -> tuple[str, str] | None:
@@ -55,7 +55,7 @@ class ColumnFormat:
         return word, tag
 
     def expected(self, labelled: bool) -> str:
-        """What a row has to hold, in words."""
+        """Describe the columns that a row needs, for a message."""
         word = "a word first" if self.word == 1 else f"a word in column {self.word}"
         tag = "its tag last" if self.tag == -1 else f"its tag in column {self.tag}"
         return f"{word} and {tag}" if labelled else word
@@ -71,7 +71,7 @@ def read_sentences(
     misaligned: Misaligned = "error",
     issues: Issues | None = None,
 ) -> Iterator[Sentence]:
-    """The sentences of a file with their tags as they stand there.
+    """Read the sentences of a file, with their tags unchanged.
 
     Columns are split on spaces; on TAB alone in a ``.tsv`` file and where the first row that is no ``-DOCSTART-``
     holds one. Only ASCII white space splits: U+00A0 or a zero-width space belongs to its word. Blank lines end
@@ -129,7 +129,7 @@ def decoded_lines(path: Path, file: Iterable[bytes], issues: Issues) -> Iterator
 def read_columns(
     path: Path, lines: Iterable[tuple[int, str]], labelled: bool, columns: ColumnFormat, issues: Issues
 ) -> Iterator[Sentence]:
-    """The sentences of numbered ``lines`` of columns, which are those of ``path``; see :func:`read_sentences`."""
+    """Read sentences from numbered ``lines`` of columns, the lines of ``path``; see :func:`read_sentences`."""
     words: list[str] = []
     tags: list[str] = []
     document, document_has_words, first = 0, False, 1
@@ -165,17 +165,17 @@ def read_columns(
 
 
 def begins_document(line: str) -> bool:
-    """Whether a row of columns is a ``-DOCSTART-``."""
+    """Recognise a ``-DOCSTART-`` row."""
     return line.startswith(DOCUMENT_ROW) and line.replace("\t", " ").split(" ", 1)[0] == DOCUMENT_ROW
 
 
 def is_break(line: str) -> bool:
-    """Whether a row of columns ends a sentence: it is blank or begins a document."""
+    """Recognise a row that ends a sentence: it is blank or begins a document."""
     return not line.strip(" \t") or begins_document(line)
 
 
 def _row(line: str, tab: bool, labelled: bool, columns: ColumnFormat, where: str) -> tuple[str, str]:
-    """The word of a row and its tag."""
+    """Split a row into its word and its tag."""
     if "\r" in line:
         raise InputError(f"{where}: a CR inside a line; save the file with lines that end in LF or CRLF")
     if "\t" in line and not tab:

@@ -22,7 +22,7 @@ _WORDS, _TAGS, _DOCUMENT = ("tokens", "words"), ("ner_tags", "tags", "labels"), 
 
 
 def saved_sources(folder: Path) -> Sources:
-    """The splits of a folder that ``DatasetDict.save_to_disk`` wrote.
+    """Find the splits in a folder that ``DatasetDict.save_to_disk`` wrote.
 
     Raises:
         InputError: it cannot be opened, two of its tables are the same split, or it leads out of the folder.
@@ -138,7 +138,7 @@ def _class_names(feature: Any) -> Sequence[str] | None:
 
 
 def _inner(feature: Any) -> Any:
-    """What a column holds, or the lists in it, however ``datasets`` nests them."""
+    """Unwrap the type of a column's values, or of the values of its lists, however ``datasets`` nests them."""
     if isinstance(feature, list):
         feature = feature[0]
     return getattr(feature, "feature", feature)

@@ -1,4 +1,4 @@
-"""What is wrong with a file: raised at once, or collected until there is enough of it."""
+"""Problems of a file, raised at once or collected up to a limit."""
 
 from dataclasses import dataclass, field
 

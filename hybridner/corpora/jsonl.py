@@ -33,7 +33,7 @@ Tagged = tuple[tuple[str, ...], tuple[str, ...] | None]
 def read_jsonl(
     path: Path, lines: Iterator[tuple[int, str]], labelled: bool, misaligned: Misaligned, issues: Issues
 ) -> Iterator[Sentence]:
-    """The sentences of numbered ``lines``, which are those of ``path``.
+    """Read sentences from numbered ``lines``, the lines of ``path``.
 
     Raises:
         InputError: a line that breaks the format, or an id that stands twice.
@@ -64,7 +64,7 @@ def read_jsonl(
 
 
 def parse_object(line: str, where: str, keys: str) -> dict[str, Any]:
-    """The JSON object on a line, which is to hold ``keys`` (in words).
+    """Parse the JSON object on a line; ``keys`` names the keys that it needs, for the message.
 
     Raises:
         InputError: it is something else, or nests too deep.
@@ -81,7 +81,7 @@ def parse_object(line: str, where: str, keys: str) -> dict[str, Any]:
 
 
 def _depth(value: Any) -> int:
-    """How deep lists and objects stand in each other."""
+    """Count how deep lists and objects are nested."""
     depth, level = 0, [value]
     while level := [one for one in level if isinstance(one, (list, dict))]:
         depth += 1
@@ -90,7 +90,7 @@ def _depth(value: Any) -> int:
 
 
 def _is_text(record: dict[str, Any]) -> bool:
-    """Whether to read text and spans; words that are strings come first, words with offsets after the text."""
+    """Decide whether to read text and spans; words that are strings come first, words with offsets after the text."""
     words = next((record[name] for name in _WORDS if name in record), None)
     if _TEXT not in record or (words is not None and not any(name in record for name in _SPANS)):
         return False

@@ -120,7 +120,7 @@ def read_split(where: str, source: Source, notes: list[str], issues: Issues | No
         notes.append(f"{where}: scheme {report.scheme}, converted to BIO")
     if report.repairs:
         notes.append(
-            f"{where}: {count_of(report.repairs, 'repair')}: a tag goes on with an entity that is not open, or leaves "
+            f"{where}: {count_of(report.repairs, 'repair')}: a tag continues an entity that is not open, or leaves "
             f"one open that its scheme closes; first in the sentence at line {report.first_repairs[0]}"
         )
     if report.dropped_spans:
@@ -131,7 +131,7 @@ def read_split(where: str, source: Source, notes: list[str], issues: Issues | No
 
 
 def count_of(number: int, noun: str, plural: str = "") -> str:
-    """A number with its noun, such as "1 span" or "2,000 spans"."""
+    """Write a number with its noun, such as "1 span" or "2,000 spans"."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 

@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 def sample_sentences(split: SampleSplit) -> Iterator[Sentence]:
-    """The sentences of a split, in documents of three to eight.
+    """Generate the sentences of a split, in documents of three to eight.
 
     Args:
         split: "train", "valid" or "test".
@@ -84,7 +84,7 @@ def _clause(rng: np.random.Generator, template: str, names: list[str]) -> tuple[
 
 
 def _name_words(split: SampleSplit) -> list[str]:
-    """The words that names of a split are made of; no other split has them."""
+    """Make the words for the names of a split; no other split has them."""
     rng = np.random.Generator(np.random.Philox(_NAMES_SEED))
     words: dict[str, None] = {}
     while len(words) < sum(_NAME_WORDS.values()):

@@ -61,7 +61,7 @@ class SchemeDetector:
             before = tag
 
     def scheme(self) -> str:
-        """The scheme of all that was added; BIO if there is no entity.
+        """Name the scheme of all tags added; BIO if there is no entity.
 
         Raises:
             InputError: prefixes that do not belong to one scheme.
@@ -80,10 +80,10 @@ class SchemeDetector:
 
 
 def to_bio(tags: Sequence[str], scheme: str) -> tuple[tuple[str, ...], int]:
-    """The tags as BIO, and how many of them had to be repaired.
+    """Convert tags to BIO, and count the repairs.
 
-    A tag that goes on with an entity where none of its type is open starts a new one: that is what IOB1 and IO mean
-    by it, and a repair elsewhere. So is, in BIOES and BILOU, a B- or I- that nothing goes on with: its entity ends
+    A tag that continues an entity where none of its type is open starts a new one: IOB1 and IO mean that by it,
+    elsewhere it is a repair. In BIOES and BILOU, a B- or I- that nothing continues is a repair too: its entity ends
     there.
     """
     result: list[str] = []
@@ -130,7 +130,7 @@ def from_bio(tags: Sequence[str], scheme: str) -> tuple[str, ...]:
 def entity_spans(tags: Sequence[str]) -> list[Span]:
     """Entities in BIO tags as conlleval counts them: ``(type, first word, word after the last)``.
 
-    An I- that does not go on with an open entity of its type starts one.
+    An I- that continues no open entity of its type starts one.
     """
     spans: list[Span] = []
     kind, start = "", 0
@@ -145,5 +145,5 @@ def entity_spans(tags: Sequence[str]) -> list[Span]:
 
 
 def invalid_transitions(tags: Sequence[str]) -> int:
-    """Number of I- tags in BIO that no entity of their type is open for."""
+    """Count I- tags that continue no entity of their type."""
     return to_bio(tags, "BIO")[1]

@@ -1,4 +1,4 @@
-"""Where the splits of a corpus are: the sample, a folder's files, a folder saved by datasets, or the Hub."""
+"""The places of a corpus's splits: the sample, a folder's files, a folder saved by datasets, or the Hub."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -48,7 +48,7 @@ def find_sources(
 
 
 def file_source(path: Path, labelled: bool, columns: ColumnFormat, misaligned: Misaligned) -> tuple[str, Source]:
-    """Where a file is and how to read it."""
+    """Return a file's path and a function that reads it."""
     return str(path), partial(read_sentences, path, labelled, columns, misaligned)
 
 
@@ -59,7 +59,7 @@ def _sample(name: SplitName, _: Issues) -> Iterator[Sentence]:
 
 
 def _is_path(data: str) -> bool:
-    """Whether ``data`` can only be a path: a Hub id is NAME or OWNER/NAME."""
+    """Check that ``data`` can only be a path: a Hub id is NAME or OWNER/NAME."""
     return data.startswith((".", "/", "~")) or data.endswith("/") or data.count("/") > 1 or "\\" in data
 
 

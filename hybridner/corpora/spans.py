@@ -22,7 +22,7 @@ class TextSpan(NamedTuple):
 
 
 def parse_spans(value: Any, text: str, where: str) -> list[TextSpan]:
-    """The spans of ``text`` that a JSON value holds, in its order from the left.
+    """Read the spans of ``text`` from a JSON value, in order from the left.
 
     Args:
         value: a list of ``{"start": …, "end": …, "label": …}`` or ``[start, end, label]``.
@@ -64,7 +64,7 @@ def _parse(item: Any, text: str, where: str) -> TextSpan:
 
 
 def shown(span: TextSpan, text: str) -> str:
-    """A span with its text, for a message."""
+    """Show a span with its text, for a message."""
     return f"span {span.start}:{span.end} {text[span.start : span.end]!r:.80} ({span.label})"
 
 
@@ -123,7 +123,7 @@ def _sentences(text: str, spans: list[TextSpan]) -> list[tuple[int, int]]:
 
 
 def _nearest(words: list[Word], span: TextSpan) -> list[Word]:
-    """The first and the last word that a span touches; where it touches none, those before and after it."""
+    """Find the first and the last word that a span touches; if it touches none, those before and after it."""
     first = bisect_right([word.end for word in words], span.start)
     last = bisect_left([word.start for word in words], span.end) - 1
     if first > last:

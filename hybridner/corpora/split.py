@@ -73,7 +73,7 @@ def split_file(
 
 
 def _draw(path: Path, count: int, by: Unit, seed: int, shares: dict[str, float]) -> np.ndarray:
-    """The split of each of ``count`` units."""
+    """Assign each of ``count`` units to a split."""
     sizes = {name: max(1, round(share * count)) for name, share in shares.items() if share > 0}
     if sum(sizes.values()) >= count:
         if by == "document":

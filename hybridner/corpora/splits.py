@@ -32,7 +32,7 @@ def shown_split(name: str) -> str:
 
 
 def split_name(name: str) -> str:
-    """The split that ``name`` or an alias of it, such as "dev", means.
+    """Return the split named ``name``, which may be an alias such as "dev".
 
     Raises:
         InputError: it means none.

@@ -28,10 +28,10 @@ _OTHERS_DEVICE = {"flax": "mps", "torch": "tpu"}
 
 
 def convert(source: str | Path, destination: Path, target: str, options: OriginalOptions | None = None) -> list[str]:
-    """Write what is at ``source`` anew in another form, whole or not at all.
+    """Convert ``source`` to another form, whole or not at all.
 
-    A run becomes a run of the other twin (or of the same), which goes on where the first stands: options, metrics, best
-    model and the newest training state, with both Adam moments. A model becomes a model folder. "original" makes one
+    A run becomes a run of either backend, to be resumed where it is: options, metrics, best model and the newest
+    training state, with both Adam moments. A model becomes a model folder. "original" makes one
     ``.pth`` file of a model or of a run's best.
 
     Args:
@@ -108,7 +108,7 @@ def _convert_run(run: RunDir, destination: Path, backend: Backend) -> list[str]:
     return [
         f"{run.folder} ({source}) → {destination} ({backend}): run at step {state.step:,} with both Adam moments; "
         f"{_size(model_config(progress['model'], run.checkpoints))}",
-        f"go on with: python train_{backend}.py --output {destination} --resume",
+        f"resume with: python train_{backend}.py --output {destination} --resume",
         *notes,
     ]
 

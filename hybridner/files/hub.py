@@ -18,12 +18,12 @@ _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 def is_repository(name: str) -> bool:
-    """Whether ``name`` reads as OWNER/NAME."""
+    """Check that ``name`` reads as OWNER/NAME."""
     return _REPOSITORY.fullmatch(name) is not None
 
 
 def fetch_model(repository: str) -> Path:
-    """The folder of a model from the Hub, downloaded unless it is here; no file but a model's own is.
+    """Download a model's own files from the Hub unless they are here, and return the folder.
 
     Raises:
         InputError: there is none, or the Hub is out of reach or refuses.
@@ -34,7 +34,7 @@ def fetch_model(repository: str) -> Path:
 
 @contextmanager
 def asked(failed: str) -> Iterator[Any]:
-    """The library to ask the Hub with, in a block whose errors are one line that begins with ``failed``.
+    """Provide the Hub's library; an error in the block becomes one line that begins with ``failed``.
 
     Raises:
         InputError: the library is not installed, or the block did not do.

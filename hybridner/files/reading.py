@@ -15,7 +15,7 @@ LARGEST_TOKENIZER = 2**28
 
 
 def read_text(path: Path, most: int) -> str:
-    """The text of a file of at most ``most`` bytes, in UTF-8, a byte order mark left out.
+    """Read a UTF-8 file of at most ``most`` bytes, without its byte order mark.
 
     Raises:
         InputError: it is longer, is not UTF-8, or cannot be read.
@@ -35,7 +35,7 @@ def read_text(path: Path, most: int) -> str:
 
 
 def read_json(path: Path, most: int = LARGEST_JSON) -> dict[str, Any]:
-    """The JSON object in a file of at most ``most`` bytes.
+    """Read the JSON object in a file of at most ``most`` bytes.
 
     Raises:
         InputError: it is longer, holds no JSON object, nests too deep to be read, or cannot be read.

@@ -16,7 +16,7 @@ Weights = dict[str, np.ndarray]
 
 
 class TensorHeader(NamedTuple):
-    """What a file says of a tensor before its values are read: the shape, and numpy's name of the type."""
+    """A tensor's shape and numpy's name of its type, read from a file before its values."""
 
     shape: tuple[int, ...]
     dtype: str

@@ -13,7 +13,7 @@ from hybridner.files.paths import remove
 
 @contextmanager
 def opened_whole(path: Path) -> Iterator[TextIO]:
-    r"""A file to write UTF-8 to, which takes the name ``path`` when the block ends; after an error it is removed.
+    r"""Open a UTF-8 file that gets the name ``path`` when the block ends; after an error it is removed.
 
     What is no plain file, such as a pipe, is written as it is. Half a surrogate pair is written as ``\ud800``, which
     JSON reads as what it is.
@@ -38,7 +38,7 @@ def opened_whole(path: Path) -> Iterator[TextIO]:
 
 @contextmanager
 def written_whole(path: Path, *, parents: bool = True) -> Iterator[Path]:
-    """A place beside ``path`` to write a file or folder at, which then takes the place of ``path``.
+    """Provide a temporary path for a file or folder, which replaces ``path`` when the block ends.
 
     What a process that was killed left there is removed first; after an error it is removed at once.
 
@@ -60,7 +60,7 @@ def written_whole(path: Path, *, parents: bool = True) -> Iterator[Path]:
 
 
 def replace_folder(partial: Path, folder: Path) -> None:
-    """Put ``partial`` in the place of ``folder``; a reader sees one or the other.
+    """Replace ``folder`` by ``partial``; a reader sees one or the other.
 
     Where ``folder`` is a link, the link is replaced, and what it leads to stays as it is.
     """

@@ -2,7 +2,7 @@
 
 Each framework's own random stream differs from the other's and changes with the number of devices. Here a mask
 comes from a counter-based hash in 32-bit integers, so that it depends on nothing but the seed, the step, the
-place in the model and the row of the global batch: the twins drop the same elements, on any number of devices,
+place in the model and the row of the global batch: both backends drop the same elements, on any number of devices,
 and a resumed run drops what it would have dropped. Hashing is also cheaper than Threefry.
 
 The mixing function is the two-multiply 32-bit permutation "lowbias32" of Chris Wellons' hash-prospector, with the
@@ -10,7 +10,7 @@ better constants listed there (16, 0x21f0aaad, 15, 0xd35a2d97, 15; public domain
 with a key of its own. One hash gives four elements, a byte each, so a probability is rounded to the nearest 1/256;
 the scale is that of the rounded probability, so that the expectation is exact.
 
-This module is the reference that both twins are tested against bit for bit.
+This module is the reference, and both backends are tested against it bit for bit.
 """
 
 import math
@@ -29,7 +29,7 @@ _MASK = 0xFFFFFFFF
 
 
 def layer_site(layer: int) -> int:
-    """Number the first of a layer's four sites: attention, its output, inside the feed-forward net, its output."""
+    """Return the first of a layer's four sites: attention, its output, inside the feed-forward net, its output."""
     return 1 + SITES_PER_LAYER * layer
 
 
@@ -44,7 +44,7 @@ def keep_scale(rate: float) -> float:
 
 
 def mix(x: UInt32[np.ndarray, "..."]) -> UInt32[np.ndarray, "..."]:
-    """A permutation of the 32-bit integers in which every input bit flips every output bit half the time."""
+    """Permute the 32-bit integers so that every input bit flips every output bit half the time."""
     x = x ^ (x >> 16)
     x = x * np.uint32(MULTIPLIERS[0])
     x = x ^ (x >> 15)
@@ -53,7 +53,7 @@ def mix(x: UInt32[np.ndarray, "..."]) -> UInt32[np.ndarray, "..."]:
 
 
 def step_key(seed: int, step: int) -> UInt32[np.ndarray, "2"]:
-    """The key of one training step, from any ``seed`` and ``step`` from 0 to 2^64 - 1."""
+    """Derive the key of one training step from ``seed`` and ``step``, each from 0 to 2^64 - 1."""
     key = np.array([1, 2], np.uint32)
     for word in (seed, seed >> 32, step, step >> 32):
         key = mix(mix(key) ^ np.uint32(word & _MASK))
@@ -61,7 +61,7 @@ def step_key(seed: int, step: int) -> UInt32[np.ndarray, "2"]:
 
 
 def site_key(key: UInt32[np.ndarray, "2"], site: int) -> UInt32[np.ndarray, "2"]:
-    """The key of one place in the model."""
+    """Derive the key of one place in the model."""
     return mix(key + np.uint32(site * SITE_STRIDE & _MASK))
 
 
@@ -72,7 +72,7 @@ def keep_mask(
     shape: tuple[int, ...],
     rate: float,
 ) -> Bool[np.ndarray, "batch *shape"]:
-    """Which elements of a ``[batch, *shape]`` array are kept: the reference the twins agree with bit for bit.
+    """Choose the elements of a ``[batch, *shape]`` array to keep: the reference that both backends match bit for bit.
 
     Args:
         key: from :func:`step_key`.

@@ -15,12 +15,12 @@ _KINDS = {
 
 
 def first_nonfinite(weights: Mapping[str, np.ndarray]) -> str | None:
-    """The first tensor that holds an infinity or what is not a number, or None."""
+    """Find the first tensor with an infinity or NaN, or None."""
     return next((name for name, value in weights.items() if not is_finite(value)), None)
 
 
 def nonfinite_in(state: TrainingState) -> str | None:
-    """The first array of a training state that is not finite, in words, or None.
+    """Describe the first array of a training state that is not finite, or return None.
 
     Moments count: AdamW squares a gradient, and a number whose second moment is infinite never moves again.
     """
@@ -32,7 +32,7 @@ def nonfinite_in(state: TrainingState) -> str | None:
 
 
 def is_finite(value: np.ndarray) -> bool:
-    """Whether all numbers of ``value`` are finite."""
+    """Check that all numbers of ``value`` are finite."""
     # What is not finite stays so in a sum, which needs no array of its own; but finite numbers may overflow in it.
     with np.errstate(over="ignore", invalid="ignore"):
         return bool(np.isfinite(value.sum())) or bool(np.isfinite(value).all())

@@ -25,7 +25,7 @@ class MemoryWatch:
         self._shapes: deque[Shape] = deque(maxlen=_IN_FLIGHT)
 
     def note(self, shape: Shape) -> None:
-        """A batch of this shape is computed next."""
+        """Record the shape of the batch that is computed next."""
         self._shapes.append(shape)
 
     def __enter__(self) -> "MemoryWatch":
@@ -40,7 +40,7 @@ class MemoryWatch:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether Python, XLA, or PyTorch's allocator for the CPU or a GPU ran out of memory."""
+    """Recognise an error of Python, XLA or PyTorch's allocators that means out of memory."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)

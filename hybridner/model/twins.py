@@ -17,7 +17,7 @@ _PACKAGES = {"flax": ("jax", "flax", "optax", "orbax"), "torch": ("torch",)}
 
 
 def installed() -> list[Backend]:
-    """The twins whose packages are here, Flax first."""
+    """List the backends whose packages are installed, Flax first."""
     return [name for name in BACKENDS if all(importlib.util.find_spec(p) for p in _PACKAGES[name])]
 
 
@@ -60,12 +60,12 @@ def learner_class(backend: Backend) -> "type[Probe]":
 
 
 def checkpoint_module(backend: Backend) -> Any:
-    """The twin's ``checkpoint`` module."""
+    """Load the backend's ``checkpoint`` module."""
     return _module(backend, "checkpoint")
 
 
 def original_module() -> Any:
-    """The module that reads and writes the original's ``.pth``, which takes PyTorch."""
+    """Load the module that reads and writes the original's ``.pth``, which needs PyTorch."""
     return _module("torch", "original")
 
 

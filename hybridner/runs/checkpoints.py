@@ -33,14 +33,14 @@ _KINDS = ("weights", "exp_avg", "exp_avg_sq", "average")
 
 
 class StateFormat(Protocol):
-    """How a twin writes the arrays of a state: its ``checkpoint`` module."""
+    """A backend's ``checkpoint`` module, which reads and writes the arrays of a state."""
 
     def write_state(self, folder: Path, config: ModelConfig, kinds: dict[str, Weights], /) -> None:
         """Write canonical arrays of each kind (of "weights", "exp_avg", "exp_avg_sq", "average") into ``folder``."""
         ...
 
     def read_state(self, folder: Path, check: Callable[[str, Headers], None]) -> dict[str, Weights]:
-        """What :meth:`write_state` wrote; ``check`` is told what the files say of each kind before values are read.
+        """Read the files of :meth:`write_state`; ``check`` gets the headers of each kind before any values are read.
 
         Raises:
             InputError: it cannot be read, or ``check`` raised it.
@@ -49,11 +49,11 @@ class StateFormat(Protocol):
 
 
 class Restored(NamedTuple):
-    """What was read.
+    """A training state read from disk.
 
     Attributes:
         state: the training state.
-        progress: what the training loop needs to go on.
+        progress: all else that the training loop needs to resume.
         notes: sentences for the user about newer states that are damaged.
     """
 
@@ -70,7 +70,7 @@ class CheckpointStore:
 
         Args:
             folder: holds the states.
-            form: the twin's way to write arrays.
+            form: the backend's way to write arrays.
             keep: how many of the newest states to keep.
             read_only: change nothing on disk; another process may be saving there.
 
@@ -130,11 +130,11 @@ class CheckpointStore:
             self._thread.shutdown()
 
     def latest_step(self) -> int | None:
-        """The newest step of which a state was written to its end."""
+        """Find the newest step with a completely written state."""
         return max(self._places(), default=None)
 
     def restore(self, step: int | None = None) -> Restored:
-        """The newest state that is whole; those that are newer and damaged are set aside.
+        """Read the newest whole state; newer ones that are damaged are set aside.
 
         Args:
             step: read the state of this step and of no other.
@@ -191,7 +191,7 @@ class CheckpointStore:
                 remove(places[step])
 
     def _places(self) -> dict[int, Path]:
-        """Where the state of each step stands; in ``STEP.old`` if its writer was killed between two renames."""
+        """Find the folder of each step's state: ``STEP.old`` if its writer was killed between two renames."""
         places = {}
         for suffix in (".old", ""):
             for path in self._folder.glob(f"*{suffix}"):
@@ -244,12 +244,12 @@ class CheckpointStore:
 
 
 def open_checkpoints(backend: Backend, folder: Path, keep: int = 2, *, read_only: bool = False) -> CheckpointStore:
-    """The training states in ``folder``, in the twin's format."""
+    """Open the training states in ``folder``, in the backend's format."""
     return CheckpointStore(folder, checkpoint_module(backend), keep, read_only=read_only)
 
 
 def newest_state(backend: Backend, folder: Path) -> Restored | None:
-    """The newest whole training state in ``folder``, or None without any; nothing is changed there.
+    """Read the newest whole training state in ``folder``, or None if there is none; nothing there changes.
 
     Raises:
         InputError: none is whole.

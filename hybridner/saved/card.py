@@ -36,7 +36,7 @@ def told_options(options: Options) -> dict[str, Any]:
 
 
 def card(model: "SavedModel") -> str:
-    """The card as Markdown with a front matter in YAML."""
+    """Write the card as Markdown with a front matter in YAML."""
     import yaml
 
     front = yaml.safe_dump(_front_matter(model), sort_keys=False, allow_unicode=True)
@@ -172,7 +172,7 @@ def _training(about: Mapping[str, Any]) -> str:
 def _labels(model: "SavedModel") -> str:
     return (
         f"## Labels\n\n{', '.join(f'`{label}`' for label in model.labels)}\n\n"
-        "In the order of the logits. `B-` begins an entity, `I-` goes on with it, `O` is none."
+        "In the order of the logits. `B-` begins an entity, `I-` continues it, `O` is none."
     )
 
 

@@ -1,6 +1,6 @@
-"""What a saved model is on disk: ``config.json``, ``tokenizer.json``, the weights and a card.
+"""A saved model on disk: ``config.json``, ``tokenizer.json``, the weights and a card.
 
-The weights are canonical, in ``model.safetensors``, which either twin opens with one framework installed; or, for
+The weights are canonical, in ``model.safetensors``, which either backend opens with one framework installed; or, for
 plain Flax code, in the Orbax folder ``model.orbax``. ``config.json`` holds their digest, the same for both forms.
 Nothing in the folder holds a time, so the same run twice writes the same bytes.
 

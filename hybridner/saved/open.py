@@ -13,7 +13,7 @@ ORIGINAL_SUFFIX = ".pth"
 
 
 def find_model(source: str | Path) -> Path:
-    """The model folder that ``source``, a run or a model folder, means; the original's ``.pth`` means itself.
+    """Find the model folder of ``source``: a run, a model folder, or the original's ``.pth``, returned as it is.
 
     What is not here and reads as OWNER/NAME is fetched from the Hugging Face Hub, and that is said; but not if there is
     a folder OWNER, for then it is a slip of the pen.

@@ -5,7 +5,7 @@ names, and those of the LSTM whether the model uses it or not. All sizes but the
 Heads, labels and tokenizer come from :class:`OriginalOptions`; 1,024 positions, pad piece 0 and dropout 0.1 are what
 the original's code has.
 
-The original computes its position table in float32, up to 6e-5 from the float64 one that the twins round (at position
+The original computes its position table in float32, up to 6e-5 from the float64 one that both backends round (at position
 1,023). So the logits of an imported model differ from the original's own by about 2e-7 on short sentences.
 """
 
@@ -37,7 +37,7 @@ _LAYERS = "transformer_encoder.encoder.layers."
 
 @dataclass(frozen=True, slots=True)
 class OriginalOptions:
-    """What a checkpoint of the original does not hold.
+    """Facts that a checkpoint of the original leaves out.
 
     Attributes:
         num_heads: attention heads; 4 if None.
@@ -53,7 +53,7 @@ class OriginalOptions:
     use_lstm: bool = True
 
     def given(self) -> list[str]:
-        """The options that differ from the defaults, as they are typed."""
+        """List the options that differ from the defaults, as they are typed."""
         typed = {
             "--num-heads": self.num_heads is not None,
             "--labels": self.labels is not None,
@@ -164,7 +164,7 @@ def from_state_dict(tensors: Mapping[str, np.ndarray], where: str) -> Weights:
 
 
 def to_state_dict(weights: Mapping[str, np.ndarray]) -> Weights:
-    """The original's tensors from canonical weights: the embedding, the same array, under both names."""
+    """Make the original's tensors from canonical weights; one array is the embedding under both names."""
     return {EMBEDDING: weights[EMBEDDING], ENCODER_EMBEDDING: weights[EMBEDDING], **weights}
 
 

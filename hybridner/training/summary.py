@@ -1,4 +1,4 @@
-"""What a run is about to do, for the person who started it."""
+"""The summary of a run before it trains, for the person who started it."""
 
 from collections.abc import Iterable
 

@@ -121,7 +121,7 @@ def test_a_run_goes_to_the_other_twin_and_back_bit_for_bit(make_run, convert, mo
     assert said[0].startswith(
         f"{run.folder} (torch) → {there} (flax): run at step 12 with both Adam moments; {tensors}"
     )
-    assert said[1] == f"go on with: python train_flax.py --output {there} --resume"
+    assert said[1] == f"resume with: python train_flax.py --output {there} --resume"
     convert(there, back, "--to", "torch")
     for backend, folder in (("flax", there), ("torch", back)):
         state, progress = newest(backend, folder)
