@@ -5,8 +5,8 @@ names, and those of the LSTM whether the model uses it or not. All sizes but the
 Heads, labels and tokenizer come from :class:`OriginalOptions`; 1,024 positions, pad piece 0 and dropout 0.1 are what
 the original's code has.
 
-The original computes its position table in float32, up to 6e-5 from the float64 one that both backends round (at position
-1,023). So the logits of an imported model differ from the original's own by about 2e-7 on short sentences.
+The original computes its position table in float32, up to 6e-5 from the float64 one that both backends round (at
+position 1,023). So the logits of an imported model differ from the original's own by about 2e-7 on short sentences.
 """
 
 import dataclasses
