@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tyro
+import cyclopts
 
 from hybridner.cli.output import write_json
 from hybridner.config.model import original_model
@@ -30,6 +30,7 @@ LABELS = ("O", *(f"{part}-{kind}" for kind in ("PER", "ORG", "LOC", "MISC") for 
 _CHILD = "import json, sys; from benchmarks.load_memory import measure; print(json.dumps(measure(*sys.argv[1:])))"
 
 
+@cyclopts.Parameter(name="*")
 @dataclass(frozen=True)
 class Options:
     """Measure the memory that a loaded model holds, and the peak while it loads."""
@@ -74,7 +75,7 @@ def _status(name: str) -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
 
 
-def main(options: Options) -> None:
+def main(options: Options = Options()) -> None:
     """Print the table and write the JSON."""
     weights = 4 * num_parameters(CONFIG)
     rows = {"floor": {"held": 1.0, "peak": 1.0}, **measure_all()}
@@ -91,4 +92,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options))
+    cyclopts.run(main)
