@@ -95,7 +95,7 @@ def test_once_jax_has_started_on_a_gpu_the_flag_comes_too_late(monkeypatch):
     flax_deterministic.compute_deterministically("auto")
     assert os.environ["XLA_FLAGS"] == ""
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    with pytest.raises(InputError, match=f"set XLA_FLAGS={FLAG} before"):
+    with pytest.raises(InputError, match=f"set XLA_FLAGS={FLAG} first"):
         flax_deterministic.compute_deterministically("auto")
     flax_deterministic.compute_deterministically("tpu")
     monkeypatch.setenv("XLA_FLAGS", FLAG)
