@@ -19,9 +19,10 @@ TAGS = ["B-PER", "O", "O", "O", "O", "B-PER", "O"]  # here Kelm is a person
 
 def main(source: str) -> None:
     """Take twenty AdamW steps on one sentence and print the loss before and after."""
-    saved = hybridner.load(source, backend="flax").model
+    tagger = hybridner.load(source, backend="flax")
+    saved = tagger.model
     model = HybridNER(saved.config)
-    load_weights(model, saved.weights)
+    load_weights(model, tagger.predictor.weights())
 
     # A word's first piece bears its label; -1 marks the pieces that bear none.
     ids, labels = [saved.tokenizer.cls_id], [-1]
