@@ -9,8 +9,10 @@ import numpy as np
 
 from hybridner.config.model import original_model
 from hybridner.config.presets import make_options
+from hybridner.model.parts import shift_invariant
 from hybridner.model.twins import learner_class
 from hybridner.parity.devices import Trace
+from hybridner.parity.ladder import without
 from hybridner.parity.samples import random_weights, standard_batches
 
 CONFIG = original_model(
@@ -25,10 +27,12 @@ def found(backend: str, parallel: str, accumulate: int, num_devices: int = 1) ->
     options = make_options(
         "original", dtype="float64", parallel=parallel, device="cpu", clip_norm=0.1, accumulate=accumulate
     )
+    learner_class(backend).join(options)
     learner = learner_class(backend)(CONFIG, options)
+    zeros = shift_invariant(CONFIG)
     assert learner.row_multiple == num_devices * accumulate
     learner.init(random_weights(CONFIG, 3))
-    trace: Trace = {}
+    trace: Trace = {"zero gradients": np.array(sorted(zeros))}
     for number, batch in enumerate(BATCHES):
         loss, gradients = learner.gradients(batch)
         trace[f"loss/{number}"] = np.asarray(loss)
@@ -36,7 +40,7 @@ def found(backend: str, parallel: str, accumulate: int, num_devices: int = 1) ->
     for number, batch in enumerate(BATCHES):
         metrics = learner.step(batch, 1e-3)
         trace[f"step/{number}"] = np.asarray(float(metrics.loss_sum) / int(metrics.num_labels))
-    return {**trace, **{f"weights/{name}": value for name, value in learner.weights().items()}}
+    return {**trace, **{f"weights/{name}": value for name, value in without(zeros, learner.weights()).items()}}
 
 
 if __name__ == "__main__":
