@@ -98,9 +98,8 @@ class Learner(Predictor):
             params, mu, nu = (from_canonical(w, self._like) for w in (state.weights, state.exp_avg, state.exp_avg_sq))
             count = jnp.asarray(state.step - state.skipped, jnp.int32)
             average = None
-            if (
-                self.options.optimization.average is not None
-            ):  # a copy of the parameters: a step reuses the memory of both
+            if self.options.optimization.average is not None:
+                # A copy of the parameters: a step reuses the memory of both.
                 average = from_canonical(state.average or state.weights, self._like)
             self.state = self._parallel.replicate(State(params, optax.ScaleByAdamState(count, mu, nu), average))
         self._steps_done = state.step

@@ -1,4 +1,4 @@
-"""What is installed decides what is needed: each twin works without the other's framework, and both without extras."""
+"""Each backend works without the other's framework, and both work without extras."""
 
 import subprocess
 import sys

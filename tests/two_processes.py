@@ -33,7 +33,7 @@ def start_both(backend, args, folder):
 
 
 def finish(processes):
-    """What each of the processes printed, on the standard output and error; all end with exit code 0."""
+    """Return each process's standard output and error; all end with exit code 0."""
     printed = [process.communicate(timeout=240) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], printed
     return printed

@@ -1,6 +1,6 @@
 """A model's parts and sizes: a frozen dataclass for each slot, and the original's model as one setting of them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from hybridner.config.checks import require
@@ -147,6 +147,6 @@ def original_model(
 
 def is_original(config: ModelConfig) -> bool:
     """Check that a model is a setting of the original's: its tensors then tell all but the number of heads."""
-    encoder = EncoderConfig(config.encoder.num_layers, config.encoder.hidden_size, config.encoder.num_heads)
-    encoder = replace(encoder, feed_forward_size=4 * encoder.hidden_size)
-    return config.encoder == encoder and config.input.positions == "sinusoidal" and config.head == SoftmaxHead()
+    encoder = config.encoder
+    original = EncoderConfig(encoder.num_layers, encoder.hidden_size, encoder.num_heads, 4 * encoder.hidden_size)
+    return encoder == original and config.input.positions == "sinusoidal" and config.head == SoftmaxHead()

@@ -39,7 +39,7 @@ def save_model(folder: Path, model: SavedModel, form: Form = "torch", *, parents
         folder: where to.
         model: what to save.
         form: weights in ``model.safetensors`` ("torch") or in Orbax form ("flax").
-        parents: make the folders that it stands in.
+        parents: create missing parent folders.
 
     Raises:
         InputError: the folder cannot be written, or Flax, which Orbax form needs, is not installed.

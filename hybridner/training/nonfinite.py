@@ -33,15 +33,15 @@ class NonfiniteSteps:
             loss_sum: its loss, infinite or NaN.
             progress: counts what is skipped.
         """
-        where = self._place(step, progress.epoch, batch)
+        sentences = self._sentences(progress.epoch, batch)
+        where = _place(step, progress.epoch, batch, sentences)
         if not self._skips:
             self._remember(step, f"{where}: the loss is {loss_sum}")
             return
         progress.skipped_steps += 1
         progress.skipped_in_row += 1
-        sentences = self._sentences(progress.epoch, batch)[:_SHOWN_SENTENCES]
         record = {"event": "skipped", "step": step, "epoch": progress.epoch + 1, "batch": batch}
-        self._records.add({**record, "sentences": sentences})
+        self._records.add({**record, "sentences": sentences[:_SHOWN_SENTENCES]})
         if progress.skipped_steps == 1:
             self._job.reporter.sentence(
                 f"{where}: skipped, because its loss or gradient is not finite; {self._job.run.metrics} lists each "
@@ -53,7 +53,8 @@ class NonfiniteSteps:
     def check_state(self, step: int, progress: Progress) -> None:
         """Remember to stop after ``step`` if a weight or a moment is not finite."""
         if what := nonfinite_in(self._job.learner.snapshot()):
-            where = self._place(step, progress.epoch, progress.batch)
+            sentences = self._sentences(progress.epoch, progress.batch)
+            where = _place(step, progress.epoch, progress.batch, sentences)
             self._remember(step, f"{where}: {what} is not finite, perhaps since an earlier step of this epoch")
 
     def stop_if_any(self, step: int, checkpoints: CheckpointStore) -> None:
@@ -75,12 +76,6 @@ class NonfiniteSteps:
     def _remember(self, step: int, what: str) -> None:
         self._trouble = self._trouble or (step, what)
 
-    def _place(self, step: int, epoch: int, batch: int) -> str:
-        sentences = self._sentences(epoch, batch)
-        shown = ", ".join(sentences[:_SHOWN_SENTENCES])
-        more = f" and {len(sentences) - _SHOWN_SENTENCES} more" if len(sentences) > _SHOWN_SENTENCES else ""
-        return f"step {step:,} (epoch {epoch + 1}, batch {batch}: {shown}{more})"
-
     def _sentences(self, epoch: int, batch: int) -> list[str]:
         """Return ``file:line`` of each sentence in a batch of an epoch (from 0), in the order of the file."""
         train, size = self._job.encoded["train"], self._job.options.optimization.batch_size
@@ -88,3 +83,9 @@ class NonfiniteSteps:
         examples = order[(batch - 1) * size : batch * size]
         split, path = self._job.corpus.splits["train"], self._job.corpus.reports["train"].path
         return [f"{path}:{split[int(i)].line}" for i in sorted({*train.sentence[examples].tolist()})]
+
+
+def _place(step: int, epoch: int, batch: int, sentences: list[str]) -> str:
+    shown = ", ".join(sentences[:_SHOWN_SENTENCES])
+    more = f" and {len(sentences) - _SHOWN_SENTENCES} more" if len(sentences) > _SHOWN_SENTENCES else ""
+    return f"step {step:,} (epoch {epoch + 1}, batch {batch}: {shown}{more})"

@@ -1,4 +1,4 @@
-"""How PyTorch's processes join and choose their devices."""
+"""PyTorch's processes join, and each chooses its device."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""How the processes of a run end when one of them is killed or never joins, and that the run then resumes."""
+"""When a process is killed or never joins, the others end, and the run resumes."""
 
 import time
 
