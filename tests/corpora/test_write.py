@@ -136,5 +136,5 @@ def test_every_split_of_a_folder_is_written_and_repairs_are_said(tmp_path):
     }
     assert [note.partition("/eng.")[2][:28] for note in notes] == [
         "train: scheme IOB1, converte",
-        "testa: 1 repair: a tag goes ",
+        "testa: 1 repair: a tag conti",
     ]
