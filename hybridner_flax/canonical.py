@@ -26,6 +26,7 @@ _LEAVES: dict[Kind, str] = {
     "key_bias": "bias",
     "norm_scale": "scale",
     "norm_bias": "bias",
+    "relative_bias": "embedding",
 }
 _WEIGHT_NAMES = set(_LEAVES.values()) - {"bias"}
 
@@ -73,8 +74,9 @@ def to_tree(config: ModelConfig, weights: Mapping[str, np.ndarray]) -> Tree:
     """Convert canonical weights to nested dicts with the model's parameter names and layouts."""
     tree: Tree = {}
     for row in rows(config):
-        node, leaf = tree, _LEAVES[row.kind]
-        for module in row.name.split(".")[:-1]:
+        *modules, own = row.name.split(".")
+        node, leaf = tree, _LEAVES.get(row.kind, own)  # transitions keep their name
+        for module in modules:
             node = node.setdefault(module, {})
         node[leaf] = np.ascontiguousarray(_turned((leaf,), weights[row.name]))
     return tree

@@ -24,6 +24,12 @@ def sentence_positions(attention_mask: Int[Array, "batch length"]) -> Int[Array,
     return jnp.where(attention_mask != 0, column - start, 0)
 
 
+def clipped_distances(length: int, largest: int) -> Int[Array, "length length"]:
+    """Return the distance from each position (row) to each other (column), clipped; 0 means ``-largest``."""
+    column = jnp.arange(length)
+    return jnp.clip(column[None] - column[:, None], -largest, largest) + largest
+
+
 # PyTorch has classes for the next two, ``Linear`` and ``Embedding``: only a subclass can skip the initial values.
 def make_linear(in_features: int, out_features: int, **types: Any) -> nnx.Linear:
     """Make a Linear with a bias, zero until weights are loaded."""

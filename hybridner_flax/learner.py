@@ -12,6 +12,7 @@ from hybridner.config.options import Options
 from hybridner.files.tensors import Weights
 from hybridner.model.dropout import step_key
 from hybridner.model.learner import TrainingState
+from hybridner.model.parts import activation_places
 from hybridner_flax import parallel
 from hybridner_flax.canonical import from_canonical, to_canonical
 from hybridner_flax.deterministic import compute_deterministically
@@ -76,8 +77,7 @@ class Learner(Predictor):
         with self._precision():
             found = self._activations(self._judged, self._arrays(batch))
         # A compiled function sorts its dict by name.
-        layers = [f"layers.{i}" for i in range(self.config.encoder.num_layers)]
-        places = ["embedding", *layers, *(["lstm"] if self.config.lstm is not None else []), "classifier"]
+        places = activation_places(self.config)
         return {name: self._parallel.gather(found[name]) for name in places}
 
     def peak_memory(self) -> int | None:

@@ -18,6 +18,8 @@ from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from hybridner.config.model import ModelConfig
+from hybridner.model.dropout import LSTM_SITES
+from hybridner_flax.dropout import DropoutStream, dropout
 from hybridner_flax.layers import Hidden, bias_of, make_linear
 
 Gates = Float[Array, "length batch gates"]
@@ -25,18 +27,38 @@ States = Float[Array, "length batch hidden"]
 
 
 class LSTM(nnx.Module):
-    """One left-to-right LSTM layer with two biased linear maps; its state is reset at each sentence start."""
+    """One LSTM layer in one or both directions, each with two biased linear maps; states restart with each sentence."""
 
     def __init__(self, config: ModelConfig, **types: Any) -> None:
-        hidden = config.encoder.hidden_size
-        self.linear_ih = make_linear(hidden, 4 * hidden, **types)
-        self.linear_hh = make_linear(hidden, 4 * hidden, **types)
+        assert config.lstm is not None
+        width, size = config.encoder.hidden_size, config.lstm_size
+        self.config = config.lstm
+        self.linear_ih = make_linear(width, 4 * size, **types)
+        self.linear_hh = make_linear(size, 4 * size, **types)
+        if self.config.direction == "bidirectional":
+            self.reverse_linear_ih = make_linear(width, 4 * size, **types)
+            self.reverse_linear_hh = make_linear(size, 4 * size, **types)
 
-    def __call__(self, x: Hidden, starts: Bool[Array, "batch length"]) -> Hidden:
+    def __call__(self, x: Hidden, starts: Bool[Array, "batch length"], stream: DropoutStream | None) -> Hidden:
+        x = dropout(x, self.config.input_dropout, LSTM_SITES, stream)
         time_first = jnp.swapaxes(x, 0, 1)  # transpose before the projection makes it four times as wide
-        gates_x = self.linear_ih(time_first) + bias_of(self.linear_hh).astype(x.dtype)
-        hs = lstm_scan(gates_x, self.linear_hh.kernel[...].astype(x.dtype), starts.T)
-        return jnp.swapaxes(hs, 0, 1).astype(x.dtype)
+        states = [_run(self.linear_ih, self.linear_hh, time_first, starts.T)]
+        if self.config.direction == "bidirectional":
+            ends = jnp.concatenate((starts[:, 1:], jnp.ones_like(starts[:, :1])), axis=1)
+            reverse = self.reverse_linear_ih, self.reverse_linear_hh
+            states.append(jnp.flip(_run(*reverse, jnp.flip(time_first, 0), jnp.flip(ends.T, 0)), 0))
+        hs = jnp.swapaxes(jnp.concatenate(states, axis=-1), 0, 1).astype(x.dtype)
+        return jnp.concatenate((hs, x), axis=-1) if self.config.joins_input else hs
+
+
+def _run(
+    linear_ih: nnx.Linear,
+    linear_hh: nnx.Linear,
+    x: Float[Array, "length batch width"],
+    starts: Bool[Array, "length batch"],
+) -> States:
+    gates_x = linear_ih(x) + bias_of(linear_hh).astype(x.dtype)
+    return lstm_scan(gates_x, linear_hh.kernel[...].astype(x.dtype), starts)
 
 
 @jax.custom_vjp

@@ -13,6 +13,7 @@ from hybridner.config.model import ModelConfig
 from hybridner.model.dropout import HEAD_SITE
 from hybridner.model.weights import initial_weights
 from hybridner_flax.canonical import load_weights
+from hybridner_flax.crf import CRF
 from hybridner_flax.dropout import DropoutStream, dropout
 from hybridner_flax.embedding import TransformerEncoder
 from hybridner_flax.layers import make_linear, sentence_starts
@@ -41,20 +42,23 @@ class HybridNER(nnx.Module):
         self.transformer_encoder = TransformerEncoder(config, **types)
         if config.lstm is not None:
             self.lstm = LSTM(config, **types)
-        self.classifier = make_linear(config.encoder.hidden_size, config.num_labels, **types)
+        self.classifier = make_linear(config.head_size, config.num_labels, **types)
+        if config.head.kind == "crf":
+            self.crf = CRF(config, **types)
         if seed is not None:
             load_weights(self, initial_weights(config, seed))
 
     def __call__(
         self,
-        input_ids: Int[Array, "batch length"],
+        input_ids: Int[Array, "batch length *features"],
         attention_mask: Int[Array, "batch length"],
         stream: DropoutStream | None = None,
     ) -> Float[Array, "batch length num_labels"]:
         """Compute the logits of every piece.
 
         Args:
-            input_ids: int32, below ``vocab_size``.
+            input_ids: int32, below ``vocab_size``; of words their features, in the order of
+                :mod:`hybridner.text.vocabulary`.
             attention_mask: int32; 0 for padding, 1…n numbers the sentences within the row.
             stream: source of the dropout masks; None disables dropout.
         """
@@ -62,14 +66,14 @@ class HybridNER(nnx.Module):
 
     def activations(
         self,
-        input_ids: Int[Array, "batch length"],
+        input_ids: Int[Array, "batch length *features"],
         attention_mask: Int[Array, "batch length"],
         stream: DropoutStream | None = None,
     ) -> list[tuple[str, Array]]:
         """Compute the output of each part, in order: "embedding", "layers.0", …, "lstm", "classifier"."""
         x, activations = self.transformer_encoder(input_ids, attention_mask, stream)
         if self.config.lstm is not None:
-            x = self.lstm(x, sentence_starts(attention_mask))
+            x = self.lstm(x, sentence_starts(attention_mask), stream)
             activations.append(("lstm", x))
         x = dropout(x, self.config.dropout, HEAD_SITE, stream)
         return [*activations, ("classifier", self.classifier(x))]

@@ -12,8 +12,12 @@ from jax import lax
 from jaxtyping import Array, Float, Int, Int32, UInt32
 
 from hybridner.batches.encoding import IGNORED
-from hybridner.config.options import Options
-from hybridner.model.learner import ADAM_BETAS, ADAM_EPS, CLIP_EPS
+from hybridner.config.model import ModelConfig
+from hybridner.config.options import OptimizationOptions, Options
+from hybridner.model.learner import ADAM_BETA1, ADAM_EPS, CLIP_EPS
+from hybridner.model.parts import decays, rows
+from hybridner_flax.canonical import canonical_name
+from hybridner_flax.crf import find_chains
 from hybridner_flax.dropout import DropoutStream
 from hybridner_flax.model import HybridNER
 
@@ -21,7 +25,7 @@ from hybridner_flax.model import HybridNER
 class BatchArrays(NamedTuple):
     """The arrays of a batch that go to the device, int32 ``[rows, length]`` each."""
 
-    input_ids: Int32[Array, "rows length"]
+    input_ids: Int32[Array, "rows length *features"]
     attention_mask: Int32[Array, "rows length"]
     labels: Int32[Array, "rows length"]
 
@@ -41,6 +45,22 @@ def token_loss_sum(
     labelled = labels != IGNORED
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.where(labelled, labels, 0))
     return jnp.sum(jnp.where(labelled, losses, 0))
+
+
+def sum_losses(
+    model: HybridNER, logits: Float[Array, "rows length num_labels"], arrays: BatchArrays
+) -> Float[Array, ""]:
+    """Sum the losses of the words, or of the sentences if the head is a CRF."""
+    if model.config.head.kind == "crf":
+        return model.crf(logits, arrays.labels, arrays.attention_mask)
+    return token_loss_sum(logits, arrays.labels)
+
+
+def num_losses(config: ModelConfig, arrays: BatchArrays) -> Int[Array, ""]:
+    """Count the terms of :func:`sum_losses`: labelled words, or sentences that have some."""
+    if config.head.kind == "crf":
+        return jnp.sum(find_chains(arrays.labels, arrays.attention_mask).first)
+    return jnp.sum(arrays.labels != IGNORED)
 
 
 # The rest is Flax's: in PyTorch the Learner changes parameters and moments in place.
@@ -71,13 +91,13 @@ def make_gradients(
     def gradients(params: nnx.State, arrays: BatchArrays, key: UInt32[Array, "2"]) -> tuple[StepMetrics, nnx.State]:
         num_rows = arrays.labels.shape[0]
         rows = jnp.arange(num_rows) + (lax.axis_index(axis_name) * num_rows if axis_name else 0)
-        num_labels = total(jnp.sum(arrays.labels != IGNORED))
+        num_labels = total(num_losses(nnx.merge(graphdef, params).config, arrays))
 
         def mean_loss(params: nnx.State, arrays: BatchArrays, rows: Int[Array, "rows"]) -> Float[Array, ""]:
             model = nnx.merge(graphdef, params)
             logits = model(arrays.input_ids, arrays.attention_mask, DropoutStream(key, rows))
-            # Divide by the number of labels in the whole batch: the sum over devices is then the mean.
-            return token_loss_sum(logits, arrays.labels) / jnp.maximum(num_labels, 1)
+            # Divide by the number of losses in the whole batch: the sum over devices is then the mean.
+            return sum_losses(model, logits, arrays) / jnp.maximum(num_labels, 1)
 
         loss_and_grads = jax.value_and_grad(mean_loss)
         if parts == 1:
@@ -114,7 +134,7 @@ def make_step(
     Returns:
         ``step(state, arrays, key, learning_rate) -> (state, metrics)``.
     """
-    adam = optax.scale_by_adam(*ADAM_BETAS, eps=ADAM_EPS)
+    adam = optax.scale_by_adam(ADAM_BETA1, options.optimization.beta2, eps=ADAM_EPS)
     gradients = make_gradients(graphdef, axis_name, options.devices.accumulate, shards)
     skips = options.run.on_nonfinite == "skip"
 
@@ -131,15 +151,16 @@ def make_step(
             return new if finite is None else jnp.where(finite, new, old)
 
         # A jitted function is traced once for each shape of parameters instead of once for each parameter.
-        @jax.jit
-        def moved(p: Array, grad: Array, mu: Array, nu: Array) -> tuple[Array, Array, Array]:
+        @partial(jax.jit, static_argnums=4)
+        def moved(p: Array, grad: Array, mu: Array, nu: Array, decay: float) -> tuple[Array, Array, Array]:
             update, (_, new_mu, new_nu) = adam.update(grad, optax.ScaleByAdamState(state.adam.count, mu, nu))
-            new = (p - learning_rate.astype(p.dtype) * (update + options.optimization.weight_decay * p)).astype(p.dtype)
+            new = (p - learning_rate.astype(p.dtype) * (update + decay * p)).astype(p.dtype)
             return unless_skipped(new, p), unless_skipped(new_mu, mu), unless_skipped(new_nu, nu)
 
         leaves, structure = jax.tree.flatten(state.params)
+        decay = _decay_of(state.params, nnx.merge(graphdef, state.params).config, options.optimization)
         others = (jax.tree.leaves(tree) for tree in (grads, state.adam.mu, state.adam.nu))
-        parts = zip(*map(moved, leaves, *others), strict=True)
+        parts = zip(*map(moved, leaves, *others, decay), strict=True)
         params, mu, nu = (jax.tree.unflatten(structure, part) for part in parts)
         count = unless_skipped(optax.safe_increment(state.adam.count), state.adam.count)
         adam_state = optax.ScaleByAdamState(count, mu, nu)
@@ -155,6 +176,13 @@ def make_step(
         return State(params, adam_state, jax.tree.map(averaged, state.average, params)), metrics
 
     return step
+
+
+def _decay_of(params: nnx.State, config: ModelConfig, options: OptimizationOptions) -> list[float]:
+    """List the weight decay of each parameter, in the order of the tree."""
+    kinds = {row.name: row.kind for row in rows(config)}
+    names = [canonical_name(path) for path, _ in nnx.to_flat_state(params)]
+    return [options.weight_decay if decays(kinds[name], options) else 0.0 for name in names]
 
 
 def make_predict(graphdef: nnx.GraphDef[HybridNER]) -> Callable[..., Float[Array, "rows length num_labels"]]:

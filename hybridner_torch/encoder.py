@@ -1,4 +1,4 @@
-"""The Transformer encoder: post-LN layers over packed sentences."""
+"""The Transformer encoder over packed sentences."""
 
 import torch
 import torch.nn.functional as F
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from hybridner.config.model import ModelConfig
 from hybridner.model.dropout import layer_site
 from hybridner_torch.dropout import DropoutStream, dropout
-from hybridner_torch.layers import Hidden, Linear, make_layer_norm
+from hybridner_torch.layers import Embedding, Hidden, Linear, clipped_distances, make_layer_norm
 
 
 class SelfAttention(nn.Module):
@@ -18,11 +18,14 @@ class SelfAttention(nn.Module):
         super().__init__()
         hidden = config.encoder.hidden_size
         self.num_heads = config.encoder.num_heads
-        self.dropout = config.dropout
+        self.dropout = config.attention_dropout
         self.q_proj = Linear(hidden, hidden)
         self.k_proj = Linear(hidden, hidden)
         self.v_proj = Linear(hidden, hidden)
         self.out_proj = Linear(hidden, hidden)
+        self.relative_distance = config.encoder.relative_distance
+        if self.relative_distance:
+            self.relative_bias = Embedding(2 * self.relative_distance + 1, self.num_heads)
 
     def forward(
         self, x: Hidden, allowed: Bool[Tensor, "batch length length"], site: int, stream: DropoutStream | None
@@ -37,6 +40,10 @@ class SelfAttention(nn.Module):
         q, k, v = (part.transpose(1, 2) for part in qkv.unbind(2))
         scores = (q * d_head**-0.5) @ k.transpose(-1, -2)
         scores = scores.to(torch.promote_types(x.dtype, torch.float32))
+        if self.relative_distance:
+            bias = self.relative_bias.weight.to(scores.dtype)
+            distances = clipped_distances(length, self.relative_distance, x.device)
+            scores = scores + bias[distances].permute(2, 0, 1)
         # Padding may attend to padding, so no row is masked whole.
         scores = scores.masked_fill(~allowed[:, None], float("-inf"))
         probabilities = dropout(scores.softmax(-1).to(x.dtype), self.dropout, site, stream)
@@ -45,13 +52,14 @@ class SelfAttention(nn.Module):
 
 
 class EncoderLayer(nn.Module):
-    """Attention and a feed-forward network, each followed by dropout, the residual and LayerNorm."""
+    """Attention and a feed-forward network, each with dropout, the residual, and a LayerNorm before or after."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         encoder = config.encoder
-        self.dropout = config.dropout
+        self.dropout = config.layer_dropout
         self.activation = encoder.activation
+        self.norm = encoder.norm
         self.self_attn = SelfAttention(config)
         self.self_attn_layer_norm = make_layer_norm(encoder.hidden_size, encoder.layer_norm_eps)
         self.fc1 = Linear(encoder.hidden_size, encoder.feed_forward_size)
@@ -61,22 +69,35 @@ class EncoderLayer(nn.Module):
     def forward(
         self, x: Hidden, allowed: Bool[Tensor, "batch length length"], site: int, stream: DropoutStream | None
     ) -> Hidden:
-        attended = self.self_attn(x, allowed, site, stream)
-        x = self.self_attn_layer_norm(x + dropout(attended, self.dropout, site + 1, stream))
+        if self.norm == "pre":
+            x = x + self._attend(self.self_attn_layer_norm(x), allowed, site, stream)
+            return x + self._feed_forward(self.final_layer_norm(x), site, stream)
+        x = self.self_attn_layer_norm(x + self._attend(x, allowed, site, stream))
+        return self.final_layer_norm(x + self._feed_forward(x, site, stream))
+
+    def _attend(
+        self, x: Hidden, allowed: Bool[Tensor, "batch length length"], site: int, stream: DropoutStream | None
+    ) -> Hidden:
+        return dropout(self.self_attn(x, allowed, site, stream), self.dropout, site + 1, stream)
+
+    def _feed_forward(self, x: Hidden, site: int, stream: DropoutStream | None) -> Hidden:
         inner = self.fc1(x)
         inner = F.relu(inner) if self.activation == "relu" else F.gelu(inner)
         inner = dropout(inner, self.dropout, site + 2, stream)
-        return self.final_layer_norm(x + dropout(self.fc2(inner), self.dropout, site + 3, stream))
+        return dropout(self.fc2(inner), self.dropout, site + 3, stream)
 
 
 class Encoder(nn.Module):
-    """A LayerNorm for the embeddings, then the encoder layers."""
+    """A LayerNorm for the embeddings, then the encoder layers, and a last LayerNorm if theirs come first."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         encoder = config.encoder
+        self.norm = encoder.norm
         self.embedding_layer_norm = make_layer_norm(encoder.hidden_size, encoder.layer_norm_eps)
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(encoder.num_layers))
+        if encoder.norm == "pre":
+            self.layer_norm = make_layer_norm(encoder.hidden_size, encoder.layer_norm_eps)
 
     def forward(
         self, x: Hidden, attention_mask: Int[Tensor, "batch length"], stream: DropoutStream | None
@@ -87,4 +108,7 @@ class Encoder(nn.Module):
         for i, layer in enumerate(self.layers):
             x = layer(x, allowed, layer_site(i), stream)
             activations.append((f"layers.{i}", x))
+        if self.norm == "pre":
+            x = self.layer_norm(x)
+            activations.append(("encoder", x))
         return x, activations

@@ -21,6 +21,12 @@ def sentence_positions(attention_mask: Int[Tensor, "batch length"]) -> Int[Tenso
     return torch.where(attention_mask != 0, column - start, 0)
 
 
+def clipped_distances(length: int, largest: int, device: torch.device) -> Int[Tensor, "length length"]:
+    """Return the distance from each position (row) to each other (column), clipped; 0 means ``-largest``."""
+    column = torch.arange(length, device=device)
+    return (column[None] - column[:, None]).clamp(-largest, largest) + largest
+
+
 class Linear(nn.Linear):
     """A Linear with a bias, uninitialized until weights are loaded.
 

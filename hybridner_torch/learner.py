@@ -9,18 +9,18 @@ import torch
 from torch import Tensor, nn
 
 from hybridner.batches.batch import Batch
-from hybridner.batches.encoding import IGNORED
 from hybridner.config.model import ModelConfig
 from hybridner.config.options import Options
 from hybridner.files.tensors import Weights
 from hybridner.model.dropout import step_key
-from hybridner.model.learner import ADAM_BETAS, ADAM_EPS, TrainingState
+from hybridner.model.learner import ADAM_BETA1, ADAM_EPS, TrainingState
+from hybridner.model.parts import decays, rows
 from hybridner_torch import parallel
 from hybridner_torch.canonical import from_canonical, load_weights, to_canonical
 from hybridner_torch.deterministic import compute_deterministically
 from hybridner_torch.dropout import DropoutStream
 from hybridner_torch.predictor import Predictor
-from hybridner_torch.step import StepMetrics, token_loss_sum
+from hybridner_torch.step import BatchArrays, StepMetrics, num_losses, sum_losses
 
 
 class Learner(Predictor):
@@ -122,22 +122,23 @@ class Learner(Predictor):
     # Flax has the next three in its compiled step.
     def _backward(self, batch: Batch) -> StepMetrics:
         """Compute the gradient of the global batch's mean loss into the parameters."""
-        input_ids, attention_mask, labels = self._arrays(batch)
-        num_rows = labels.shape[0]
+        arrays = self._arrays(batch)
+        num_rows = arrays.labels.shape[0]
         rows = np.arange(num_rows) + self.rank * num_rows
         key = step_key(self.options.optimization.seed, self._steps_done)
-        num_labels = (labels != IGNORED).sum()
+        num_labels = num_losses(self.config, arrays)
         self._all_reduce(num_labels)
         self._optimizer.zero_grad(set_to_none=True)
         losses = []
         for part in np.split(np.arange(num_rows), self.options.devices.accumulate):
             here = slice(part[0], part[-1] + 1)
+            input_ids, attention_mask, _ = rows_here = BatchArrays(*(array[here] for array in arrays))
             with self._summed_later(is_last=here.stop == num_rows):
                 with self._precision():
                     stream = DropoutStream(key, rows[here])
-                    logits = self._forward(input_ids[here], attention_mask[here], stream)
-                # Divide by the labels of the whole batch; DDP averages over processes, so multiply by their number.
-                loss = token_loss_sum(logits, labels[here]) / num_labels.clamp(min=1)
+                    logits = self._forward(input_ids, attention_mask, stream)
+                # Divide by the losses of the whole batch; DDP averages over processes, so multiply by their number.
+                loss = sum_losses(self.model, logits, rows_here) / num_labels.clamp(min=1)
                 (loss * self.world_size).backward()
             losses.append(loss.detach())
         loss_sum = torch.stack(losses).sum() * num_labels
@@ -182,12 +183,20 @@ class Learner(Predictor):
             parameter.data = self._average[name]
 
     def _new_optimizer(self) -> torch.optim.AdamW:
+        options = self.options.optimization
+        kinds = {row.name: row.kind for row in rows(self.config)}
+        groups = [
+            {
+                "params": [p for name, p in self._parameters.items() if decays(kinds[name], options) == decayed],
+                "weight_decay": options.weight_decay if decayed else 0.0,
+            }
+            for decayed in (True, False)
+        ]
         return torch.optim.AdamW(
-            self._parameters.values(),
-            lr=self.options.optimization.learning_rate,
-            betas=ADAM_BETAS,
+            [group for group in groups if group["params"]],
+            lr=options.learning_rate,
+            betas=(ADAM_BETA1, options.beta2),
             eps=ADAM_EPS,
-            weight_decay=self.options.optimization.weight_decay,
             fused=self._device.type in ("cpu", "cuda"),
         )
 

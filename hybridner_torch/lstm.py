@@ -16,6 +16,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from hybridner.config.model import ModelConfig
+from hybridner.model.dropout import LSTM_SITES
+from hybridner_torch.dropout import DropoutStream, dropout
 from hybridner_torch.layers import Hidden, Linear
 
 Gates = Float[Tensor, "length batch gates"]
@@ -23,19 +25,39 @@ States = Float[Tensor, "length batch hidden"]
 
 
 class LSTM(nn.Module):
-    """One left-to-right LSTM layer with two biased linear maps; its state is reset at each sentence start."""
+    """One LSTM layer in one or both directions, each with two biased linear maps; states restart with each sentence."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        hidden = config.encoder.hidden_size
-        self.linear_ih = Linear(hidden, 4 * hidden)
-        self.linear_hh = Linear(hidden, 4 * hidden)
+        assert config.lstm is not None
+        width, size = config.encoder.hidden_size, config.lstm_size
+        self.config = config.lstm
+        self.linear_ih = Linear(width, 4 * size)
+        self.linear_hh = Linear(size, 4 * size)
+        if self.config.direction == "bidirectional":
+            self.reverse_linear_ih = Linear(width, 4 * size)
+            self.reverse_linear_hh = Linear(size, 4 * size)
 
-    def forward(self, x: Hidden, starts: Bool[Tensor, "batch length"]) -> Hidden:
+    def forward(self, x: Hidden, starts: Bool[Tensor, "batch length"], stream: DropoutStream | None) -> Hidden:
+        x = dropout(x, self.config.input_dropout, LSTM_SITES, stream)
         time_first = x.transpose(0, 1)  # transpose before the projection makes it four times as wide
-        gates_x = F.linear(time_first, self.linear_ih.weight, self.linear_ih.bias + self.linear_hh.bias)
-        hs = lstm_scan(gates_x, self.linear_hh.weight.to(gates_x.dtype), starts.t())
-        return hs.transpose(0, 1).to(x.dtype)
+        states = [_run(self.linear_ih, self.linear_hh, time_first, starts.t())]
+        if self.config.direction == "bidirectional":
+            ends = torch.cat((starts[:, 1:], torch.ones_like(starts[:, :1])), dim=1)
+            reverse = self.reverse_linear_ih, self.reverse_linear_hh
+            states.append(_run(*reverse, time_first.flip(0), ends.t().flip(0)).flip(0))
+        hs = torch.cat(states, dim=-1).transpose(0, 1).to(x.dtype)
+        return torch.cat((hs, x), dim=-1) if self.config.joins_input else hs
+
+
+def _run(
+    linear_ih: Linear,
+    linear_hh: Linear,
+    x: Float[Tensor, "length batch width"],
+    starts: Bool[Tensor, "length batch"],
+) -> States:
+    gates_x = F.linear(x, linear_ih.weight, linear_ih.bias + linear_hh.bias)
+    return lstm_scan(gates_x, linear_hh.weight.to(gates_x.dtype), starts)
 
 
 def lstm_scan(gates_x: Gates, weight: Float[Tensor, "gates hidden"], starts: Bool[Tensor, "length batch"]) -> States:

@@ -11,6 +11,7 @@ from hybridner.config.model import ModelConfig
 from hybridner.model.dropout import HEAD_SITE
 from hybridner.model.weights import initial_weights
 from hybridner_torch.canonical import load_weights
+from hybridner_torch.crf import CRF
 from hybridner_torch.dropout import DropoutStream, dropout
 from hybridner_torch.embedding import TransformerEncoder
 from hybridner_torch.layers import Linear, sentence_starts
@@ -44,21 +45,24 @@ class HybridNER(nn.Module):
         self.transformer_encoder = TransformerEncoder(config, dtype)
         if config.lstm is not None:
             self.lstm = LSTM(config)
-        self.classifier = Linear(config.encoder.hidden_size, config.num_labels)
+        self.classifier = Linear(config.head_size, config.num_labels)
+        if config.head.kind == "crf":
+            self.crf = CRF(config)
         self.to(param_dtype)
         if seed is not None:
             load_weights(self, initial_weights(config, seed))
 
     def forward(
         self,
-        input_ids: Int[Tensor, "batch length"],
+        input_ids: Int[Tensor, "batch length *features"],
         attention_mask: Int[Tensor, "batch length"],
         stream: DropoutStream | None = None,
     ) -> Float[Tensor, "batch length num_labels"]:
         """Compute the logits of every piece.
 
         Args:
-            input_ids: int32 or int64, below ``vocab_size``.
+            input_ids: int32 or int64, below ``vocab_size``; of words their features, in the order of
+                :mod:`hybridner.text.vocabulary`.
             attention_mask: int32 or int64; 0 for padding, 1…n numbers the sentences within the row.
             stream: source of the dropout masks; None disables dropout.
         """
@@ -66,14 +70,14 @@ class HybridNER(nn.Module):
 
     def activations(
         self,
-        input_ids: Int[Tensor, "batch length"],
+        input_ids: Int[Tensor, "batch length *features"],
         attention_mask: Int[Tensor, "batch length"],
         stream: DropoutStream | None = None,
     ) -> list[tuple[str, Tensor]]:
         """Compute the output of each part, in order: "embedding", "layers.0", …, "lstm", "classifier"."""
         x, activations = self.transformer_encoder(input_ids, attention_mask, stream)
         if self.config.lstm is not None:
-            x = self.lstm(x, sentence_starts(attention_mask))
+            x = self.lstm(x, sentence_starts(attention_mask), stream)
             activations.append(("lstm", x))
         x = dropout(x, self.config.dropout, HEAD_SITE, stream)
         return [*activations, ("classifier", self.classifier(x))]

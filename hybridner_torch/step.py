@@ -8,12 +8,15 @@ from jaxtyping import Float, Int, Int32, Int64
 from torch import Tensor
 
 from hybridner.batches.encoding import IGNORED
+from hybridner.config.model import ModelConfig
+from hybridner_torch.crf import find_chains
+from hybridner_torch.model import HybridNER
 
 
 class BatchArrays(NamedTuple):
     """The arrays of a batch that go to the device, ``[rows, length]`` each."""
 
-    input_ids: Int32[Tensor, "rows length"]
+    input_ids: Int32[Tensor, "rows length *features"]
     attention_mask: Int32[Tensor, "rows length"]
     labels: Int64[Tensor, "rows length"]
 
@@ -31,3 +34,19 @@ def token_loss_sum(
     """Sum the cross-entropies of the labelled pieces, in float32 or wider."""
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum")
+
+
+def sum_losses(
+    model: HybridNER, logits: Float[Tensor, "rows length num_labels"], arrays: BatchArrays
+) -> Float[Tensor, ""]:
+    """Sum the losses of the words, or of the sentences if the head is a CRF."""
+    if model.config.head.kind == "crf":
+        return model.crf(logits, arrays.labels, arrays.attention_mask)
+    return token_loss_sum(logits, arrays.labels)
+
+
+def num_losses(config: ModelConfig, arrays: BatchArrays) -> Int[Tensor, ""]:
+    """Count the terms of :func:`sum_losses`: labelled words, or sentences that have some."""
+    if config.head.kind == "crf":
+        return find_chains(arrays.labels, arrays.attention_mask).first.sum()
+    return (arrays.labels != IGNORED).sum()

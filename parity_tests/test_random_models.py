@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybridner.config.model import EncoderConfig, LSTMConfig, ModelConfig, PiecesInput
+from hybridner.config.model import CRFHead, EncoderConfig, LSTMConfig, ModelConfig, PiecesInput, SoftmaxHead
 from hybridner.config.presets import make_options
 from hybridner.parity.bars import BARS
 from hybridner.parity.ladder import compare_activations, compare_dropout, compare_weights
@@ -18,11 +18,23 @@ ROW_LENGTH, NUM_ROWS = 20, 8
 
 
 @st.composite
+def lstms(draw):
+    return LSTMConfig(
+        direction=draw(st.sampled_from(["forward", "bidirectional"])),
+        hidden_size=draw(st.sampled_from([None, 1, 7])),
+        input_dropout=draw(st.floats(0, 0.6)),
+        joins_input=draw(st.booleans()),
+    )
+
+
+@st.composite
 def models(draw):
     num_heads = draw(st.integers(1, 4))
     vocab_size = draw(st.integers(2, 100))
+    crf = draw(st.booleans())
+    rates = st.one_of(st.none(), st.floats(0, 0.6))
     return ModelConfig(
-        num_labels=draw(st.integers(2, 12)),
+        num_labels=draw(st.sampled_from([5, 9, 13])) if crf else draw(st.integers(2, 12)),
         input=PiecesInput(
             vocab_size,
             pad_token_id=draw(st.integers(0, vocab_size - 1)),
@@ -30,14 +42,19 @@ def models(draw):
             positions=draw(st.sampled_from(["sinusoidal", "learned"])),
         ),
         encoder=EncoderConfig(
-            num_layers=draw(st.integers(1, 2)),
+            num_layers=draw(st.integers(0, 2)),
             hidden_size=num_heads * draw(st.sampled_from([6, 8, 10])),
             num_heads=num_heads,
             feed_forward_size=draw(st.integers(1, 50)),
             activation=draw(st.sampled_from(["relu", "gelu"])),
             layer_norm_eps=draw(st.sampled_from([1e-5, 1e-12])),
+            norm=draw(st.sampled_from(["post", "pre"])),
+            relative_distance=draw(st.sampled_from([0, 1, 5, 30])),
+            dropout=draw(rates),
+            attention_dropout=draw(rates),
         ),
-        lstm=draw(st.sampled_from([None, LSTMConfig()])),
+        lstm=draw(st.sampled_from([None, LSTMConfig(), draw(lstms())])),
+        head=CRFHead() if crf else SoftmaxHead(),
         dropout=draw(st.floats(0, 0.6)),
     )
 

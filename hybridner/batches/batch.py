@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Int, Int32
+from jaxtyping import Bool, Int, Int32
 
 from hybridner.batches.encoding import IGNORED, Encoded
 from hybridner.batches.packing import Packing, Shape, ShapePlan, pack, row_lengths
+from hybridner.text.vocabulary import UNKNOWN, WORD
 
 _INFERENCE_CHUNK = 4096
 _INFERENCE_PIECES = (2048, 512, 128)
@@ -19,7 +20,8 @@ class Batch:
     """Packed rows of word pieces: with several processes, one process's equal share of the rows.
 
     Attributes:
-        input_ids: int32 ``[rows, length]``; the pad piece in padding.
+        input_ids: int32 ``[rows, length]``, the pad piece in padding; or ``[rows, length, num_features]``, the features
+            of words (:mod:`hybridner.text.vocabulary`), zeros in padding.
         attention_mask: int32 ``[rows, length]``; 0 for padding, 1…n for the sentence within the row. Positions,
             attention and LSTM state restart where it changes.
         labels: int32 ``[rows, length]``; -100 where no loss is computed.
@@ -29,7 +31,7 @@ class Batch:
             other attributes describe the whole batch.
     """
 
-    input_ids: Int32[np.ndarray, "rows length"]
+    input_ids: Int32[np.ndarray, "rows length *features"]
     attention_mask: Int32[np.ndarray, "rows length"]
     labels: Int32[np.ndarray, "rows length"]
     examples: Int[np.ndarray, "num_examples"]
@@ -46,7 +48,7 @@ class Batch:
     @property
     def shape(self) -> Shape:
         """Shape of the whole batch."""
-        rows, length = self.input_ids.shape
+        rows, length = self.labels.shape
         return Shape(rows * self.part[1], length)
 
     def take_part(self, number: int, of: int) -> "Batch":
@@ -76,8 +78,12 @@ def build_batch(
     packing: Packing,
     pad_token_id: int,
     part: tuple[int, int] = (0, 1),
+    dropped: Bool[np.ndarray, "num_pieces"] | None = None,
 ) -> Batch:
-    """Build a batch of ``shape`` with ``examples`` placed by ``packing``, and keep the rows of ``part``."""
+    """Build a batch of ``shape`` with ``examples`` placed by ``packing``, and keep the rows of ``part``.
+
+    ``dropped`` marks the words of the split to take for unknown.
+    """
     number, of = part
     num_rows = shape.rows // of
     first = number * num_rows
@@ -85,6 +91,7 @@ def build_batch(
     input_ids = np.full(here, pad_token_id, np.int32)
     attention_mask = np.zeros(here, np.int32)
     labels = np.full(here, IGNORED, np.int32)
+    is_dropped = np.zeros(here, bool)
     lengths = encoded.lengths[examples]
     sentences_in_row = [0] * num_rows
     for i in np.flatnonzero((packing.rows >= first) & (packing.rows < first + num_rows)).tolist():
@@ -93,12 +100,24 @@ def build_batch(
         sentences_in_row[row] += 1
         input_ids[row, span], labels[row, span] = encoded.example(examples[i])
         attention_mask[row, span] = sentences_in_row[row]
+        if dropped is not None:
+            is_dropped[row, span] = dropped[encoded.offsets[examples[i]] : encoded.offsets[examples[i] + 1]]
+    if encoded.types is not None:
+        input_ids = encoded.types.features[input_ids]
+        input_ids[..., WORD][is_dropped] = UNKNOWN
     return Batch(input_ids, attention_mask, labels, examples, packing.rows, packing.starts, lengths, part)
 
 
 def epoch_order(num_examples: int, seed: int, epoch: int) -> Int[np.ndarray, "num_examples"]:
     """Shuffle the examples of an epoch; the order depends on (seed, epoch) alone."""
     return np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(num_examples)
+
+
+def dropped_words(encoded: Encoded, seed: int, epoch: int) -> Bool[np.ndarray, "num_pieces"]:
+    """Choose the words of the split to take for unknown; the choice depends on (seed, epoch) and the words alone."""
+    assert encoded.types is not None
+    drawn = np.random.Generator(np.random.Philox(key=[seed, epoch], counter=[0, 0, 0, 1]))
+    return drawn.random(len(encoded.input_ids), np.float32) < encoded.types.drop[encoded.input_ids]
 
 
 def training_batches(
@@ -125,10 +144,11 @@ def training_batches(
         part: number of this process and of how many; its batches contain its rows only.
     """
     order = epoch_order(len(encoded), seed, epoch)
+    dropped = None if encoded.types is None else dropped_words(encoded, seed, epoch)
     for first in range(start * batch_size, len(order), batch_size):
         examples = order[first : first + batch_size]
         shape, packing = plan.fit(encoded.lengths[examples])
-        yield build_batch(encoded, examples, shape, packing, pad_token_id, part)
+        yield build_batch(encoded, examples, shape, packing, pad_token_id, part, dropped)
 
 
 def inference_batches(

@@ -9,11 +9,14 @@ from typing import IO, NamedTuple
 from weakref import finalize
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float32, Int, Int32
 from numpy.typing import DTypeLike
 
 from hybridner.corpora.corpus import Sentence
+from hybridner.corpora.labels import is_bioes
+from hybridner.corpora.schemes import from_bio, to_bio
 from hybridner.text.tokenizer import WordTokenizer
+from hybridner.text.vocabulary import TypeTable, Vocabulary
 
 IGNORED = -100
 _SENTENCES_AT_ONCE = 4096
@@ -33,15 +36,18 @@ class Encoded:
         sentence: int64 ``[num_examples]``, the sentence each example is of.
         num_sentences: sentences in the split.
         num_windowed: sentences that were cut into windows.
+        types: the different words, if a model reads words: ``input_ids`` then contains their numbers.
     """
 
-    def __init__(self, files: "_Files", opened: ExitStack, num_sentences: int, num_windowed: int) -> None:
+    def __init__(
+        self, files: "_Files", opened: ExitStack, num_sentences: int, num_windowed: int, types: "WordTypes | None"
+    ) -> None:
         self.input_ids: Int[np.ndarray, num_pieces] = _mapped(files.input_ids, np.int32)
         self.labels: Int[np.ndarray, num_pieces] = _mapped(files.labels, np.int32)
         self.offsets: Int[np.ndarray, num_offsets] = _mapped(files.offsets, np.int64)
         self.lengths: Int[np.ndarray, num_examples] = _mapped(files.lengths, np.int64)
         self.sentence: Int[np.ndarray, num_examples] = _mapped(files.sentence, np.int64)
-        self.num_sentences, self.num_windowed = num_sentences, num_windowed
+        self.num_sentences, self.num_windowed, self.types = num_sentences, num_windowed, types
         # Pages read through a memory map count towards the process's memory; pages read with pread do not.
         self._pieces = files.input_ids, files.labels
         finalize(self, opened.close)
@@ -56,6 +62,18 @@ class Encoded:
         return ids, labels
 
 
+class WordTypes(NamedTuple):
+    """The different words of a split; type 0 is padding.
+
+    Attributes:
+        features: what the model reads of each.
+        drop: probability of each to be taken for unknown in training.
+    """
+
+    features: Int32[np.ndarray, "num_types num_features"]
+    drop: Float32[np.ndarray, "num_types"]
+
+
 class _Files(NamedTuple):
     input_ids: IO[bytes]
     labels: IO[bytes]
@@ -64,8 +82,10 @@ class _Files(NamedTuple):
     sentence: IO[bytes]
 
 
-def encode(sentences: Iterable[Sentence], tokenizer: WordTokenizer, labels: Sequence[str], max_length: int) -> Encoded:
-    """Turn sentences into pieces and labels, a few thousand at a time.
+def encode(
+    sentences: Iterable[Sentence], tokenizer: WordTokenizer | Vocabulary, labels: Sequence[str], max_length: int
+) -> Encoded:
+    """Turn sentences into pieces (or words) and labels, a few thousand at a time.
 
     A sentence of more than ``max_length`` pieces is cut at word boundaries into windows that overlap by about half.
     Each word is labelled in one window only, where it has most context, so the labelled positions of a sentence's
@@ -73,24 +93,31 @@ def encode(sentences: Iterable[Sentence], tokenizer: WordTokenizer, labels: Sequ
 
     Args:
         sentences: words without a tag, or with one that ``labels`` lacks, get label 0.
-        tokenizer: cuts words into pieces.
+        tokenizer: cuts words into pieces, or numbers them.
         labels: names of the labels by number.
         max_length: most pieces of an example, [CLS] and [SEP] included.
     """
     with ExitStack() as opened:
         files = _Files(*(opened.enter_context(TemporaryFile()) for _ in _Files._fields))
-        counts = _write(files, iter(sentences), tokenizer, labels, max_length)
+        encoder = tokenizer.encoder()
+        counts = _write(files, iter(sentences), encoder, labels, max_length)
         for file in files:
             file.flush()
-        return Encoded(files, opened.pop_all(), *counts)
+        types = WordTypes(encoder.features(), encoder.drop_probabilities()) if isinstance(encoder, TypeTable) else None
+        return Encoded(files, opened.pop_all(), *counts, types)
 
 
 def _write(
-    files: _Files, stream: Iterator[Sentence], tokenizer: WordTokenizer, labels: Sequence[str], max_length: int
+    files: _Files,
+    stream: Iterator[Sentence],
+    tokenizer: WordTokenizer | TypeTable,
+    labels: Sequence[str],
+    max_length: int,
 ) -> tuple[int, int]:
     """Write the examples; return the number of sentences and of those cut into windows."""
     numbers = {label: number for number, label in enumerate(labels)}
-    room = max_length - 2  # for [CLS] and [SEP]
+    as_bioes = is_bioes(labels)
+    room = max_length - len(tokenizer.first) - len(tokenizer.last)
     count = windowed = end = 0
     files.offsets.write(np.zeros(1, np.int64).tobytes())
     while chunk := list(islice(stream, _SENTENCES_AT_ONCE)):
@@ -105,14 +132,16 @@ def _write(
             before_sentence = len(lengths)
             for start, stop, first, last in windows([len(word) for word in words], room):
                 before = len(ids)
-                ids.append(tokenizer.cls_id)
-                label_ids.append(IGNORED)
+                ids += tokenizer.first
+                label_ids += [IGNORED] * len(tokenizer.first)
+                # Entities are cut where the labelled part of a window is.
+                labelled = from_bio(to_bio(tags[first:last], "BIO")[0], "BIOES") if as_bioes else tags[first:last]
                 for i in range(start, stop):
                     ids += words[i]
-                    label_ids.append(numbers.get(tags[i], 0) if first <= i < last else IGNORED)
+                    label_ids.append(numbers.get(labelled[i - first], 0) if first <= i < last else IGNORED)
                     label_ids += [IGNORED] * (len(words[i]) - 1)
-                ids.append(tokenizer.sep_id)
-                label_ids.append(IGNORED)
+                ids += tokenizer.last
+                label_ids += [IGNORED] * len(tokenizer.last)
                 lengths.append(len(ids) - before)
                 sentence_of.append(number)
             windowed += len(lengths) - before_sentence > 1

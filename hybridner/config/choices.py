@@ -16,7 +16,19 @@ Parallel = Literal["auto", "jit", "pmap", "mesh"]
 Schedule = Literal["constant", "linear", "cosine"]
 
 
-PresetName = Literal["tiny", "original"]
+PresetName = Literal["tiny", "base", "original"]
+
+
+Input = Literal["pieces", "words"]
+
+
+LSTMChoice = Literal["none", "forward", "bidirectional"]
+
+
+Head = Literal["softmax", "crf"]
+
+
+Decayed = Literal["all", "matrices"]
 
 
 Misaligned = Literal["error", "drop"]

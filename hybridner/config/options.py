@@ -12,8 +12,30 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hybridner.config.checks import require
-from hybridner.config.choices import Device, Dtype, Misaligned, OnNonfinite, Parallel, PresetName, Schedule
-from hybridner.config.model import ModelConfig, original_model
+from hybridner.config.choices import (
+    Decayed,
+    Device,
+    Dtype,
+    Head,
+    Input,
+    LSTMChoice,
+    Misaligned,
+    OnNonfinite,
+    Parallel,
+    PresetName,
+    Schedule,
+)
+from hybridner.config.model import (
+    CRFHead,
+    EncoderConfig,
+    LSTMConfig,
+    ModelConfig,
+    PiecesInput,
+    SoftmaxHead,
+    WordsInput,
+)
+
+_RELATIVE_DISTANCE = 16
 
 OnResume = Literal["fixed", "may grow", "may change", "changes rounding", "not kept"]
 """An option of a resumed run: it must stay, may only grow, may change, may change and costs bit-exactness, or
@@ -76,35 +98,51 @@ class ModelOptions:
 
     preset: PresetName | None = option(None, in_card=False)
     """Values to start from; "tiny" for the sample corpus and "original" for all else."""
+    input: Input = "pieces"
+    """What the model reads: word pieces, as the original does, or words with their shape, affixes and characters."""
     hidden_size: int = 256
-    """Width of embeddings, encoder and LSTM."""
+    """Width of embeddings and encoder."""
     num_heads: int = 4
     """Attention heads; must divide the hidden size."""
     num_encoder_layers: int = 6
-    """Transformer layers."""
-    use_lstm: bool = True
-    """Put the LSTM between the encoder and the classifier."""
+    """Transformer layers; those of a model that reads words have a LayerNorm first, GELU and relative positions."""
+    lstm: LSTMChoice = "forward"
+    """Direction of the LSTM between the encoder and the head."""
+    lstm_size: int | None = None
+    """Width of each of the LSTM's directions; by default the hidden size."""
+    head: Head = "softmax"
+    """Label each word by itself, or find the best sequence with a conditional random field."""
     max_length: int = 1024
-    """Longest input in pieces; a longer sentence is cut into overlapping windows."""
+    """Longest input in pieces or words; a longer sentence is cut into overlapping windows."""
     dropout: float = 0.1
     """Dropout probability, in steps of 1/256."""
+    encoder_dropout: float | None = None
+    """That of the Transformer layers, if it differs."""
+    attention_dropout: float | None = None
+    """That of the attention probabilities, if it differs."""
 
     def __post_init__(self) -> None:
-        self.config(vocab_size=2, num_labels=1, pad_token_id=0)
+        self.config(PiecesInput(2, max_length=self.max_length), num_labels=1 if self.head == "softmax" else 5)
 
-    def config(self, vocab_size: int, num_labels: int, pad_token_id: int) -> ModelConfig:
-        """Combine these options with the sizes that the data decide."""
-        return original_model(
-            vocab_size=vocab_size,
-            num_labels=num_labels,
+    def config(self, model_input: PiecesInput | WordsInput, num_labels: int) -> ModelConfig:
+        """Combine these options with the input and the number of labels, which the data decide."""
+        reads_words = model_input.kind == "words"
+        encoder = EncoderConfig(
+            num_layers=self.num_encoder_layers,
             hidden_size=self.hidden_size,
             num_heads=self.num_heads,
-            num_encoder_layers=self.num_encoder_layers,
-            max_length=self.max_length,
-            pad_token_id=pad_token_id,
-            dropout=self.dropout,
-            use_lstm=self.use_lstm,
+            feed_forward_size=4 * self.hidden_size,
+            activation="gelu" if reads_words else "relu",
+            norm="pre" if reads_words else "post",
+            relative_distance=_RELATIVE_DISTANCE if reads_words else 0,
+            dropout=self.encoder_dropout,
+            attention_dropout=self.attention_dropout,
         )
+        lstm = None
+        if self.lstm != "none":
+            lstm = LSTMConfig(self.lstm, self.lstm_size, self.dropout if reads_words else 0.0, joins_input=reads_words)
+        head = CRFHead() if self.head == "crf" else SoftmaxHead()
+        return ModelConfig(num_labels, model_input, encoder, lstm, head, self.dropout)
 
 
 @dataclass(frozen=True)
@@ -120,7 +158,11 @@ class OptimizationOptions:
     learning_rate: float = 3e-4
     """Peak learning rate of AdamW."""
     weight_decay: float = 0.01
-    """Decoupled weight decay, on every parameter."""
+    """Decoupled weight decay."""
+    decayed: Decayed = "all"
+    """Parameters that decay: all, or matrices only, not biases, norms, transitions and relative positions."""
+    beta2: float = 0.999
+    """Decay of AdamW's second moment."""
     schedule: Schedule = "constant"
     """Learning-rate schedule after warm-up."""
     warmup_steps: int = 0
@@ -141,6 +183,7 @@ class OptimizationOptions:
         for name in ("weight_decay", "warmup_steps", "seed"):
             require(getattr(self, name) >= 0, f"{name} must not be negative, not {getattr(self, name)}")
         _positive(self, "learning_rate", "clip_norm")
+        require(0 <= self.beta2 < 1, f"beta2 must be at least 0 and below 1, not {self.beta2}")
         require(
             self.average is None or 0 < self.average < 1, f"average must be above 0 and below 1, not {self.average}"
         )

@@ -3,7 +3,19 @@
 from pathlib import Path
 from typing import TypedDict
 
-from hybridner.config.choices import Device, Dtype, Misaligned, OnNonfinite, Parallel, PresetName, Schedule
+from hybridner.config.choices import (
+    Decayed,
+    Device,
+    Dtype,
+    Head,
+    Input,
+    LSTMChoice,
+    Misaligned,
+    OnNonfinite,
+    Parallel,
+    PresetName,
+    Schedule,
+)
 
 
 class TrainOptions(TypedDict, total=False):
@@ -19,17 +31,24 @@ class TrainOptions(TypedDict, total=False):
     lower_case: bool | None
     vocab_size: int
     preset: PresetName | None
+    input: Input
     hidden_size: int
     num_heads: int
     num_encoder_layers: int
-    use_lstm: bool
+    lstm: LSTMChoice
+    lstm_size: int | None
+    head: Head
     max_length: int
     dropout: float
+    encoder_dropout: float | None
+    attention_dropout: float | None
     epochs: int
     max_steps: int | None
     batch_size: int
     learning_rate: float
     weight_decay: float
+    decayed: Decayed
+    beta2: float
     schedule: Schedule
     warmup_steps: int
     clip_norm: float | None

@@ -15,14 +15,30 @@ def labels_of(types: Iterable[str]) -> tuple[str, ...]:
     return ("O", *(f"{prefix}-{name}" for name in ordered for prefix in "BI"))
 
 
+def bioes_labels(labels: Iterable[str]) -> tuple[str, ...]:
+    """Return "O", then "B-X", "I-X", "E-X" and "S-X" for each type X of BIO ``labels``, in the same order."""
+    return ("O", *(f"{prefix}-{label[2:]}" for label in labels if label.startswith("B-") for prefix in "BIES"))
+
+
+def is_bioes(labels: Iterable[str]) -> bool:
+    """Test for BIOES labels, which unlike BIO contain E- or S-."""
+    return any(label[:2] in ("E-", "S-") for label in labels)
+
+
 def check_labels(labels: Sequence[str], where: str) -> None:
-    """Check that ``labels`` are "O" first and then "B-X" and "I-X" of each type.
+    """Check that ``labels`` are "O" first and then "B-X" and "I-X" of each type, or those of :func:`bioes_labels`.
 
     Raises:
         InputError: they are not; the message names the first that is wrong.
     """
     if not labels or labels[0] != "O":
         raise InputError(f"{where}: the first label is {labels[0] if labels else 'missing'!r}, expected 'O'")
+    if is_bioes(labels):
+        expected = bioes_labels(labels)
+        number = next((i for i, (a, b) in enumerate(zip(labels, expected, strict=False)) if a != b), len(expected))
+        if tuple(labels) != expected or len(set(labels)) < len(labels):
+            raise InputError(f"{where}: BIOES label {number + 1} is not B-, I-, E- or S- of each type in this order")
+        return
     known, seen = set(labels), {labels[0]}
     for number, label in enumerate(labels[1:], 2):
         if label[:2] not in ("B-", "I-") or len(label) < 3:

@@ -11,7 +11,7 @@ from hybridner.config.model import ModelConfig
 from hybridner.config.options import DeviceOptions, Options
 from hybridner.files.tensors import Weights
 
-ADAM_BETAS = (0.9, 0.999)
+ADAM_BETA1 = 0.9
 ADAM_EPS = 1e-8
 CLIP_EPS = 1e-6
 

@@ -8,15 +8,32 @@ never from its name.
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from hybridner.config.model import EncoderConfig, ModelConfig, PiecesInput, SoftmaxHead
+from hybridner.config.model import CRFHead, EncoderConfig, ModelConfig, PiecesInput, WordsInput
+from hybridner.config.options import OptimizationOptions
+from hybridner.text.vocabulary import AFFIXES
 
-Kind = Literal["embedding", "positions", "linear_weight", "linear_bias", "key_bias", "norm_scale", "norm_bias"]
+Kind = Literal[
+    "embedding",
+    "positions",
+    "linear_weight",
+    "linear_bias",
+    "key_bias",
+    "norm_scale",
+    "norm_bias",
+    "relative_bias",
+    "transitions",
+]
 """``linear_weight`` is ``[out_features, in_features]``; ``linear_bias`` comes right after its weight. A ``key_bias``
-adds the same number to all attention scores of a query, which softmax ignores: its true gradient is zero."""
+adds the same number to all attention scores of a query, which softmax ignores: its true gradient is zero. Each row of
+``relative_bias`` is a distance between two positions, each column a head."""
+
+_MATRICES: tuple[Kind, ...] = ("embedding", "positions", "linear_weight")
 
 EMBEDDING = "transformer_encoder.embed_tokens.weight"
 _POSITIONS = "transformer_encoder.embed_positions.weight"
 _ENCODER = "transformer_encoder.encoder"
+_WORDS = "transformer_encoder.words"
+NUM_AFFIXES = len(AFFIXES)
 
 
 class Row(NamedTuple):
@@ -40,12 +57,20 @@ def rows(config: ModelConfig) -> Iterator[Row]:
     yield from _input_rows(config.input, config.encoder.hidden_size)
     yield from _encoder_rows(config.encoder)
     if config.lstm is not None:
-        hidden = config.encoder.hidden_size
-        yield from _linear("lstm.linear_ih", hidden, 4 * hidden)
-        yield from _linear("lstm.linear_hh", hidden, 4 * hidden)
-    match config.head:
-        case SoftmaxHead():
-            yield from _linear("classifier", config.encoder.hidden_size, config.num_labels)
+        size = config.lstm_size
+        for direction in ("", "reverse_") if config.lstm.direction == "bidirectional" else ("",):
+            yield from _linear(f"lstm.{direction}linear_ih", config.encoder.hidden_size, 4 * size)
+            yield from _linear(f"lstm.{direction}linear_hh", size, 4 * size)
+    yield from _linear("classifier", config.head_size, config.num_labels)
+    if isinstance(config.head, CRFHead):
+        yield Row("crf.start", (config.num_labels,), "transitions")
+        yield Row("crf.between", (config.num_labels, config.num_labels), "transitions")
+        yield Row("crf.end", (config.num_labels,), "transitions")
+
+
+def decays(kind: Kind, options: OptimizationOptions) -> bool:
+    """Check that weight decay applies to tensors of this kind."""
+    return options.decayed == "all" or kind in _MATRICES
 
 
 def shift_invariant(config: ModelConfig) -> set[str]:
@@ -53,10 +78,36 @@ def shift_invariant(config: ModelConfig) -> set[str]:
     return {row.name for row in rows(config) if row.kind == "key_bias"}
 
 
-def _input_rows(config: PiecesInput, hidden: int) -> Iterator[Row]:
+def activation_places(config: ModelConfig) -> list[str]:
+    """Name the parts whose output the parity checks compare, in the order of the forward pass."""
+    layers = [f"layers.{i}" for i in range(config.encoder.num_layers)]
+    encoder = ["encoder"] if config.encoder.norm == "pre" else []
+    return ["embedding", *layers, *encoder, *(["lstm"] if config.lstm is not None else []), "classifier"]
+
+
+def _input_rows(config: PiecesInput | WordsInput, hidden: int) -> Iterator[Row]:
+    if isinstance(config, WordsInput):
+        yield from _word_rows(config, hidden)
+        return
     yield Row(EMBEDDING, (config.vocab_size, hidden), "embedding")
     if config.positions == "learned":
         yield Row(_POSITIONS, (config.max_length, hidden), "positions")
+
+
+def _word_rows(config: WordsInput, hidden: int) -> Iterator[Row]:
+    yield Row(f"{_WORDS}.word.weight", (config.num_words, config.word_size), "embedding")
+    yield Row(f"{_WORDS}.shape.weight", (config.num_shapes, config.shape_size), "embedding")
+    yield Row(f"{_WORDS}.affix.weight", (NUM_AFFIXES * config.affix_rows, config.affix_size), "embedding")
+    yield Row(f"{_WORDS}.character.weight", (config.num_characters, config.character_size), "embedding")
+    for i, (width, number) in enumerate(config.filters):
+        yield from _linear(f"{_WORDS}.convolutions.{i}", width * config.character_size, number)
+    yield from _linear(f"{_WORDS}.projection", word_features_size(config), hidden)
+
+
+def word_features_size(config: WordsInput) -> int:
+    """Count the concatenated features of a word."""
+    filters = sum(number for _, number in config.filters)
+    return config.word_size + config.shape_size + NUM_AFFIXES * config.affix_size + filters
 
 
 def _encoder_rows(config: EncoderConfig) -> Iterator[Row]:
@@ -68,10 +119,15 @@ def _encoder_rows(config: EncoderConfig) -> Iterator[Row]:
         yield from _linear(f"{layer}.self_attn.k_proj", hidden, hidden, "key_bias")
         yield from _linear(f"{layer}.self_attn.v_proj", hidden, hidden)
         yield from _linear(f"{layer}.self_attn.out_proj", hidden, hidden)
+        if config.relative_distance:
+            distances = 2 * config.relative_distance + 1
+            yield Row(f"{layer}.self_attn.relative_bias.weight", (distances, config.num_heads), "relative_bias")
         yield from _layer_norm(f"{layer}.self_attn_layer_norm", hidden)
         yield from _linear(f"{layer}.fc1", hidden, inner)
         yield from _linear(f"{layer}.fc2", inner, hidden)
         yield from _layer_norm(f"{layer}.final_layer_norm", hidden)
+    if config.norm == "pre":
+        yield from _layer_norm(f"{_ENCODER}.layer_norm", hidden)
 
 
 def _linear(name: str, in_features: int, out_features: int, bias: Kind = "linear_bias") -> Iterator[Row]:

@@ -1,11 +1,13 @@
 """The memory and the operations that a model takes, counted from its config."""
 
+import math
 import os
 
 import numpy as np
 
 from hybridner.config.model import ModelConfig
 from hybridner.errors import InputError
+from hybridner.model.parts import rows
 from hybridner.model.weights import num_parameters
 
 ALLOW_LARGE = "HYBRIDNER_ALLOW_LARGE"
@@ -55,6 +57,6 @@ def training_flops(config: ModelConfig, lengths: np.ndarray) -> float:
     Each weight of a matrix takes 2 a piece forward and 4 backward; so do, in each layer, the two products of a
     sentence's attention, with ``hidden_size`` for each pair of its pieces. The embedding is a look-up.
     """
-    weights = num_parameters(config) - config.input.vocab_size * config.encoder.hidden_size
+    weights = sum(math.prod(row.shape) for row in rows(config) if row.kind != "embedding")
     pairs = 2 * config.encoder.num_layers * config.encoder.hidden_size * np.square(lengths).sum()
     return float(6 * (weights * lengths.sum() + pairs))

@@ -30,8 +30,9 @@ def initial_weights(config: ModelConfig, seed: int) -> Weights:
     """Draw initial float32 weights, bitwise the same on every machine for the same config and seed.
 
     They follow PyTorch's defaults, as the original does: Linear weight and bias U(±1/√in_features),
-    Embedding N(0, 1) with the pad row zero, LayerNorm 1 and 0. Each tensor draws from a stream of its own,
-    keyed by (seed, name), so a tensor's values do not depend on which others there are.
+    Embedding N(0, 1) with the pad row zero, LayerNorm 1 and 0. Relative positions and transitions start at zero.
+    Each tensor draws from a stream of its own, keyed by (seed, name), so a tensor's values do not depend on which
+    others there are.
     """
     weights: Weights = {}
     bound = 0.0
@@ -43,8 +44,10 @@ def initial_weights(config: ModelConfig, seed: int) -> Weights:
                 value[config.input.pad_token_id] = 0
             case "positions":
                 value = _LEARNED_POSITIONS_STD * rng.standard_normal(row.shape)
-            case "norm_scale" | "norm_bias":
-                value = np.full(row.shape, 1.0 if row.kind == "norm_scale" else 0.0)
+            case "norm_scale":
+                value = np.ones(row.shape)
+            case "norm_bias" | "relative_bias" | "transitions":
+                value = np.zeros(row.shape)
             case "linear_weight" | "linear_bias" | "key_bias":
                 if row.kind == "linear_weight":  # its bias comes next and shares the bound
                     bound = 1 / math.sqrt(row.shape[1])

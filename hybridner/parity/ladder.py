@@ -125,11 +125,11 @@ def climb(
     bars = BARS[dtype]
     batches = standard_batches(config) if batches is None else batches
     training = make_options("original", dtype=dtype, parallel="jit", **options)
-    a, b = make(replace(config, dropout=0.0), training)
+    a, b = make(config.without_dropout(), training)
     yield compare_weights(a, b)
     yield compare_activations(a, b, batches, bars)
     yield compare_gradients(a, b, batches, bars)
-    if config.dropout:
+    if config != config.without_dropout():
         yield compare_dropout(*make(config, training), batches, bars)
     yield compare_optimizer(a, b, batches, bars, learning_rates)
 

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from hybridner.batches.encoding import encode
+from hybridner.corpora.labels import bioes_labels
 from hybridner.errors import InputError
 from hybridner.model.twins import choose_backend, learner_class
 from hybridner.parity.bars import Bars, Finding
@@ -18,7 +19,7 @@ from hybridner.parity.ladder import relative_loss
 from hybridner.runs.checkpoints import newest_state
 from hybridner.runs.run_dir import RunDir
 from hybridner.tagging.inference import predict_words
-from hybridner.text.tokenizer import load_tokenizer
+from hybridner.text.vocabulary import load_saved
 from hybridner.training.train import read_data
 
 FIRST_STEPS = 500
@@ -85,9 +86,10 @@ def _final_logits(run: RunDir) -> Float[np.ndarray, "words labels"]:
     if newest is None:
         raise InputError(f"{run.checkpoints}: no checkpoint")
     corpus = read_data(options)
-    tokenizer = load_tokenizer(str(run.tokenizer))
-    config = options.model.config(tokenizer.vocab_size, len(corpus.labels), tokenizer.pad_id)
+    tokenizer = load_saved(run.tokenizer)
+    labels = bioes_labels(corpus.labels) if options.model.head == "crf" else corpus.labels
+    config = options.model.config(tokenizer.model_input(options.model.max_length), len(labels))
     learner = learner_class(backend)(config, options)
     learner.init(newest.state.weights)
-    encoded = encode(corpus.splits["valid"], tokenizer, corpus.labels, config.input.max_length)
+    encoded = encode(corpus.splits["valid"], tokenizer, labels, config.input.max_length)
     return np.concatenate(predict_words(learner, encoded, config.input.pad_token_id))

@@ -3,14 +3,17 @@
 import zlib
 
 import numpy as np
+from jaxtyping import Int32
 
 from hybridner.batches.batch import Batch, build_batch
 from hybridner.batches.encoding import IGNORED, Encoded
 from hybridner.batches.packing import Packing, Shape, pack
 from hybridner.config.model import ModelConfig
 from hybridner.files.tensors import Weights
+from hybridner.model.crf import allowed_transitions
 from hybridner.model.parts import rows
 from hybridner.model.weights import initial_weights
+from hybridner.text.vocabulary import AFFIXES, FIRST_AFFIX, FIRST_CHARACTER, SHAPE, WORD
 
 _ROWS, _LENGTH = 6, 24
 _PACKED = (9, 4, 13, 2, 20, 7, 11, 3, 16, 5)
@@ -20,7 +23,8 @@ _UNLABELLED = 0.3
 def random_weights(config: ModelConfig, seed: int, embedding_mean: float = 0.0) -> Weights:
     """Draw float32 weights that hide no mistake.
 
-    LayerNorms at 1 and 0 would hide a missing or swapped one, and a mean near zero a variance of E[x²] − E[x]².
+    LayerNorms at 1 and 0 would hide a missing or swapped one, so would transitions and relative positions at 0, and a
+    mean near zero a variance of E[x²] − E[x]².
 
     Args:
         config: the model.
@@ -30,7 +34,7 @@ def random_weights(config: ModelConfig, seed: int, embedding_mean: float = 0.0) 
     weights = initial_weights(config, seed)
     for row in rows(config):
         value = weights[row.name]
-        if row.kind in ("norm_scale", "norm_bias"):
+        if row.kind in ("norm_scale", "norm_bias", "relative_bias", "transitions"):
             rng = np.random.Generator(np.random.Philox(key=[seed, zlib.crc32(row.name.encode()) + 1]))
             value += rng.uniform(-0.5, 0.5, value.shape).astype(np.float32)
         elif row.kind == "embedding":
@@ -66,22 +70,56 @@ def random_batch(
     if not packed:
         packing = Packing(np.arange(len(lengths)), np.zeros(len(lengths), int), len(lengths))
     shape = Shape(max(packing.num_rows, num_rows), length)
-    input_ids = np.full(shape, config.input.pad_token_id, np.int32)
+    input_ids = np.full((*shape, *features_shape(config)), config.input.pad_token_id, np.int32)
     attention_mask = np.zeros(shape, np.int32)
     labels = np.full(shape, IGNORED, np.int32)
     in_row = [0] * shape.rows
     for number, (row, start, size) in enumerate(zip(packing.rows, packing.starts, lengths, strict=True)):
         span = slice(start, start + size)
         in_row[row] += 1
-        input_ids[row, span] = rng.integers(0, config.input.vocab_size, size)
+        input_ids[row, span] = _random_ids(config, size, rng)
         attention_mask[row, span] = in_row[row]
         drawn = rng.integers(0, config.num_labels, size)
         labels[row, span] = np.where(rng.random(size) < _UNLABELLED, IGNORED, drawn)
         if number == 0:
             input_ids[row, start] = config.input.pad_token_id
             labels[row, start] = drawn[0]
+        if config.head.kind == "crf":
+            _make_valid(labels[row, span], config.num_labels)
     sizes = np.asarray(lengths)
     return Batch(input_ids, attention_mask, labels, np.arange(len(lengths)), packing.rows, packing.starts, sizes)
+
+
+def features_shape(config: ModelConfig) -> tuple[int, ...]:
+    """Return the axes that ``input_ids`` has after ``[rows, length]``."""
+    return () if config.input.kind == "pieces" else (FIRST_CHARACTER + config.input.max_characters,)
+
+
+def _random_ids(config: ModelConfig, size: int, rng: np.random.Generator) -> Int32[np.ndarray, "size ..."]:
+    read = config.input
+    if read.kind == "pieces":
+        return rng.integers(0, read.vocab_size, size, dtype=np.int32)
+    ids = np.zeros((size, *features_shape(config)), np.int32)
+    ids[:, WORD], ids[:, SHAPE] = rng.integers(0, read.num_words, size), rng.integers(0, read.num_shapes, size)
+    affixes = np.arange(len(AFFIXES))
+    ids[:, FIRST_AFFIX:FIRST_CHARACTER] = (
+        rng.integers(0, read.affix_rows, (size, len(AFFIXES))) + affixes * read.affix_rows
+    )
+    characters = rng.integers(1, read.num_characters, (size, read.max_characters))
+    lengths = rng.integers(1, read.max_characters + 1, size)
+    ids[:, FIRST_CHARACTER:] = np.where(np.arange(read.max_characters) < lengths[:, None], characters, 0)
+    return ids
+
+
+def _make_valid(labels: Int32[np.ndarray, "length"], num_labels: int) -> None:
+    """Raise each label, in place, to the next one that makes a valid sequence of the labelled words."""
+    allowed = allowed_transitions(num_labels)
+    words = np.flatnonzero(labels != IGNORED)
+    may_follow = allowed.start
+    for word in words:
+        choices = np.flatnonzero(may_follow & (allowed.end if word == words[-1] else True))
+        labels[word] = choices[np.searchsorted(choices, labels[word]) % len(choices)]
+        may_follow = allowed.between[labels[word]]
 
 
 def standard_batches(config: ModelConfig, seed: int = 0, row_multiple: int = 1) -> list[Batch]:

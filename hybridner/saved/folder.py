@@ -13,7 +13,7 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from hybridner.config.model import ModelConfig
+from hybridner.config.model import ModelConfig, PiecesInput
 from hybridner.corpora.labels import check_labels
 from hybridner.errors import InputError
 from hybridner.files.paths import check_links, inside
@@ -24,10 +24,11 @@ from hybridner.model.size import check_fits
 from hybridner.model.weights import check_weights
 from hybridner.saved.card import card
 from hybridner.saved.model import SavedModel, model_config
-from hybridner.text.tokenizer import load_tokenizer
+from hybridner.text.tokenizer import WordTokenizer
+from hybridner.text.vocabulary import Vocabulary, load_saved
 
-FORMAT_VERSION = 2
-"""Version 1 listed the sizes of the original's model in one flat object."""
+FORMAT_VERSION = 3
+"""Version 1 listed the sizes of the original's model in one flat object; version 2 had fewer keys."""
 _SAFETENSORS, _ORBAX = "model.safetensors", "model.orbax"
 Form = Literal["torch", "flax"]
 
@@ -86,11 +87,8 @@ def read_folder(folder: Path) -> SavedModel:
         raise InputError(f"{where}: {len(labels)} labels for num_labels {config.num_labels}")
     tokenizer = None
     if inside(folder, "tokenizer.json").is_file():
-        tokenizer = load_tokenizer(str(folder / "tokenizer.json"))
-        if tokenizer.vocab_size > config.input.vocab_size:
-            raise InputError(
-                f"{folder}/tokenizer.json: {tokenizer.vocab_size} pieces for vocab_size {config.input.vocab_size}"
-            )
+        tokenizer = load_saved(folder / "tokenizer.json")
+        _check_input(tokenizer, config, folder / "tokenizer.json")
     weights = _read_weights(folder, config)
     if "weights_sha256" in header and header["weights_sha256"] != digest(weights):
         raise InputError(
@@ -106,6 +104,22 @@ def read_folder(folder: Path) -> SavedModel:
         provenance if isinstance(provenance, dict) else {},
         str(folder),
     )
+
+
+def _check_input(tokenizer: WordTokenizer | Vocabulary, config: ModelConfig, where: Path) -> None:
+    """Check that the model has a row for each piece, or for each word, shape and character."""
+    reads = tokenizer.model_input(config.input.max_length)
+    if isinstance(reads, PiecesInput) and isinstance(config.input, PiecesInput):
+        if reads.vocab_size > config.input.vocab_size:
+            raise InputError(f"{where}: {reads.vocab_size} pieces for vocab_size {config.input.vocab_size}")
+        return
+    if reads.kind != config.input.kind:
+        raise InputError(f"{where}: {reads.kind} for a model that reads {config.input.kind}")
+    for name in ("num_words", "num_shapes", "num_characters", "affix_rows", "max_characters"):
+        if getattr(reads, name) != getattr(config.input, name):
+            raise InputError(
+                f"{where}: {name} is {getattr(reads, name)}, but {getattr(config.input, name)} in the model"
+            )
 
 
 def _read_weights(folder: Path, config: ModelConfig) -> Weights:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hybridner.config.model import LSTMConfig, ModelConfig, is_original, original_model
+from hybridner.config.model import LSTMConfig, ModelConfig, PiecesInput, is_original, original_model
 from hybridner.corpora.labels import labels_of, read_labels
 from hybridner.errors import InputError
 from hybridner.files.tensors import Weights
@@ -224,6 +224,7 @@ def _tokenizer(config: ModelConfig, options: OriginalOptions, path: Path) -> Wor
     if options.tokenizer is None:
         return None
     tokenizer = load_tokenizer(options.tokenizer)
+    assert isinstance(config.input, PiecesInput)
     if tokenizer.vocab_size != config.input.vocab_size:
         raise InputError(
             f"{options.tokenizer}: {tokenizer.vocab_size} pieces for the {config.input.vocab_size} rows of the "

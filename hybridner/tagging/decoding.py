@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from hybridner.corpora.labels import is_bioes
 from hybridner.corpora.schemes import Span, entity_spans, to_bio
-from hybridner.tagging.lattice import Lattice, Transitions, is_bioes, log_sum_exp
+from hybridner.tagging.lattice import Lattice, Transitions, log_sum_exp
 from hybridner.text.words import Word
 
 ScoredSpans = list[tuple[Span, float]]

@@ -4,7 +4,7 @@ The score of a label sequence is the sum of the emissions of its words and of th
 is proportional to the exponential of that score (Rabiner 1989; Lafferty et al. 2001). All sums are kept as logs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -12,6 +12,7 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Float, Int
 
+from hybridner.corpora.labels import is_bioes
 from hybridner.errors import InputError
 
 _BLOCK = 1 << 17  # float64 numbers of one block of rows; they fit a core's cache
@@ -31,11 +32,6 @@ class Transitions:
     start: Float[np.ndarray, "num_labels"]
     between: Float[np.ndarray, "num_labels num_labels"]
     end: Float[np.ndarray, "num_labels"]
-
-
-def is_bioes(labels: Sequence[str]) -> bool:
-    """Test for BIOES labels, which unlike BIO contain E- or S-."""
-    return any(label[:2] in ("E-", "S-") for label in labels)
 
 
 def constraint_transitions(labels: Sequence[str]) -> Transitions:
@@ -66,6 +62,19 @@ def constraint_transitions(labels: Sequence[str]) -> Transitions:
         _score_of(np.where(continues, same_entity, ~must_continue[:, None])),
         _score_of(~must_continue),
     )
+
+
+def model_transitions(labels: Sequence[str], weights: Mapping[str, np.ndarray]) -> Transitions:
+    """Build the transitions of a model: the valid ones, with the scores that a CRF has learned.
+
+    Raises:
+        InputError: as for :func:`constraint_transitions`.
+    """
+    allowed = constraint_transitions(labels)
+    if "crf.between" not in weights:
+        return allowed
+    learned = (weights[f"crf.{name}"].astype(np.float64) for name in ("start", "between", "end"))
+    return Transitions(*map(np.add, (allowed.start, allowed.between, allowed.end), learned))
 
 
 def log_sum_exp(scores: Float[np.ndarray, "*batch terms"]) -> Float[np.ndarray, "*batch"]:

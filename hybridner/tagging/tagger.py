@@ -23,7 +23,7 @@ from hybridner.saved.model import SavedModel
 from hybridner.saved.open import open_model
 from hybridner.tagging.decoding import Entity, argmax_tags, bio_tags, decode_many, entities_of, scored_spans_many
 from hybridner.tagging.inference import one_ahead, predict_chunks, predict_words
-from hybridner.tagging.lattice import constraint_transitions
+from hybridner.tagging.lattice import model_transitions
 from hybridner.text.words import SentenceMode, SplitText, Word, join_words, split_text
 
 _TEXTS_AT_ONCE, _FIRST_TEXTS = 1024, 64
@@ -90,7 +90,7 @@ class Tagger:
         self, model: SavedModel, backend: Backend, *, device: Device = "auto", dtype: Dtype = "float32"
     ) -> None:
         self.model, self.backend, self.dtype = dataclasses.replace(model, weights={}), backend, dtype
-        self.transitions = constraint_transitions(model.labels)
+        self.transitions = model_transitions(model.labels, model.weights)
         devices = make_options("original", device=device, dtype=dtype, parallel="jit").devices
         self.predictor: Predictor = predictor_class(backend)(model.config, model.weights, devices)
         self._one_encodes = threading.Lock()
@@ -244,18 +244,18 @@ class Tagger:
             InputError: the shapes differ, an id is outside the vocabulary, or a row is longer than ``max_length``.
         """
         input_ids, attention_mask = np.asarray(input_ids), np.asarray(attention_mask)
-        config = self.model.config
+        read = self.model.config.input
+        if read.kind == "words":
+            raise InputError(f"{self.model.where}: reads words, not word pieces; use word_logits")
         if input_ids.ndim != 2 or input_ids.shape != attention_mask.shape:
             raise InputError(
                 f"input_ids {input_ids.shape} and attention_mask {attention_mask.shape}: expected two of one shape "
                 "[batch, length]"
             )
-        if input_ids.size and not 0 <= input_ids.min() <= input_ids.max() < config.input.vocab_size:
-            raise InputError(f"input_ids: ids must be from 0 to {config.input.vocab_size - 1}")
-        if input_ids.shape[1] > config.input.max_length:
-            raise InputError(
-                f"input_ids: rows of {input_ids.shape[1]} pieces; expected at most {config.input.max_length}"
-            )
+        if input_ids.size and not 0 <= input_ids.min() <= input_ids.max() < read.vocab_size:
+            raise InputError(f"input_ids: ids must be from 0 to {read.vocab_size - 1}")
+        if input_ids.shape[1] > read.max_length:
+            raise InputError(f"input_ids: rows of {input_ids.shape[1]} pieces; expected at most {read.max_length}")
         none = np.zeros(0, np.int32)
         batch = Batch(
             input_ids.astype(np.int32),

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
+from hybridner.config.model import PiecesInput
 from hybridner.errors import InputError, first_line
 from hybridner.files.paths import inside
 from hybridner.files.reading import LARGEST_TOKENIZER, read_text
@@ -38,6 +39,7 @@ class WordTokenizer:
         unk_id: replaces a word without pieces.
         cls_id: begins a sentence.
         sep_id: ends a sentence.
+        first, last: pieces in front of each sentence and after it.
         vocab_size: number of pieces, special ones included.
     """
 
@@ -54,7 +56,16 @@ class WordTokenizer:
             _special(tokenizer, name, where) for name in (PAD, UNK, CLS, SEP)
         )
         self.vocab_size = max(tokenizer.get_vocab(with_added_tokens=True).values()) + 1
+        self.first, self.last = [self.cls_id], [self.sep_id]
         self._cache: dict[str, list[int]] = {}
+
+    def model_input(self, max_length: int) -> PiecesInput:
+        """Make the part of a model that reads these pieces."""
+        return PiecesInput(self.vocab_size, self.pad_id, max_length)
+
+    def encoder(self) -> "WordTokenizer":
+        """Return what encodes sentences: the tokenizer itself."""
+        return self
 
     def encode_sentences(self, sentences: Sequence[Sequence[str]]) -> list[list[list[int]]]:
         """Encode each word of each sentence by itself; of a longer word only 10,000 characters count.

@@ -12,6 +12,7 @@ from hybridner.model.learner import Learner
 from hybridner.model.twins import Backend
 from hybridner.runs.run_dir import RunDir
 from hybridner.text.tokenizer import WordTokenizer
+from hybridner.text.vocabulary import Vocabulary
 from hybridner.training.workload import Workload
 
 
@@ -26,8 +27,9 @@ class TrainingJob:
         resumes: continue the run in the folder, as all processes have agreed.
         reporter: prints for the user; silent in all processes but the first.
         corpus: labels and sentences by split.
+        labels: those of the logits: the corpus's, or the same types in BIOES for a CRF.
         encoded: the same sentences as pieces.
-        tokenizer: cuts words into pieces.
+        tokenizer: cuts words into pieces, or numbers their features.
         config: the model.
         learner: the model in training; without weights until the loop initializes or restores it.
         plan: shapes of the training batches.
@@ -40,8 +42,9 @@ class TrainingJob:
     resumes: bool
     reporter: Reporter
     corpus: Corpus
+    labels: tuple[str, ...]
     encoded: dict[str, Encoded]
-    tokenizer: WordTokenizer
+    tokenizer: WordTokenizer | Vocabulary
     config: ModelConfig
     learner: Learner
     plan: ShapePlan

@@ -1,6 +1,7 @@
 """The best model of a run: scored on the dev split, kept in the run's folder, and tested at the end."""
 
 import dataclasses
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
@@ -14,7 +15,9 @@ from hybridner.saved.card import told_options
 from hybridner.saved.folder import save_model
 from hybridner.saved.model import SavedModel
 from hybridner.saved.open import open_model
-from hybridner.tagging.inference import predict_tags
+from hybridner.tagging.decoding import bio_tags, decode_many
+from hybridner.tagging.inference import predict_tags, predict_words
+from hybridner.tagging.lattice import model_transitions
 from hybridner.training.job import TrainingJob
 from hybridner.training.signals import StopSignals
 
@@ -43,16 +46,21 @@ class Selection:
         job, gold, units = self._job, self._gold[split], self._units[split]
         alone = job.learner.world_size == 1
         with self._signals.may_leave() if alone else nullcontext():
-            predicted = predict_tags(
-                job.learner,
-                job.encoded[split],
-                job.config.input.pad_token_id,
-                job.corpus.labels,
-                between=(lambda: None) if alone else (lambda: self._signals.leave_together(job.learner.agree)),
+            predicted = self._predict(
+                split, (lambda: None) if alone else (lambda: self._signals.leave_together(job.learner.agree))
             )
             scores = score(gold, predicted)
             interval = interval_of_counts(entity_counts(gold, predicted, units))
         return scores, {**scores.to_dict(), "f1_interval": list(interval), "bootstrap": units.to_dict()}
+
+    def _predict(self, split: str, between: Callable[[], None]) -> list[list[str]]:
+        """Predict the tags of a split: the best sequences of a CRF, or each word's best tag by itself."""
+        job = self._job
+        encoded, pad, labels = job.encoded[split], job.config.input.pad_token_id, job.labels
+        if job.config.head.kind == "softmax":
+            return predict_tags(job.learner, encoded, pad, labels, between)
+        logits = predict_words(job.learner, encoded, pad, between=between)
+        return bio_tags(decode_many(logits, model_transitions(labels, job.learner.weights())), labels)
 
     def keep(self, best: dict[str, Any], weights: Weights | None = None) -> None:
         """Save the best model.
@@ -65,7 +73,7 @@ class Selection:
         if job.is_first:
             weights = job.learner.weights() if weights is None else weights
             provenance = {**self._provenance(), **best}
-            model = SavedModel(job.config, job.corpus.labels, job.tokenizer, weights, provenance)
+            model = SavedModel(job.config, job.labels, job.tokenizer, weights, provenance)
             save_model(job.run.best, model, parents=False)  # do not recreate a run that was removed
 
     def repair(self, best: dict[str, Any], checkpoints: CheckpointStore) -> str:

@@ -47,11 +47,13 @@ def _details(job: TrainingJob) -> list[tuple[str, str]]:
 
 
 def _model(job: TrainingJob) -> str:
-    config = job.config
+    config, read = job.config, job.config.input
+    reads = f"{read.vocab_size:,} word pieces" if read.kind == "pieces" else f"{read.num_words:,} words"
+    lstm = "" if config.lstm is None else ", LSTM" if config.lstm.direction == "forward" else ", bidirectional LSTM"
     return (
-        f"{num_parameters(config):,} parameters: layers {config.encoder.num_layers}, "
+        f"{num_parameters(config):,} parameters: {reads}, layers {config.encoder.num_layers}, "
         f"width {config.encoder.hidden_size}, heads {config.encoder.num_heads}"
-        f"{', LSTM' if config.lstm is not None else ''}, {config.input.vocab_size:,} word pieces"
+        f"{lstm}{', CRF' if config.head.kind == 'crf' else ''}"
     )
 
 

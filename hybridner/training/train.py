@@ -12,6 +12,7 @@ from hybridner.config.presets import make_options
 from hybridner.config.typed import TrainOptions
 from hybridner.corpora.corpus import Corpus
 from hybridner.corpora.formats import ColumnFormat
+from hybridner.corpora.labels import bioes_labels
 from hybridner.corpora.read import check_types, read_corpus
 from hybridner.display.console import Reporter
 from hybridner.errors import InputError
@@ -22,6 +23,7 @@ from hybridner.runs.checkpoints import open_checkpoints
 from hybridner.runs.records import TrainingResult, left_out
 from hybridner.runs.run_dir import RunDir, choose_folder, merge_resumed
 from hybridner.text.tokenizer import WordTokenizer, load_tokenizer, train_tokenizer
+from hybridner.text.vocabulary import Vocabulary, load_saved, train_vocabulary
 from hybridner.training.job import TrainingJob
 from hybridner.training.loop import TrainingLoop
 from hybridner.training.summary import summary
@@ -81,14 +83,13 @@ def prepare(backend: Backend, options: Options, explicit: set[str]) -> TrainingJ
     check_types(corpus)
     if resumes and open_checkpoints(backend, run.checkpoints, read_only=True).latest_step() is not None:
         # The weights belong to this tokenizer's pieces; one trained on changed data would have others.
-        tokenizer = load_tokenizer(str(run.tokenizer))
+        tokenizer = load_saved(run.tokenizer)
     else:
         tokenizer = make_tokenizer(options, corpus)
-    config = options.model.config(tokenizer.vocab_size, len(corpus.labels), tokenizer.pad_id)
+    labels = bioes_labels(corpus.labels) if options.model.head == "crf" else corpus.labels
+    config = options.model.config(tokenizer.model_input(options.model.max_length), len(labels))
     check_fits(config, "the options", training=True)
-    encoded = {
-        name: encode(split, tokenizer, corpus.labels, config.input.max_length) for name, split in corpus.splits.items()
-    }
+    encoded = {name: encode(split, tokenizer, labels, config.input.max_length) for name, split in corpus.splits.items()}
     learner = learner_type(config, options)
     _agree_on_folder(learner, run)
     if options.devices.dtype == "bfloat16" and learner.device.endswith("cpu"):
@@ -97,7 +98,9 @@ def prepare(backend: Backend, options: Options, explicit: set[str]) -> TrainingJ
         )
     plan = ShapePlan(encoded["train"].lengths, options.optimization.batch_size, learner.row_multiple)
     work = Workload(options, config, encoded, plan)
-    job = TrainingJob(backend, options, run, resumes, reporter, corpus, encoded, tokenizer, config, learner, plan, work)
+    job = TrainingJob(
+        backend, options, run, resumes, reporter, corpus, labels, encoded, tokenizer, config, learner, plan, work
+    )
     for note in (*corpus.notes, *filter(None, left_out().values())):
         reporter.sentence(note)
     if job.is_first:
@@ -125,8 +128,16 @@ def read_data(options: Options) -> Corpus:
     return read_corpus(options.data.data, columns=columns, misaligned=options.data.misaligned)
 
 
-def make_tokenizer(options: Options, corpus: Corpus) -> WordTokenizer:
-    """Make the tokenizer that ``options`` name: trained on the train split, or loaded."""
+def make_tokenizer(options: Options, corpus: Corpus) -> WordTokenizer | Vocabulary:
+    """Make the tokenizer that ``options`` name, trained on the train split or loaded; or the vocabulary of words.
+
+    Raises:
+        InputError: the tokenizer cannot be read, or the model reads words and has no use for one.
+    """
+    if options.model.input == "words":
+        if options.data.tokenizer != "train":
+            raise InputError("--tokenizer is for models that read word pieces; leave it out, or add --input pieces")
+        return train_vocabulary(corpus.splits["train"], options.data.vocab_size)
     if options.data.tokenizer == "train":
         return train_tokenizer(corpus.splits["train"], options.data.vocab_size, bool(options.data.lower_case))
     return load_tokenizer(options.data.tokenizer, options.data.lower_case)
