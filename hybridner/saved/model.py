@@ -102,8 +102,8 @@ def _choice(key: str, value: Any, parts: list[Any]) -> Any:
 
 
 def _pairs(key: str, value: Any) -> tuple[tuple[int, int], ...]:
-    if not isinstance(value, list) or not all(
-        isinstance(pair, list) and len(pair) == 2 and all(type(number) is int for number in pair) for pair in value
+    if not isinstance(value, list | tuple) or not all(
+        isinstance(pair, list | tuple) and len(pair) == 2 and all(type(number) is int for number in pair) for pair in value
     ):
         raise InputError(f"{key!r} is {value!r}, expected a list of pairs of whole numbers")
     return tuple((first, second) for first, second in value)
