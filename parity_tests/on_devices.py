@@ -18,7 +18,7 @@ import pytest
 from hybridner.batches.encoding import Encoded, encode
 from hybridner.batches.packing import ShapePlan
 from hybridner.config.choices import Dtype
-from hybridner.config.model import ModelConfig, original_model
+from hybridner.config.model import CRFHead, EncoderConfig, LSTMConfig, ModelConfig, WordsInput, original_model
 from hybridner.config.options import Options
 from hybridner.config.presets import make_options
 from hybridner.corpora.labels import labels_of
@@ -35,6 +35,16 @@ from tests.sizes import resized
 
 SMALL = original_model(
     vocab_size=60, num_labels=5, hidden_size=32, num_heads=4, num_encoder_layers=2, max_length=64, dropout=0.25
+)
+WORDS = ModelConfig(
+    num_labels=9,
+    input=WordsInput(50, 9, 30, 64, 16, 7, 10, 3, 2, 4, filters=((3, 5), (5, 3)), dropout=0.33),
+    encoder=EncoderConfig(
+        2, 24, 3, 40, "gelu", norm="pre", relative_distance=4, dropout=0.2, attention_dropout=0.1
+    ),
+    lstm=LSTMConfig("bidirectional", hidden_size=14, input_dropout=0.33, joins_input=True),
+    head=CRFHead(),
+    dropout=0.33,
 )
 # Far from zero a LayerNorm that takes the variance as E[x²] − E[x]² shows; float32 has no room for it.
 EMBEDDING_MEAN = {"float64": 500.0, "float32": 0.0}

@@ -9,11 +9,12 @@ from hybridner.config.model import original_model
 from hybridner.config.presets import make_options
 from hybridner.model.parts import shift_invariant
 from hybridner.model.twins import BACKENDS, learner_class
-from hybridner.model.weights import initial_weights
 from hybridner.parity.errors import global_norm, relative_error, tensor_errors, worst
+from hybridner.parity.samples import features_shape, make_valid, random_ids, random_weights
+from parity_tests.on_devices import WORDS
 
 BAR = 1e-12
-ZEROS = shift_invariant(original_model(vocab_size=2, num_labels=1, num_encoder_layers=1))
+ZEROS = shift_invariant(WORDS)
 LENGTHS = (7, 11, 5, 4, 16)
 SHAPE = (3, 24)
 # Where each sentence stands: {sentence: (row, first column)}.
@@ -28,8 +29,7 @@ LAYOUTS = {
 }
 
 
-@pytest.fixture(params=[True, False], ids=["lstm", "no lstm"], scope="module")
-def config(request):
+def original(use_lstm):
     return original_model(
         vocab_size=40,
         num_labels=5,
@@ -38,41 +38,51 @@ def config(request):
         num_encoder_layers=1,
         max_length=24,
         dropout=0.0,
-        use_lstm=request.param,
+        use_lstm=use_lstm,
     )
+
+
+CONFIGS = {"original": original(True), "no lstm": original(False), "words": WORDS.without_dropout()}
+
+
+@pytest.fixture(params=CONFIGS, scope="module")
+def config(request):
+    return CONFIGS[request.param]
 
 
 @pytest.fixture(params=BACKENDS, scope="module")
 def learner(request, config):
     learner = learner_class(request.param)(config, make_options("original", dtype="float64", parallel="jit"))
-    learner.init(initial_weights(config, 3))
+    learner.init(random_weights(config, 3))
     return learner
 
 
 @pytest.fixture(scope="module")
 def alone(learner):
-    return in_batch(learner, layout_of({0: (0, 0)}, (1, LENGTHS[0])))
+    return in_batch(learner, layout_of(learner.config, {0: (0, 0)}, (1, LENGTHS[0])))
 
 
-def sentence(number):
-    """Pieces and labels of a sentence; some are not labelled."""
+def sentence(config, number):
+    """Pieces (or words) and labels of a sentence; some are not labelled."""
     rng = np.random.Generator(np.random.Philox(key=[number, 5]))
     length = LENGTHS[number]
     labels = np.where(rng.random(length) < 0.3, IGNORED, rng.integers(0, 5, length))
     labels[0] = 2
-    return rng.integers(1, 40, length), labels
+    if config.head.kind == "crf":
+        make_valid(labels, config.num_labels)
+    return random_ids(config, length, rng), labels
 
 
-def layout_of(places, shape=SHAPE):
+def layout_of(config, places, shape=SHAPE):
     """A batch in which the first sentence alone is labelled, so that the gradient is its share."""
-    input_ids, attention_mask = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
+    input_ids, attention_mask = np.zeros((*shape, *features_shape(config)), np.int32), np.zeros(shape, np.int32)
     labels = np.full(shape, IGNORED, np.int32)
     rows, starts = (np.array(column) for column in zip(*places.values(), strict=True))
     lengths = np.array([LENGTHS[number] for number in places])
     for number, (row, start) in places.items():
         span = slice(start, start + LENGTHS[number])
         assert not attention_mask[row, span].any()
-        input_ids[row, span], own_labels = sentence(number)
+        input_ids[row, span], own_labels = sentence(config, number)
         attention_mask[row, span] = attention_mask[row].max() + 1
         if number == 0:
             labels[row, span] = own_labels
@@ -100,30 +110,31 @@ def difference(found, expected):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_sentences_logits_and_gradient_do_not_depend_on_where_it_stands(learner, alone, layout):
-    where, error = difference(in_batch(learner, layout_of(LAYOUTS[layout])), alone)
+    where, error = difference(in_batch(learner, layout_of(learner.config, LAYOUTS[layout])), alone)
     assert error <= BAR, where
 
 
 def test_the_gradient_of_a_batch_is_the_sum_of_its_sentences_shares(learner):
     places = LAYOUTS["first in a packed row"]
-    whole = layout_of(places)
-    total = {}
+    whole = layout_of(learner.config, places)
+    total, num_losses, is_crf = {}, 0, learner.config.head.kind == "crf"
     for number, (row, start) in places.items():
         span = slice(start, start + LENGTHS[number])
-        part = layout_of(places)
+        part = layout_of(learner.config, places)
         part.labels[:] = IGNORED
-        part.labels[row, span] = whole.labels[row, span] = sentence(number)[1]
-        count = (part.labels != IGNORED).sum()
+        part.labels[row, span] = whole.labels[row, span] = sentence(learner.config, number)[1]
+        count = 1 if is_crf else (part.labels != IGNORED).sum()
+        num_losses += count
         for name, gradient in learner.gradients(part)[1].items():
             total[name] = total.get(name, 0) + gradient * count
-    mean = {name: value / (whole.labels != IGNORED).sum() for name, value in total.items()}
+    mean = {name: value / num_losses for name, value in total.items()}
     errors = tensor_errors(learner.gradients(whole)[1], mean)
     where, error = worst({name: error for name, error in errors.items() if name not in ZEROS})
     assert error <= BAR, where
 
 
 def test_the_numbers_of_the_sentences_in_a_row_may_be_any(learner, alone):
-    batch = layout_of(LAYOUTS["in the middle of a packed row"])
+    batch = layout_of(learner.config, LAYOUTS["in the middle of a packed row"])
     batch.attention_mask[:] = np.array([0, 9, 4, 70])[batch.attention_mask]
     where, error = difference(in_batch(learner, batch), alone)
     assert error <= BAR, where
@@ -150,7 +161,7 @@ def neighbours_under_one_number(batch):
     ],
 )
 def test_a_broken_mask_is_seen(learner, alone, layout, broken):
-    batch = layout_of(LAYOUTS[layout])
+    batch = layout_of(learner.config, LAYOUTS[layout])
     broken(batch)
     found = in_batch(learner, batch)
     assert difference(found, alone)[1] > 1e6 * BAR

@@ -10,13 +10,16 @@ from hybridner.parity.ladder import climb
 from hybridner.parity.runs import compare_training, read_run
 from parity_tests.bugs import BUGS
 from parity_tests.conftest import RUN_OPTIONS
-from parity_tests.on_devices import SMALL, traced
+from parity_tests.on_devices import SMALL, WORDS, traced
 
 pytestmark = pytest.mark.slow
 
 STEPS = make_options("original", learning_rate=1e-3, warmup_steps=3, schedule="linear")
 RATES = [STEPS.optimization.learning_rate_at(step, 6) for step in range(6)]
 F64 = BARS["float64"]
+MODELS = {"pieces": SMALL, "words": WORDS}
+OPTIONS = {"pieces": {"clip_norm": 0.1, "weight_decay": 0.05}}
+OPTIONS["words"] = {**OPTIONS["pieces"], "decayed": "matrices", "beta2": 0.98}
 
 
 def first_to_fail(findings):
@@ -29,8 +32,8 @@ def of_rung(*rungs):
 
 @pytest.fixture(scope="session")
 def climbed(make_twins):
-    def climbed():
-        return climb(make_twins, SMALL, "float64", learning_rates=RATES, clip_norm=0.1, weight_decay=0.05)
+    def climbed(reads="pieces"):
+        return climb(make_twins, MODELS[reads], "float64", learning_rates=RATES, **OPTIONS[reads])
 
     return climbed
 
@@ -50,6 +53,7 @@ def one_process():
 
 
 def test_the_unbroken_twins_hold_every_rung(climbed, flax_run, torch_run, torch_processes, one_process):
+    assert first_to_fail(climbed("words")) is None
     found = [
         *climbed(),
         compare_training(flax_run, torch_run(), F64),
@@ -62,7 +66,7 @@ def test_the_unbroken_twins_hold_every_rung(climbed, flax_run, torch_run, torch_
 @of_rung("weights", "activations", "gradients", "dropout", "optimizer")
 def test_a_broken_twin_is_seen_first_by(name, climbed, monkeypatch):
     BUGS[name].inject(monkeypatch)
-    assert first_to_fail(climbed()) == BUGS[name].check
+    assert first_to_fail(climbed(BUGS[name].reads)) == BUGS[name].check
 
 
 @of_rung("training")
@@ -78,4 +82,4 @@ def test_broken_processes_are_seen_by_the_rung_of_devices_alone(name, torch_proc
 
 def test_every_rung_sees_a_bug():
     assert {bug.check for bug in BUGS.values()} == set(CHECKS)
-    assert len(BUGS) >= 20
+    assert len(BUGS) >= 70

@@ -21,7 +21,7 @@ from hybridner.parity.bars import BARS
 from hybridner.parity.errors import bitwise_difference, relative_error
 from hybridner.parity.ladder import climb, compare_optimizer, compare_weights
 from hybridner.parity.samples import standard_batches
-from parity_tests.on_devices import SMALL
+from parity_tests.on_devices import SMALL, WORDS
 
 NO_LSTM = replace(SMALL, lstm=None)
 CLIPPED = {"clip_norm": 0.1, "weight_decay": 0.05}
@@ -34,7 +34,7 @@ def plain(dtype="float64"):
     return replace(SMALL, dropout=0.0), make_options("original", dtype=dtype, parallel="jit", **CLIPPED)
 
 
-@pytest.mark.parametrize("config", [SMALL, NO_LSTM], ids=["lstm", "no lstm"])
+@pytest.mark.parametrize("config", [SMALL, NO_LSTM, WORDS], ids=["original", "no lstm", "words"])
 def test_the_same_seed_starts_both_models_with_the_same_bits(config):
     flax, torch_model = hybridner_flax.HybridNER(config, seed=5), hybridner_torch.HybridNER(config, seed=5)
     a = hybridner_flax.canonical.to_canonical(nnx.state(flax, nnx.Param))
@@ -46,8 +46,14 @@ def test_the_same_seed_starts_both_models_with_the_same_bits(config):
 
 @pytest.mark.parametrize(
     ("config", "dtype", "options"),
-    [(SMALL, "float64", CLIPPED), (SMALL, "float32", CLIPPED), (NO_LSTM, "float64", {"clip_norm": None})],
-    ids=["lstm-float64", "lstm-float32", "no lstm, no clipping-float64"],
+    [
+        (SMALL, "float64", CLIPPED),
+        (WORDS, "float64", {**CLIPPED, "decayed": "matrices", "beta2": 0.98}),
+        pytest.param(SMALL, "float32", CLIPPED, marks=pytest.mark.slow),
+        pytest.param(WORDS, "float32", CLIPPED, marks=pytest.mark.slow),
+        pytest.param(NO_LSTM, "float64", {"clip_norm": None}, marks=pytest.mark.slow),
+    ],
+    ids=["original-float64", "words-float64", "original-float32", "words-float32", "no lstm, no clipping-float64"],
 )
 def test_the_twins_climb_the_ladder(make_twins, config, dtype, options):
     for finding in climb(make_twins, config, dtype, learning_rates=RATES, **options):
@@ -95,7 +101,7 @@ def test_a_training_state_goes_there_and_back_bit_for_bit(make_twins, dtype):
     assert compare_weights(flax, torch_learner).passed
 
 
-@pytest.mark.parametrize("config", [SMALL, NO_LSTM], ids=["lstm", "no lstm"])
+@pytest.mark.parametrize("config", [SMALL, NO_LSTM, WORDS], ids=["original", "no lstm", "words"])
 def test_the_logits_of_the_bare_modules_agree(config):
     input_ids = np.array([[2, 7, 9, 3], [2, 5, 3, 0]], np.int32)
     mask = np.array([[1, 1, 1, 1], [1, 1, 1, 0]], np.int32)

@@ -77,7 +77,7 @@ def random_batch(
     for number, (row, start, size) in enumerate(zip(packing.rows, packing.starts, lengths, strict=True)):
         span = slice(start, start + size)
         in_row[row] += 1
-        input_ids[row, span] = _random_ids(config, size, rng)
+        input_ids[row, span] = random_ids(config, size, rng)
         attention_mask[row, span] = in_row[row]
         drawn = rng.integers(0, config.num_labels, size)
         labels[row, span] = np.where(rng.random(size) < _UNLABELLED, IGNORED, drawn)
@@ -85,7 +85,7 @@ def random_batch(
             input_ids[row, start] = config.input.pad_token_id
             labels[row, start] = drawn[0]
         if config.head.kind == "crf":
-            _make_valid(labels[row, span], config.num_labels)
+            make_valid(labels[row, span], config.num_labels)
     sizes = np.asarray(lengths)
     return Batch(input_ids, attention_mask, labels, np.arange(len(lengths)), packing.rows, packing.starts, sizes)
 
@@ -95,7 +95,8 @@ def features_shape(config: ModelConfig) -> tuple[int, ...]:
     return () if config.input.kind == "pieces" else (FIRST_CHARACTER + config.input.max_characters,)
 
 
-def _random_ids(config: ModelConfig, size: int, rng: np.random.Generator) -> Int32[np.ndarray, "size ..."]:
+def random_ids(config: ModelConfig, size: int, rng: np.random.Generator) -> Int32[np.ndarray, "size *features"]:
+    """Draw pieces, or the features of words."""
     read = config.input
     if read.kind == "pieces":
         return rng.integers(0, read.vocab_size, size, dtype=np.int32)
@@ -111,7 +112,7 @@ def _random_ids(config: ModelConfig, size: int, rng: np.random.Generator) -> Int
     return ids
 
 
-def _make_valid(labels: Int32[np.ndarray, "length"], num_labels: int) -> None:
+def make_valid(labels: Int32[np.ndarray, "length"], num_labels: int) -> None:
     """Raise each label, in place, to the next one that makes a valid sequence of the labelled words."""
     allowed = allowed_transitions(num_labels)
     words = np.flatnonzero(labels != IGNORED)

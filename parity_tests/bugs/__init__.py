@@ -4,7 +4,7 @@ They are those that ports between JAX and PyTorch are known for, and those that 
 devices invite.
 """
 
-from parity_tests.bugs import forward, runs, steps, weights
+from parity_tests.bugs import forward, runs, steps, weights, words
 from parity_tests.bugs.registry import BUGS
 
-__all__ = ["BUGS", "forward", "runs", "steps", "weights"]
+__all__ = ["BUGS", "forward", "runs", "steps", "weights", "words"]

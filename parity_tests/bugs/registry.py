@@ -8,18 +8,20 @@ import pytest
 
 @dataclass(frozen=True)
 class Bug:
-    """A mistake and the rung of the ladder that must be the first to see it."""
+    """A mistake, the rung of the ladder that must be the first to see it, and what the broken model reads."""
 
     check: str
     inject: Callable[[pytest.MonkeyPatch], None]
+    reads: str = "pieces"
 
 
 BUGS: dict[str, Bug] = {}
 
 
-def bug(rung, name):
+def bug(rung, name, reads="pieces"):
     def add(inject):
-        BUGS[name] = Bug(rung, inject)
+        assert name not in BUGS
+        BUGS[name] = Bug(rung, inject, reads)
         return inject
 
     return add

@@ -9,9 +9,10 @@ import hybridner_torch.encoder as encoder_module
 import hybridner_torch.learner as learner_module
 import hybridner_torch.lstm as lstm_module
 import hybridner_torch.model as model_module
+import hybridner_torch.step as step_module
 from hybridner.batches.encoding import IGNORED
 from hybridner.model.dropout import drop_threshold
-from hybridner.model.learner import ADAM_BETAS, ADAM_EPS
+from hybridner.model.learner import ADAM_BETA1, ADAM_EPS
 from hybridner_torch.learner import Learner
 from parity_tests.bugs.registry import bug, wrap
 
@@ -29,7 +30,7 @@ def _(patch):
 def _(patch):
     wrap(
         patch,
-        learner_module,
+        step_module,
         "token_loss_sum",
         lambda loss_sum, logits, labels: loss_sum(logits, labels) * (labels != IGNORED).sum() / labels.numel(),
     )
@@ -42,14 +43,14 @@ def _(patch):
         rows = [loss_sum(x[None], y[None]) / n for x, y, n in zip(logits, labels, counts, strict=True) if n]
         return torch.stack(rows).mean() * counts.sum()
 
-    wrap(patch, learner_module, "token_loss_sum", by_row)
+    wrap(patch, step_module, "token_loss_sum", by_row)
 
 
 @bug("gradients", "unlabelled pieces count as label 0")
 def _(patch):
     wrap(
         patch,
-        learner_module,
+        step_module,
         "token_loss_sum",
         lambda loss_sum, logits, labels: loss_sum(logits, labels.clamp(min=0)),
     )
@@ -68,9 +69,9 @@ def _(patch):
 
 @bug("gradients", "the LSTM's second bias is not trained")
 def _(patch):
-    def frozen(forward, self, x, starts):
+    def frozen(forward, self, x, starts, stream):
         self.linear_hh.bias.requires_grad_(False)
-        return forward(self, x, starts)
+        return forward(self, x, starts, stream)
 
     wrap(patch, lstm_module.LSTM, "forward", frozen)
 
@@ -127,7 +128,7 @@ def use_optimizer(patch, make):
 
 
 def adamw(parameters, weight_decay, kind=torch.optim.AdamW, **changes):
-    options = {"betas": ADAM_BETAS, "eps": ADAM_EPS, "weight_decay": weight_decay, **changes}
+    options = {"betas": (ADAM_BETA1, 0.999), "eps": ADAM_EPS, "weight_decay": weight_decay, **changes}
     return kind(parameters.values(), lr=1e-3, **options)
 
 
@@ -152,7 +153,7 @@ def _(patch):
 def _(patch):
     def exempt(parameters, weight_decay):
         groups = [{"params": [p], "weight_decay": weight_decay * (p.dim() > 1)} for p in parameters.values()]
-        return torch.optim.AdamW(groups, betas=ADAM_BETAS, eps=ADAM_EPS)
+        return torch.optim.AdamW(groups, betas=(ADAM_BETA1, 0.999), eps=ADAM_EPS)
 
     use_optimizer(patch, exempt)
 
