@@ -39,9 +39,7 @@ SMALL = original_model(
 WORDS = ModelConfig(
     num_labels=9,
     input=WordsInput(50, 9, 30, 64, 16, 7, 10, 3, 2, 4, filters=((3, 5), (5, 3)), dropout=0.33),
-    encoder=EncoderConfig(
-        2, 24, 3, 40, "gelu", norm="pre", relative_distance=4, dropout=0.2, attention_dropout=0.1
-    ),
+    encoder=EncoderConfig(2, 24, 3, 40, "gelu", norm="pre", relative_distance=4, dropout=0.2, attention_dropout=0.1),
     lstm=LSTMConfig("bidirectional", hidden_size=14, input_dropout=0.33, joins_input=True),
     head=CRFHead(),
     dropout=0.33,

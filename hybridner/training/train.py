@@ -9,6 +9,7 @@ from hybridner.batches.packing import ShapePlan
 from hybridner.config.file import read_config
 from hybridner.config.options import Options
 from hybridner.config.presets import make_options
+from hybridner.config.presets import sized
 from hybridner.config.typed import TrainOptions
 from hybridner.corpora.corpus import Corpus
 from hybridner.corpora.formats import ColumnFormat
@@ -81,6 +82,8 @@ def prepare(backend: Backend, options: Options, explicit: set[str]) -> TrainingJ
 
     corpus = read_data(options)
     check_types(corpus)
+    if not resumes:
+        options = sized(options, explicit, len(corpus.splits["train"]))
     if resumes and open_checkpoints(backend, run.checkpoints, read_only=True).latest_step() is not None:
         # The weights belong to this tokenizer's pieces; one trained on changed data would have others.
         tokenizer = load_saved(run.tokenizer)
