@@ -71,6 +71,13 @@ class Mistake:
     count: int
     example: Example
 
+    def __str__(self) -> str:
+        if self.gold and self.predicted and self.gold.text == self.predicted.text:
+            change = f"{self.gold.text}: {self.gold.type} → {self.predicted.type}"
+        else:
+            change = f"{self.gold or 'nothing'} → {self.predicted or 'nothing'}"
+        return f"{self.count:,} × {change} ({self.kind})"
+
 
 @dataclass(frozen=True, slots=True)
 class Confusion:

@@ -22,6 +22,7 @@ SEED = 0
 FEWEST_DOCUMENTS = 10
 _DRAWN_AT_ONCE = 4_000_000  # numbers in memory
 Interval = tuple[float, float]
+Counts = Int[np.ndarray, "num_units 3"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,6 @@ class Units:
 
     Attributes:
         of_sentence: int64, index of each sentence's unit.
-        count: number of units.
     """
 
     kind: Literal["documents", "sentences"]
@@ -72,7 +72,7 @@ def resampling_units(num_sentences: int, documents: Sequence[int]) -> Units:
     return Units("sentences", np.arange(num_sentences), num_sentences)
 
 
-def entity_counts(gold: Tags, predicted: Tags, units: Units) -> Int[np.ndarray, "num_units 3"]:
+def entity_counts(gold: Tags, predicted: Tags, units: Units) -> Counts:
     """Count the correct, predicted and gold entities of each unit as conlleval does, int64.
 
     Raises:
@@ -85,16 +85,12 @@ def entity_counts(gold: Tags, predicted: Tags, units: Units) -> Int[np.ndarray, 
     return counts
 
 
-def interval_of_counts(
-    counts: Int[np.ndarray, "num_units 3"], resamples: int = RESAMPLES, seed: int = SEED
-) -> Interval:
+def interval_of_counts(counts: Counts, resamples: int = RESAMPLES, seed: int = SEED) -> Interval:
     """Compute the 95 % percentile interval of micro F1 from the counts of :func:`entity_counts`."""
     return _middle(f1_of_counts(resampled(counts, resamples, seed)))
 
 
-def paired_difference(
-    counts_a: Int[np.ndarray, "num_units 3"], counts_b: Int[np.ndarray, "num_units 3"], resamples: int = RESAMPLES
-) -> Difference:
+def paired_difference(counts_a: Counts, counts_b: Counts, resamples: int = RESAMPLES) -> Difference:
     """Run the paired bootstrap on counts of :func:`entity_counts`: each resample draws the same units for A and for B.
 
     Raises:

@@ -11,12 +11,9 @@ BINS = 10
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Entities with a score above ``low`` and up to ``high``.
+    """Entities with a score above ``low`` and up to ``high``: their number, mean score and share of right ones.
 
-    Attributes:
-        count: number of entities.
-        mean_score: their mean score; None if there are none.
-        right: share of them that are exactly right; None if there are none.
+    ``mean_score`` and ``right`` are None without entities.
     """
 
     low: float
@@ -31,10 +28,9 @@ class Calibration:
     """Comparison of entity scores with the share of entities that are right.
 
     Attributes:
-        count: number of entities.
         ece: expected calibration error (Naeini et al. 2015; Guo et al. 2017): the mean over all entities of the
             distance between a bin's mean score and its share of right entities. In [0, 1]; None without entities.
-        mean_score: mean of all scores; None without entities.
+        mean_score: mean of all ``count`` scores; None without entities.
         right: precision, the share of all entities that are exactly right; None without entities.
         bins: ``BINS`` bins of equal width, from 0 to 1.
     """

@@ -34,6 +34,9 @@ class Answer:
     kind: str
     predicted: Mention | None
 
+    def __str__(self) -> str:
+        return "right" if self.kind == CORRECT else str(self.predicted or self.kind)
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -44,6 +47,9 @@ class Verdict:
     b: Answer
     count: int
     example: Example
+
+    def __str__(self) -> str:
+        return f"{self.count:,} × {self.gold}. A: {self.a}. B: {self.b}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +93,6 @@ class Comparison:
     Attributes:
         argmax: scores of each word's most probable tag, the headline.
         decoded: scores of the most probable valid sequence of tags.
-        notes: notes on data and labels.
     """
 
     data: LabelledData

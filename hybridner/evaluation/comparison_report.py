@@ -3,9 +3,8 @@
 from dataclasses import astuple
 
 from hybridner.display.tables import WIDTH, Table
-from hybridner.evaluation.analysis import CORRECT
 from hybridner.evaluation.bootstrap import Units
-from hybridner.evaluation.compare import EXAMPLES, Answer, Comparison, Paired, RightBy, Verdict
+from hybridner.evaluation.compare import EXAMPLES, Comparison, Paired, RightBy
 from hybridner.evaluation.report import Block, Sections, as_page, as_text, bars_by_type
 
 _SHOWN_IN_TERMINAL = 5
@@ -14,20 +13,16 @@ _TITLES = {"only_a": "right in A only", "only_b": "right in B only", "neither": 
 
 def comparison_text(comparison: Comparison, width: int = WIDTH) -> str:
     """Write the report for a terminal of ``width`` columns."""
-    title = f"A against B on {comparison.data.title}"
-    return as_text(title, _about(comparison), _sections(comparison, _SHOWN_IN_TERMINAL), width)
+    return as_text(*_report(comparison, _SHOWN_IN_TERMINAL), width)
 
 
 def comparison_page(comparison: Comparison) -> str:
     """Write the report as one self-contained HTML page."""
-    return as_page(f"A against B on {comparison.data.title}", _about(comparison), _sections(comparison, EXAMPLES))
+    return as_page(*_report(comparison, EXAMPLES))
 
 
-def _about(comparison: Comparison) -> list[str]:
-    return [f"A: {comparison.a}", f"B: {comparison.b}", *comparison.notes]
-
-
-def _sections(comparison: Comparison, shown: int) -> Sections:
+def _report(comparison: Comparison, shown: int) -> tuple[str, list[str], Sections]:
+    about = [f"A: {comparison.a}", f"B: {comparison.b}", *comparison.notes]
     units, headline = comparison.data.units, comparison.argmax
     a, b = ({kind: scores.by_type[kind] for kind in headline.right_by} for scores in (headline.a, headline.b))
     pictures = bars_by_type([("F1 of A", a, "f1"), ("F1 of B", b, "f1")])
@@ -38,8 +33,8 @@ def _sections(comparison: Comparison, shown: int) -> Sections:
     for who, verdicts in headline.verdicts.items():
         if verdicts:
             title = f"{_TITLES[who]} (argmax): {getattr(headline.right_by_in_all, who):,} entities, the most frequent"
-            sections[title] = [[(_verdict(one), one.example) for one in verdicts[:shown]]]
-    return sections
+            sections[title] = [[(str(one), one.example) for one in verdicts[:shown]]]
+    return f"A against B on {comparison.data.title}", about, sections
 
 
 def _paired(paired: Paired, units: Units) -> list[Block]:
@@ -75,11 +70,3 @@ def _table(paired: Paired) -> Table:
 
 def _row(name: str, f1_a: float, f1_b: float, right: RightBy) -> tuple[str, ...]:
     return (name, f"{f1_a:.4f}", f"{f1_b:.4f}", f"{f1_a - f1_b:+.4f}", *(f"{count:,}" for count in astuple(right)))
-
-
-def _verdict(verdict: Verdict) -> str:
-    return f"{verdict.count:,} × {verdict.gold}. A: {_answer(verdict.a)}. B: {_answer(verdict.b)}."
-
-
-def _answer(answer: Answer) -> str:
-    return "right" if answer.kind == CORRECT else str(answer.predicted or answer.kind)

@@ -30,9 +30,7 @@ class LabelledData:
         name: name of the corpus, or path of the file.
         split: split of the corpus; None for a file.
         gold: BIO tags, one tuple per sentence.
-        report: counts from reading the data.
-        train: entities of the train data; None without train data.
-        train_name: path of the train data.
+        train: entities of the train data at ``train_name``; both are None without train data.
     """
 
     name: str
@@ -51,7 +49,7 @@ class LabelledData:
         return self.name if self.split is None else f"{self.name}, {shown_split(self.split)} split"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the description of the data as plain values."""
+        """Return plain values."""
         return {
             "data": self.name,
             "split": self.split,
@@ -96,7 +94,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Scores of one way to choose the tags, with the bootstrap interval of micro F1 and an analysis of the mistakes."""
+    """Scores of one way to choose the tags, with the interval of micro F1 and an analysis of the mistakes."""
 
     scores: Scores
     f1_interval: Interval
@@ -109,7 +107,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Scores of a model on labelled data, with the data and the setting.
+    """Scores of a model on labelled data.
 
     Attributes:
         argmax: scores of each word's most probable tag; the headline, and the score that selects the best epoch.
@@ -163,17 +161,14 @@ def evaluate(
     """
     labelled = read_labelled(data, split, train, columns=columns, misaligned=misaligned)
     prediction = predict(tagger, labelled)
-    scored = [
-        (probability, span in entity_spans(tags))
-        for tags, spans in zip(labelled.gold, prediction.scored, strict=True)
-        for span, probability in spans
-    ]
+    sentences = zip(labelled.gold, prediction.scored, strict=True)
+    scored = [(prob, span in entity_spans(gold)) for gold, spans in sentences for span, prob in spans]
     return Evaluation(
         labelled,
         setting_of(tagger),
         _result(labelled, prediction.argmax),
         _result(labelled, prediction.decoded),
-        calibrate([probability for probability, _ in scored], [is_right for _, is_right in scored]),
+        calibrate([prob for prob, _ in scored], [is_right for _, is_right in scored]),
         prediction.num_windowed,
         [*labelled.notes, *notes_on(labelled, tagger, prediction)],
     )
@@ -198,12 +193,9 @@ def read_labelled(
     if is_file and split is not None:
         raise InputError(f"{data}: a file, which has no {shown_split(split)} split; leave --split out")
     name = split_name(split or "test")
-    with_train = seen and train is None and not is_file and name != "train"
-    with_train = with_train and {name, "train"} <= find_sources(data, []).keys()
-    corpus = _read(data, (name, "train") if with_train else (name,), columns, misaligned)
-    of_train = corpus if with_train else None
-    if train is not None:
-        of_train = _read(str(train), ("train",), columns, misaligned)
+    has_train = seen and not (train or is_file or name == "train") and {name, "train"} <= find_sources(data, []).keys()
+    corpus = _read(data, (name, "train") if has_train else (name,), columns, misaligned)
+    of_train = corpus if has_train else _read(str(train), ("train",), columns, misaligned) if train else None
     sentences = corpus.splits[name]
     gold = [sentence.tags or () for sentence in sentences]
     return LabelledData(
@@ -244,8 +236,7 @@ def predict(tagger: Tagger, data: LabelledData) -> Prediction:
 
 def setting_of(tagger: Tagger) -> Setting:
     """Describe the tagger's model and the software and device that compute with it."""
-    where, device = tagger.model.where, tagger.predictor.device
-    return Setting(where, tagger.backend, device, tagger.dtype, versions(tagger.backend))
+    return Setting(tagger.model.where, tagger.backend, tagger.predictor.device, tagger.dtype, versions(tagger.backend))
 
 
 def notes_on(data: LabelledData, tagger: Tagger, prediction: Prediction) -> list[str]:

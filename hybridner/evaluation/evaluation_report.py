@@ -1,11 +1,12 @@
 """Report of an evaluation, as text for the terminal and as an HTML page."""
 
+from dataclasses import astuple
 from typing import TYPE_CHECKING
 
 from hybridner.display.plots import COLOURS, FIGURE_WIDTH, in_ink, new_figure
 from hybridner.display.tables import WIDTH, Table
 from hybridner.evaluation import analysis
-from hybridner.evaluation.analysis import Confusion, Mistake, Share
+from hybridner.evaluation.analysis import Confusion, Share
 from hybridner.evaluation.calibration import Calibration
 from hybridner.evaluation.evaluate import Evaluation, Result
 from hybridner.evaluation.report import MOST_TYPES, Block, Picture, Sections, as_page, as_text, bars_by_type
@@ -19,27 +20,21 @@ _SHOWN_IN_TERMINAL = 10
 def evaluation_text(evaluation: Evaluation, width: int = WIDTH) -> str:
     """Write the report for a terminal of ``width`` columns."""
     title = f"{evaluation.data.title}, on {evaluation.setting.device}"
-    return as_text(title, _about(evaluation), _sections(evaluation, _SHOWN_IN_TERMINAL), width)
+    return as_text(title, *_report(evaluation, _SHOWN_IN_TERMINAL), width)
 
 
 def evaluation_page(evaluation: Evaluation) -> str:
     """Write the report as one self-contained HTML page."""
-    title = f"Scores on {evaluation.data.title}"
-    return as_page(title, _about(evaluation), _sections(evaluation, analysis.MISTAKES))
+    return as_page(f"Scores on {evaluation.data.title}", *_report(evaluation, analysis.MISTAKES))
 
 
-def _about(evaluation: Evaluation) -> list[str]:
-    scores = evaluation.argmax.scores
-    size = f"{scores.words:,} words, {scores.sentences:,} sentences"
-    if evaluation.data.report.documents > 1:
-        size += f", {evaluation.data.report.documents:,} documents"
-    return [str(evaluation.setting), size, *evaluation.notes]
-
-
-def _sections(evaluation: Evaluation, shown: int) -> Sections:
+def _report(evaluation: Evaluation, shown: int) -> tuple[list[str], Sections]:
     headline = evaluation.argmax
-    by_type, found = headline.scores.by_type, headline.analysis
-    pictures = bars_by_type([(name, by_type, name.lower()) for name in ("precision", "recall", "F1")])
+    scores, found = headline.scores, headline.analysis
+    about = [str(evaluation.setting), f"{scores.words:,} words, {scores.sentences:,} sentences", *evaluation.notes]
+    if evaluation.data.report.documents > 1:
+        about[1] += f", {evaluation.data.report.documents:,} documents"
+    pictures = bars_by_type([(name, scores.by_type, name.lower()) for name in ("precision", "recall", "F1")])
     sections: Sections = {
         "argmax of each word (the headline)": [*_scores(evaluation, headline), *pictures],
         "decoded to valid sequences, as predict does": _scores(evaluation, evaluation.decoded),
@@ -48,11 +43,11 @@ def _sections(evaluation: Evaluation, shown: int) -> Sections:
     }
     if found.seen is not None:
         sections["entities seen and unseen in train (argmax)"] = _seen(found.seen, evaluation.data.train_name)
-    if mistakes := [(_mistake(one), one.example) for one in found.mistakes[:shown]]:
+    if mistakes := [(str(one), one.example) for one in found.mistakes[:shown]]:
         title = f"most frequent mistakes (argmax), {len(mistakes)} of {found.num_different:,} different ones"
         sections[title] = [mistakes]
     sections["calibration of entity scores (decoded)"] = _calibration(evaluation.calibration)
-    return sections
+    return about, sections
 
 
 def _scores(evaluation: Evaluation, result: Result) -> list[str | Table]:
@@ -75,21 +70,16 @@ def _kinds(result: Result) -> list[Block]:
 
 
 def _confusion(confusion: Confusion) -> list[Block]:
-    types, missed, spurious = confusion.types, confusion.missed, confusion.spurious
-    cells = [
-        (count, f"{gold} → {predicted}")
-        for gold, row in zip(types, confusion.same_words, strict=True)
-        for predicted, count in zip(types, row, strict=True)
-        if gold != predicted
-    ]
+    types, same, missed, spurious = astuple(confusion)
+    cells = [(same[i][j], f"{a} → {b}") for i, a in enumerate(types) for j, b in enumerate(types) if i != j]
     cells += [(count, f"{kind} → missed") for kind, count in zip(types, missed, strict=True)]
     cells += [(count, f"spurious → {kind}") for kind, count in zip(types, spurious, strict=True)]
     frequent = sorted(cells, key=lambda cell: -cell[0])[: analysis.MISTAKES]
     table = Table(("gold → predicted", "entities"), [(name, f"{count:,}") for count, name in frequent if count])
     if len(types) <= MOST_TYPES:
-        rows = zip(types, confusion.same_words, missed, spurious, strict=True)
-        square = [(kind, *(f"{count:,}" for count in (*same, *others))) for kind, same, *others in rows]
-        table = Table(("", *types, "missed", "spurious"), square, narrow=table)
+        columns = zip(types, same, missed, spurious, strict=True)
+        rows = [(kind, *(f"{count:,}" for count in (*counts, *others))) for kind, counts, *others in columns]
+        table = Table(("", *types, "missed", "spurious"), rows, narrow=table)
     meaning = (
         "This table pairs only entities on exactly the same words, so an entity with a wrong boundary counts as missed "
         "and as spurious."
@@ -98,24 +88,12 @@ def _confusion(confusion: Confusion) -> list[Block]:
 
 
 def _seen(seen: dict[str, Share], train: str | None) -> list[Block]:
-    rows = [
-        (name.replace("_", ", "), f"{share.total:,}", f"{share.correct:,}", _share(share.value))
-        for name, share in seen.items()
-    ]
+    rows = [(name.replace("_", ", "), f"{s.total:,}", f"{s.correct:,}", _share(s.value)) for name, s in seen.items()]
     meaning = (
         f"Seen: {train} has an entity of the same words, case kept, and the same type. The share is recall for gold "
         "entities, precision for predicted ones."
     )
     return [Table(("", "entities", "correct", "share"), rows, optional=(2,)), meaning]
-
-
-def _mistake(mistake: Mistake) -> str:
-    gold, predicted = mistake.gold, mistake.predicted
-    if gold and predicted and gold.text == predicted.text:
-        change = f"{gold.text}: {gold.type} → {predicted.type}"
-    else:
-        change = f"{gold or 'nothing'} → {predicted or 'nothing'}"
-    return f"{mistake.count:,} × {change} ({mistake.kind})"
 
 
 def _calibration(calibration: Calibration) -> list[Block]:

@@ -33,9 +33,6 @@ class Scores(TypeScores):
         strict_f1: F1 of valid BIO entities only.
         token_accuracy: share of words with the right tag, O included.
         invalid_transitions: number of predicted I- tags that continue no entity of their type.
-        sentences: number of sentences scored.
-        words: number of words scored.
-        by_type: scores of each type.
     """
 
     scorer: str
@@ -53,19 +50,12 @@ class Scores(TypeScores):
 
     def as_table(self) -> Table:
         """Make a table of the scores of each type and their micro average."""
-        return Table(
-            ("", "precision", "recall", "F1", "correct", "predicted", "gold"),
-            [
-                (
-                    name,
-                    *(f"{share:.4f}" for share in (s.precision, s.recall, s.f1)),
-                    *(f"{count:,}" for count in (s.correct, s.predicted, s.gold)),
-                )
-                for name, s in [*self.by_type.items(), ("micro", self)]
-            ],
-            widths=(10, 9, 7, 7, 8, 9, 7),
-            optional=(4, 5),
-        )
+        rows = []
+        for name, s in [*self.by_type.items(), ("micro", self)]:
+            shares = (f"{share:.4f}" for share in (s.precision, s.recall, s.f1))
+            rows.append((name, *shares, f"{s.correct:,}", f"{s.predicted:,}", f"{s.gold:,}"))
+        header = ("", "precision", "recall", "F1", "correct", "predicted", "gold")
+        return Table(header, rows, widths=(10, 9, 7, 7, 8, 9, 7), optional=(4, 5))
 
     def summary(self) -> str:
         """Write one line with the scores that the table omits."""
