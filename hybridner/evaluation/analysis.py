@@ -192,24 +192,20 @@ def analyse(sentences: Iterable[Sentence], predicted: Tags, train: AbstractSet[M
     examples: dict[tuple[str, Mention | None, Mention | None], Example] = {}
     confusion: Counter[tuple[str | None, str | None]] = Counter()
     correct: dict[str, list[bool]] = {name: [] for name in SEEN}
-    pairs = (
-        (sentence, pair)
-        for sentence, tags in zip(sentences, predicted, strict=True)
-        for pair in align(entity_spans(sentence.tags or ()), entity_spans(tags))
-    )
-    for sentence, pair in pairs:
-        kinds[pair.kind] += 1
-        gold, found = (span and mention(sentence.words, span) for span in (pair.gold, pair.predicted))
-        a, b = (one.type if one else None for one in (gold, found))
-        confusion.update([(a, b)] if pair.kind in (CORRECT, TYPE) else [(a, None), (None, b)])
-        for side, one in (("gold", gold), ("predicted", found)):
-            if one and train is not None:
-                correct[f"{side}_{'seen' if one in train else 'unseen'}"].append(pair.kind == CORRECT)
-        if pair.kind != CORRECT:
-            mistake = (pair.kind, gold, found)
-            counts[mistake] += 1
-            _, start, stop = pair.gold or pair.predicted or ("", 0, 0)
-            examples.setdefault(mistake, Example(list(sentence.words), start, stop, sentence.line))
+    for sentence, tags in zip(sentences, predicted, strict=True):
+        for pair in align(entity_spans(sentence.tags or ()), entity_spans(tags)):
+            kinds[pair.kind] += 1
+            gold, found = (span and mention(sentence.words, span) for span in (pair.gold, pair.predicted))
+            a, b = (one.type if one else None for one in (gold, found))
+            confusion.update([(a, b)] if pair.kind in (CORRECT, TYPE) else [(a, None), (None, b)])
+            for side, one in (("gold", gold), ("predicted", found)):
+                if one and train is not None:
+                    correct[f"{side}_{'seen' if one in train else 'unseen'}"].append(pair.kind == CORRECT)
+            if pair.kind != CORRECT:
+                mistake = (pair.kind, gold, found)
+                counts[mistake] += 1
+                _, start, stop = pair.gold or pair.predicted or ("", 0, 0)
+                examples.setdefault(mistake, Example(list(sentence.words), start, stop, sentence.line))
     types = sorted({kind for cell in confusion for kind in cell if kind is not None})
     return Analysis(
         kinds,

@@ -65,7 +65,7 @@ class Difference:
 
 
 def resampling_units(num_sentences: int, documents: Sequence[int]) -> Units:
-    """Choose documents if the numbers of the sentences' ``documents`` include ``FEWEST_DOCUMENTS``, else sentences."""
+    """Choose the ``documents`` of the sentences if at least ``FEWEST_DOCUMENTS`` differ, else the sentences."""
     found, of_sentence = np.unique(np.asarray(documents, np.int64), return_inverse=True)
     if len(found) >= FEWEST_DOCUMENTS:
         return Units("documents", of_sentence, len(found))

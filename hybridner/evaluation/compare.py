@@ -7,7 +7,7 @@ from typing import Any
 from hybridner.config.choices import Misaligned
 from hybridner.corpora.formats import PLAIN, ColumnFormat
 from hybridner.corpora.schemes import entity_spans
-from hybridner.evaluation.analysis import CORRECT, Example, Mention, Pair, align, mention
+from hybridner.evaluation.analysis import CORRECT, Example, Mention, align, mention
 from hybridner.evaluation.bootstrap import Difference, entity_counts, paired_difference
 from hybridner.evaluation.evaluate import LabelledData, Setting, notes_on, predict, read_labelled, setting_of
 from hybridner.evaluation.scoring import Scores, Tags, score
@@ -148,9 +148,12 @@ def _paired(data: LabelledData, a: Tags, b: Tags) -> Paired:
     examples: dict[tuple[Mention, Answer, Answer], Example] = {}
     for sentence, *both in zip(data.sentences, a, b, strict=True):
         words, gold = list(sentence.words), entity_spans(sentence.tags or ())
-        of_a, of_b = ({pair.gold: pair for pair in align(gold, entity_spans(tags))} for tags in both)
+        of_a, of_b = (
+            {p.gold: Answer(p.kind, p.predicted and mention(words, p.predicted)) for p in align(gold, found)}
+            for found in map(entity_spans, both)
+        )
         for span in gold:
-            key = (mention(words, span), _answer(words, of_a[span]), _answer(words, of_b[span]))
+            key = (mention(words, span), of_a[span], of_b[span])
             counts[key] += 1
             examples.setdefault(key, Example(words, span[1], span[2], sentence.line))
     right_by: dict[str, Counter[str]] = {kind: Counter() for kind in data.report.entities}
@@ -168,7 +171,3 @@ def _paired(data: LabelledData, a: Tags, b: Tags) -> Paired:
         sum(x != y for one, other in zip(a, b, strict=True) for x, y in zip(one, other, strict=True)),
         verdicts,
     )
-
-
-def _answer(words: list[str], pair: Pair) -> Answer:
-    return Answer(pair.kind, pair.predicted and mention(words, pair.predicted))

@@ -68,7 +68,6 @@ class Prediction:
         argmax: the most probable tag of each word by itself, one list per sentence.
         decoded: the most probable valid sequence of tags.
         scored: the entities of ``decoded`` with their scores (see :class:`hybridner.tagging.decoding.Entity`).
-        num_windowed: number of sentences longer than the model's ``max_length``.
     """
 
     argmax: list[list[str]]
