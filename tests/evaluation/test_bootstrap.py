@@ -85,7 +85,7 @@ def test_sentences_are_drawn_where_there_are_fewer_than_ten_documents(number, ki
 
 
 def test_counts_over_other_units_are_refused():
-    with pytest.raises(ValueError, match="shorter"):
+    with pytest.raises(ValueError, match="longer"):
         entity_counts([["O"]] * 11, [["O"]] * 11, resampling_units(11, range(10)))
     with pytest.raises(ValueError, match="size 1 and the array at index 1 has size 2"):
         paired_difference(np.zeros((1, 3), int), np.zeros((2, 3), int))
