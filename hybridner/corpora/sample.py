@@ -13,7 +13,6 @@ from hybridner.corpora import sample_words as parts
 from hybridner.corpora.corpus import Sentence
 from hybridner.corpora.splits import SplitName
 
-
 SENTENCES: dict[SplitName, int] = {"train": 3600, "valid": 500, "test": 500}
 
 _NAMES_SEED, _SENTENCES_SEED = 1, 2
