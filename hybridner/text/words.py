@@ -1,11 +1,12 @@
-"""Raw text to sentences and words, with offsets: ``text[start:end]`` is the word, on any Unicode.
+"""Raw text cut into sentences and words, with offsets: ``text[start:end]`` is the word, on any Unicode.
 
 Words follow CoNLL-2003. Every character that is not blank belongs to exactly one word and one sentence; blank are
 white space, control characters, bidirectional controls, the zero-width space and the byte order mark. Time is linear
 in the length of any text.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import Literal, NamedTuple, get_args
 
 import regex
@@ -93,7 +94,7 @@ _CHUNK = 2048
 
 
 def split_words(text: str, offset: int = 0) -> list[Word]:
-    """Cut a sentence into words as CoNLL-2003 does, with offsets.
+    """Cut a sentence, any string, into words as CoNLL-2003 does, in order; ``offset`` is added to all offsets.
 
     Punctuation, currency and percent signs are words, and so are English clitics ("Germany's" → "Germany",
     "'s"; "don't" → "do", "n't"). One word are: compounds with hyphens ("German-born", "U.S.-led"), numbers,
@@ -101,14 +102,7 @@ def split_words(text: str, offset: int = 0) -> list[Word]:
     ("O'Brien", "S&P"), acronyms with their last full stop ("U.S."), initials and common abbreviations that do
     not end the sentence ("St. Louis"), addresses (URL, host, e-mail), runs of full stops, hyphens, asterisks
     or equals signs, and emoji sequences. Where a script puts no space between words (Han, Kana, Thai, Lao,
-    Khmer, Myanmar), each character with its marks is a word.
-
-    Args:
-        text: one sentence; any string, lone surrogates included.
-        offset: added to all offsets: the start of ``text`` in the whole text.
-
-    Returns:
-        Words in order; ``text[word.start - offset : word.end - offset] == word.text``. Blank text has none.
+    Khmer, Myanmar), each character with its marks is a word. Blank text has no word.
     """
     words: list[Word] = []
     for match in _WORDS.finditer(text):
@@ -124,28 +118,23 @@ def split_words(text: str, offset: int = 0) -> list[Word]:
 
 
 def split_sentences(text: str, mode: SentenceMode = "auto") -> list[tuple[int, int]]:
-    """Find the spans of a text's sentences.
+    """Find the ``(start, end)`` of each sentence, in characters, end exclusive, in order and without overlap.
+
+    A sentence starts and ends with a character that is not blank; only blank ones lie between sentences.
 
     Args:
-        text: any string; any of Unicode's line ends, CR LF among them.
+        text: any string, with any of Unicode's line ends.
         mode: "auto" ends a sentence at a blank line and where the library ``sentencex`` finds an end; "line" makes
             each line a sentence, "none" the whole text.
-
-    Returns:
-        ``(start, end)`` in characters, end exclusive, in order and without overlap. A span starts and ends
-        with a character that is not blank, and only blank ones lie outside all spans: blank text has none.
 
     Raises:
         InputError: a mode that does not exist.
     """
-    if mode == "auto":
-        spans = _sentences(text)
-    elif mode == "line":
-        spans = _between(_LINE_BREAK, text)
-    elif mode == "none":
-        spans = iter([(0, len(text))])
-    else:
+    if mode not in get_args(SentenceMode):
         raise InputError(f"unknown sentence mode {mode!r}; there are {', '.join(get_args(SentenceMode))}")
+    spans: Iterable[tuple[int, int]] = [(0, len(text))]
+    if mode != "none":
+        spans = _sentences(text) if mode == "auto" else _between(_LINE_BREAK, text)
     trimmed = (_TRIMMED.search(text, start, end) for start, end in spans)
     return [match.span() for match in trimmed if match]
 
@@ -162,11 +151,8 @@ def split_text(text: str, mode: SentenceMode = "auto") -> SplitText:
 
 def join_words(words: Sequence[str]) -> SplitText:
     """Build a text of one sentence by joining its words with spaces."""
-    joined: list[Word] = []
-    start = 0
-    for word in words:
-        joined.append(Word(word, start, start + len(word)))
-        start += len(word) + 1
+    ends = accumulate(len(word) + 1 for word in words)
+    joined = [Word(word, end - len(word) - 1, end - 1) for word, end in zip(words, ends, strict=True)]
     return SplitText(" ".join(words), [joined] if joined else [])
 
 
@@ -185,16 +171,13 @@ def _sentences(text: str) -> Iterator[tuple[int, int]]:
     for start, stop in _between(_PARAGRAPH_BREAK, text):
         at = start
         while at < stop:
-            chunk = plain[at : min(stop, at + _CHUNK)]
-            ends = [at + boundary["end_index"] for boundary in get_sentence_boundaries("en", chunk)]
-            chunk_stop = at + len(chunk)
+            chunk_stop = min(stop, at + _CHUNK)
+            found = get_sentence_boundaries("en", plain[at:chunk_stop])
+            ends = [end for boundary in found if (end := at + boundary["end_index"]) < chunk_stop]
             if chunk_stop == stop:
-                ends = [end for end in ends if end < stop] + [stop]
-                at = stop
-            else:
-                # The chunk may cut its last sentence: the next chunk starts with it, unless it fills this one.
-                ends = [end for end in ends if end < chunk_stop]
-                at = ends[-1] if ends else chunk_stop
+                ends.append(stop)
+            # The chunk may cut its last sentence: the next chunk starts with it, unless it fills this one.
+            at = ends[-1] if ends else chunk_stop
             for end in ends:
                 yield start, end
                 start = end
