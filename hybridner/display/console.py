@@ -57,6 +57,6 @@ class Reporter:
         if self.width >= 80:
             size, rate = [progress.BarColumn(None), progress.MofNCompleteColumn()], "{task.fields[rate]}"
             columns = [epoch, *size, loss, progress.TextColumn(rate), progress.TimeRemainingColumn()]
-        shown = self._console.is_terminal
-        with progress.Progress(*columns, console=self._console, disable=not shown, transient=True) as bar:
+        off = not self._console.is_terminal
+        with progress.Progress(*columns, console=self._console, disable=off, transient=True) as bar:
             yield TrainingBar(bar, bar.add_task("", total=total_steps, completed=step, epoch="-", loss="-", rate="-"))

@@ -12,10 +12,9 @@ FIGURE_WIDTH = 5.4  # inches; letters stay readable on a phone 360 points wide
 
 
 def bars(names: Sequence[str], series: Mapping[str, Sequence[float]], ink: str) -> "Figure":
-    """Draw shares in [0, 1] as groups of bars, with lines and letters in the colour ``ink``.
+    """Draw one group of bars per name, with lines and letters in the colour ``ink``.
 
-    ``names`` are those of the groups. ``series`` has a name and a share per group for each of the at most
-    ``len(COLOURS)`` bars of a group.
+    Each of at most ``len(COLOURS)`` named series has a share in [0, 1] for each group.
     """
     figure = new_figure((FIGURE_WIDTH, max(1.6, 0.9 + len(names) * (0.16 * len(series) + 0.14))))
     axes = figure.subplots()

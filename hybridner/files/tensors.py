@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 from hybridner.errors import InputError
 
 Weights = dict[str, np.ndarray]
+_TYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
 class TensorHeader(NamedTuple):
@@ -23,8 +24,6 @@ class TensorHeader(NamedTuple):
 
 
 Headers = Mapping[str, TensorHeader]
-
-_TYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
 def read_tensors(path: Path, check: Callable[[Headers], None]) -> Weights:

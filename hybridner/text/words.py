@@ -37,7 +37,7 @@ _INK = r"[^\s\p{Cc}\p{Bidi_Control}\u200b\ufeff]"
 _UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
 _LETTER = rf"[\p{{L}}--{_UNSPACED}]"
 _ALNUM = rf"[[\p{{L}}\p{{N}}\p{{Pc}}]--{_UNSPACED}]"
-# Marks, soft hyphen, zero-width joiners: they belong to the character before them.
+# Marks, soft hyphen, zero-width joiners, which belong to the character before them.
 _EXTEND = r"[\p{M}\u00ad\u200c\u200d]"
 _INSIDE = rf"[{_ALNUM}{_EXTEND}]"
 _NOT_AT_END = rf"(?!\.)(?!(?:{_BLANK}|[\p{{Pe}}\p{{Pf}}\"'])*+\Z)"
@@ -64,7 +64,7 @@ _HOST = (
 )
 _WORDS = regex.compile(
     rf"""
-      [A-Za-z0-9]++(?=[ ])                                              # most words; the rest would find them too
+      [A-Za-z0-9]++(?=[ ])                                              # most words, for speed
     | \A\p{{Nd}}{{1,2}}\.(?={_BLANK}|\Z)                                  # "2." opens an item of a list
     | (?i:https?://|ftp://|www\.){_REST_OF_URL}
     | [\p{{L}}\p{{N}}._%+-]{{1,64}}+@{_HOST_LABEL}(?:\.{_HOST_LABEL}){{1,8}}
@@ -78,8 +78,7 @@ _WORDS = regex.compile(
     """,
     regex.VERBOSE | regex.VERSION1,
 )
-_CLITIC = regex.compile(r"(?:n['’]t|['’](?:s|m|d|re|ve|ll))\Z", regex.IGNORECASE)
-_LONGEST_CLITIC = 3
+_CLITIC = regex.compile(r"(?:n['’]t|['’](?:s|m|d|re|ve|ll))\Z", regex.IGNORECASE)  # at most 3 characters
 
 _NEWLINE = r"(?>\r\n|[\n\r\v\f\x85\u2028\u2029])"
 _PARAGRAPH_BREAK = regex.compile(rf"{_NEWLINE}{_BLANK}*{_NEWLINE}|\u2029")
@@ -96,20 +95,20 @@ _CHUNK = 2048
 def split_words(text: str, offset: int = 0) -> list[Word]:
     """Cut a sentence, any string, into words as CoNLL-2003 does, in order; ``offset`` is added to all offsets.
 
-    Punctuation, currency and percent signs are words, and so are English clitics ("Germany's" → "Germany",
-    "'s"; "don't" → "do", "n't"). One word are: compounds with hyphens ("German-born", "U.S.-led"), numbers,
-    scores and dates ("1,000", "22-7", "1996-08-22", "1/2", "+31"), names with an inner apostrophe or ampersand
-    ("O'Brien", "S&P"), acronyms with their last full stop ("U.S."), initials and common abbreviations that do
-    not end the sentence ("St. Louis"), addresses (URL, host, e-mail), runs of full stops, hyphens, asterisks
-    or equals signs, and emoji sequences. Where a script puts no space between words (Han, Kana, Thai, Lao,
-    Khmer, Myanmar), each character with its marks is a word. Blank text has no word.
+    Each punctuation mark, currency sign, percent sign and English clitic is a word ("Germany's" → "Germany", "'s";
+    "don't" → "do", "n't"). So is each of these: a compound with hyphens ("German-born", "U.S.-led"), a number, score or
+    date ("1,000", "22-7", "1996-08-22", "1/2", "+31"), a name with an inner apostrophe or ampersand ("O'Brien", "S&P"),
+    an acronym with its last full stop ("U.S."), an initial or common abbreviation that does not end the sentence ("St."
+    in "St. Louis"), an address (URL, host, e-mail), a run of full stops, hyphens, asterisks or equals signs, and an
+    emoji sequence. Where a script puts no space between words (Han, Kana, Thai, Lao, Khmer, Myanmar), each character
+    with its marks is a word. Blank text has no word.
     """
     words: list[Word] = []
     for match in _WORDS.finditer(text):
         start, end = match.span()
         cuts = [end]
         if match["word"] and ("'" in match["word"] or "’" in match["word"]):
-            while clitic := _CLITIC.search(text, max(start + 1, cuts[-1] - _LONGEST_CLITIC), cuts[-1]):
+            while clitic := _CLITIC.search(text, max(start + 1, cuts[-1] - 3), cuts[-1]):
                 cuts.append(clitic.start())
         for cut in reversed(cuts):
             words.append(Word(text[start:cut], offset + start, offset + cut))
