@@ -121,7 +121,7 @@ def test_all_problems_of_all_splits_are_named_and_the_other_splits_are_looked_at
 def test_mixed_schemes_are_a_problem_that_names_both_places(check, tmp_path):
     where = f"{tmp_path}/train.txt"
     result = check({"train.txt": "a S-X\n\nb U-X\n"})
-    assert result.problems == [f"{where}:1: tag S- beside U- ({where}:3): BIOES or BILOU, not both"]
+    assert result.problems == [f"{where}:3: tag U-, but S- at {where}:1; use BIOES or BILOU, not both"]
 
 
 def test_bio_within_bioes_is_repairs_with_their_places(check):

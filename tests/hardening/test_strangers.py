@@ -477,7 +477,7 @@ def test_json_that_nests_too_deep_is_one_line(folder, name, content):
 
 def test_json_that_is_too_long_is_refused_unread(folder):
     os.truncate(folder / "config.json", LARGEST_JSON + 1)
-    assert refused(open_model, folder) == f"{folder}/config.json: longer than 16 MiB, which no such file is"
+    assert refused(open_model, folder) == f"{folder}/config.json: longer than 16 MiB, the limit for such a file"
 
 
 @pytest.mark.parametrize(
