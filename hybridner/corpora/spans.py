@@ -2,7 +2,7 @@
 
 import re
 from bisect import bisect_left, bisect_right
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, NamedTuple
 
 from hybridner.config.choices import Misaligned
@@ -10,7 +10,8 @@ from hybridner.corpora.issues import Issues
 from hybridner.errors import InputError
 from hybridner.text.words import Word, split_sentences, split_words
 
-_LABEL = re.compile(r"\S+")
+_LABEL = re.compile(r"[^\s\ud800-\udfff]+")  # half a surrogate pair is no character
+Tagged = tuple[tuple[str, ...], tuple[str, ...] | None]
 
 
 class TextSpan(NamedTuple):
@@ -38,7 +39,7 @@ def parse_spans(value: Any, text: str, where: str) -> list[TextSpan]:
     for left, right in pairwise(spans):
         if right.start < left.end:
             raise InputError(
-                f"{where}: {shown(left, text)} and {shown(right, text)} overlap; a word has one tag, keep one of them"
+                f"{where}: {_shown(left, text)} and {_shown(right, text)} overlap; a word has one tag, keep one of them"
             )
     return spans
 
@@ -52,10 +53,6 @@ def _parse(item: Any, text: str, where: str) -> TextSpan:
         raise InputError(f"{where}: {item!r:.80} does not start and end at whole numbers of characters")
     if not isinstance(label, str) or not _LABEL.fullmatch(label):
         raise InputError(f"{where}: {item!r:.80} has no label; expected a type without white space, such as PER")
-    try:
-        label.encode()
-    except UnicodeEncodeError as error:
-        raise InputError(f"{where}: label {label!r:.80} holds half a surrogate pair, which is no character") from error
     if start >= end:
         raise InputError(f"{where}: span {start}:{end} ({label}) is empty; a span ends after its last character")
     if start < 0 or end > len(text):
@@ -63,15 +60,8 @@ def _parse(item: Any, text: str, where: str) -> TextSpan:
     return TextSpan(start, end, label)
 
 
-def shown(span: TextSpan, text: str) -> str:
-    """Show a span with its text, for a message."""
-    return f"span {span.start}:{span.end} {text[span.start : span.end]!r:.80} ({span.label})"
-
-
-def tag_text(
-    text: str, spans: list[TextSpan], where: str, misaligned: Misaligned, issues: Issues
-) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
-    """Words and BIO tags of the sentences of ``text``, cut as they are cut in prediction.
+def tag_text(text: str, spans: list[TextSpan], where: str, misaligned: Misaligned, issues: Issues) -> list[Tagged]:
+    """Return the words and BIO tags of the sentences of ``text``, cut as in prediction.
 
     A sentence does not end inside a span: what such an end would part stays one sentence.
 
@@ -79,11 +69,11 @@ def tag_text(
         text: any text.
         spans: in order and without overlap.
         where: file and line.
-        misaligned: "error", or "drop" to leave out a span that does not fall on word boundaries and count it.
-        issues: counts what is dropped.
+        misaligned: "error", or "drop" to leave out a span that crosses word boundaries and count it.
+        issues: counts dropped spans.
 
     Raises:
-        InputError: a span that does not fall on word boundaries.
+        InputError: a span does not fall on word boundaries.
     """
     sentences = [words for start, end in _sentences(text, spans) if (words := split_words(text[start:end], start))]
     words = [word for sentence in sentences for word in sentence]
@@ -92,33 +82,31 @@ def tag_text(
     tags = ["O"] * len(words)
     for span in spans:
         first, last = first_at.get(span.start), last_at.get(span.end)
-        if first is None or last is None:
-            near = ", ".join(f"{word.text!r:.40} {word.start}:{word.end}" for word in _nearest(words, span))
-            problem = (
-                f"{where}: {shown(span, text)} does not fall on word boundaries; the nearest words: {near or 'none'}"
-            )
-            if misaligned == "error":
-                raise InputError(f"{problem}; mend the span, or leave such spans out with --misaligned drop")
-            issues.drop(problem)
+        if first is not None and last is not None:
+            tags[first : last + 1] = [f"B-{span.label}", *[f"I-{span.label}"] * (last - first)]
             continue
-        tags[first : last + 1] = [f"B-{span.label}", *[f"I-{span.label}"] * (last - first)]
-    result = []
-    at = 0
-    for sentence in sentences:
-        result.append((tuple(word.text for word in sentence), tuple(tags[at : at + len(sentence)])))
-        at += len(sentence)
-    return result
+        near = ", ".join(f"{word.text!r:.40} {word.start}:{word.end}" for word in _nearest(words, span)) or "none"
+        problem = f"{where}: {_shown(span, text)} does not fall on word boundaries; the nearest words: {near}"
+        if misaligned == "error":
+            raise InputError(f"{problem}; correct the span, or leave such spans out with --misaligned drop")
+        issues.drop(problem)
+    rest = iter(tags)
+    return [(tuple(word.text for word in sentence), tuple(islice(rest, len(sentence)))) for sentence in sentences]
+
+
+def _shown(span: TextSpan, text: str) -> str:
+    return f"span {span.start}:{span.end} {text[span.start : span.end]!r:.80} ({span.label})"
 
 
 def _sentences(text: str, spans: list[TextSpan]) -> list[tuple[int, int]]:
+    """Find the sentences of ``text``, joined where a span reaches from one into the next."""
     joined: list[tuple[int, int]] = []
     for start, end in split_sentences(text):
         # The last span that begins before this sentence is the only one that can reach into it.
         before = bisect_left(spans, (start,)) - 1
         if joined and before >= 0 and spans[before].end > start:
-            joined[-1] = (joined[-1][0], end)
-        else:
-            joined.append((start, end))
+            start, _ = joined.pop()
+        joined.append((start, end))
     return joined
 
 
@@ -126,6 +114,4 @@ def _nearest(words: list[Word], span: TextSpan) -> list[Word]:
     """Find the first and the last word that a span touches; if it touches none, those before and after it."""
     first = bisect_right([word.end for word in words], span.start)
     last = bisect_left([word.start for word in words], span.end) - 1
-    if first > last:
-        return words[max(0, last) : first + 1]
-    return [words[i] for i in sorted({first, last})]
+    return [words[i] for i in sorted({first, last}) if 0 <= i < len(words)]

@@ -1,4 +1,4 @@
-"""One labelled file cut into train, valid and test files, its lines kept byte for byte."""
+"""One labelled file divided into train, valid and test files, its lines unchanged."""
 
 from array import array
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ import numpy as np
 
 from hybridner.config.choices import Misaligned
 from hybridner.corpora.formats import PLAIN, SUFFIXES, ColumnFormat, begins_document, is_break, read_sentences
+from hybridner.corpora.read import count_of
 from hybridner.corpora.splits import SPLITS
 from hybridner.errors import InputError
 
@@ -29,25 +30,25 @@ def split_file(
 ) -> dict[str, Path]:
     """Draw documents or sentences at random into train, valid and test files; their order stays.
 
-    Which go where is a function of their number, the shares and ``seed``. Each line of ``path`` goes to one of the
-    files as it is; where sentences of one document part, each file has the document's ``-DOCSTART-`` row. A line of
-    JSONL is never parted.
+    The draw is a function of their number, the shares and ``seed``. Each line of ``path`` is copied unchanged to one of
+    the files; if sentences of one document go to several files, each file gets the document's ``-DOCSTART-`` row. A
+    line of JSONL is never divided.
 
     Args:
         path: a labelled file in any of the formats.
         folder: an empty folder to write to.
-        by: what is drawn; whole documents, so that no document is in two splits, or sentences.
-        seed: decides what is drawn.
-        valid: share of the documents or sentences for the valid file; with 0 there is none.
+        by: whether to draw whole documents, which keeps each in one split, or sentences.
+        seed: seed of the draw.
+        valid: share of the documents or sentences for the valid file; 0 makes none.
         test: share for the test file.
-        columns: where the word and its tag stand, in a file of columns.
-        misaligned: what becomes of spans that do not fall on word boundaries, once the files are read.
+        columns: columns of the word and its tag, in a file of columns.
+        misaligned: treatment of spans that cross word boundaries when the files are read.
 
     Returns:
         The files by split.
 
     Raises:
-        InputError: the file breaks its format, has too few documents or sentences, or the shares leave none to train.
+        InputError: the file breaks its format, has too few documents or sentences, or the shares leave none for train.
     """
     if min(valid, test) < 0 or valid + test >= 1:
         raise InputError(f"shares of {valid} for valid and {test} for test; expected at least 0, and below 1 in sum")
@@ -64,33 +65,27 @@ def split_file(
         outputs: dict[str, BinaryIO] = {name: stack.enter_context(file.open("wb")) for name, file in files.items()}
         source = stack.enter_context(path.open("rb"))
         targets = [outputs[name] for name in names.tolist()]
-        if suffix == ".jsonl":
-            for line, target in zip((raw for _, raw, line in _decoded(source) if line.strip()), targets, strict=True):
-                target.write(line)
-        else:
-            _copy_columns(source, targets, lines, documents, columns)
+        _copy(source, targets, lines, documents, columns)
     return files
 
 
 def _draw(path: Path, count: int, by: Unit, seed: int, shares: dict[str, float]) -> np.ndarray:
-    """Assign each of ``count`` units to a split."""
+    """Assign each of ``count`` units to a split; return their names [count]."""
     sizes = {name: max(1, round(share * count)) for name, share in shares.items() if share > 0}
     if sum(sizes.values()) >= count:
+        found = f"{path}: {count_of(count, by)}, too few to split"
         if by == "document":
-            raise InputError(
-                f"{path}: {count} document{'s' * (count != 1)}, too few to split by document "
-                '(a -DOCSTART- row, or another "document" in JSONL, begins one); use --by sentence'
-            )
-        raise InputError(f"{path}: {count} sentence{'s' * (count != 1)}, too few to split")
+            found += ' by document (a -DOCSTART- row, or another "document" in JSONL, begins one); use --by sentence'
+        raise InputError(found)
     order = np.random.Generator(np.random.Philox(seed)).permutation(count)
     names = np.full(count, "train", dtype="<U5")
     for name, size in sizes.items():
-        drawn, order = order[:size], order[size:]
-        names[drawn] = name
+        names[order[:size]] = name
+        order = order[size:]
     return names
 
 
-def _copy_columns(
+def _copy(
     source: BinaryIO, targets: list[BinaryIO], starts: "array[int]", documents: "array[int]", columns: ColumnFormat
 ) -> None:
     """Copy the rows of each sentence, with what stands before it, to its target."""

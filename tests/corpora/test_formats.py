@@ -199,14 +199,14 @@ def test_problems_can_be_collected_and_the_rest_is_read(read, tmp_path):
 
 def test_collecting_ends_where_there_are_too_many_problems(read):
     issues = Issues(limit=3)
-    with pytest.raises(InputError, match="3 problems; what comes after them was not looked at"):
+    with pytest.raises(InputError, match="3 problems; the rest was not read"):
         read("a\n" * 10, issues=issues)
     assert len(issues.problems) == 3
 
 
 def test_an_id_that_stands_twice_names_both_lines(message, read):
     lines = [json.dumps({"words": ["a"], "tags": ["O"], "id": key}) for key in (1, "1", None, None, [2], "1")]
-    assert "f.jsonl:6: its id stands on line 2 already" in message("\n".join(lines), "f.jsonl")
+    assert "f.jsonl:6: its id appears on line 2 already" in message("\n".join(lines), "f.jsonl")
     assert len(read("\n".join(lines[:-1]), "f.jsonl")) == 5
 
 
@@ -251,15 +251,15 @@ def test_jsonl_documents_are_numbered_where_they_change_so_that_each_is_in_one_p
         ('{"text": "a"}', "no 'spans' or 'entities'; there are 'text'"),
         ('{"sentence": "a"}', "no 'words' or 'tokens'; there are 'sentence'"),
         ("{}", "there are none"),
-        ('{"words": ["a"]}', "no 'tags' or 'ner_tags'"),
+        ('{"words": ["a"]}', "no 'ner_tags' or 'tags'"),
         ('{"words": "a", "tags": ["O"]}', "'words' is not a list of strings"),
         ('{"words": ["a"], "tags": [0]}', "'tags' is not a list of strings"),
         ('{"words": ["a", "b"], "tags": ["O"]}', "2 words and 1 tags; expected as many of each"),
         ('{"words": [], "tags": []}', "a sentence of 0 words"),
         (r'{"words": ["\ud800"], "tags": ["O"]}', "half a surrogate pair"),
-        (r'{"words": ["a"], "tags": ["B-\udc00"]}', "half a surrogate pair"),
+        (r'{"words": ["a"], "tags": ["B-\udc00"]}', r"tag 'B-\udc00'; expected O"),
         (r'{"text": "a \ud800", "spans": []}', "half a surrogate pair"),
-        (r'{"text": "a", "spans": [[0, 1, "\ud800"]]}', "half a surrogate pair"),
+        (r'{"text": "a", "spans": [[0, 1, "\ud800"]]}', r"[0, 1, '\ud800'] has no label"),
     ],
     ids=lambda value: value[:30],
 )

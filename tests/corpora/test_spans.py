@@ -92,7 +92,7 @@ def test_a_span_off_the_words_is_named_with_the_nearest_words(message, span, sai
     text = message({"text": TEXT, "spans": []}, {"text": TEXT, "spans": [span]})
     assert text.startswith("2: ")
     assert said in text
-    assert text.endswith("mend the span, or leave such spans out with --misaligned drop")
+    assert text.endswith("correct the span, or leave such spans out with --misaligned drop")
 
 
 def test_spans_off_the_words_can_be_left_out_and_are_counted(read):
