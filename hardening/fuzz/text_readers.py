@@ -132,7 +132,7 @@ def _written(folder: Path, form: Form, scheme: str = "BIO") -> bytes:
     sentences = list(islice(sample_sentences("train"), 6))
     report = SplitReport("sample", "BIO", len(sentences), 0, 2, 0, {})
     path = folder / f"written{SUFFIX[form]}"
-    write_split(path, Split.write(sentences), report, form, scheme)  # type: ignore[arg-type]
+    write_split(path, Split(sentences), report, form, scheme)  # type: ignore[arg-type]
     return path.read_bytes()
 
 

@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
 from tempfile import TemporaryFile
-from typing import IO
 from weakref import finalize
 
 import pyarrow as pa
@@ -35,30 +34,24 @@ class Sentence:
 
 
 class Split:
-    """Sentences in an unnamed Arrow file, read some thousands at a time.
+    """Sentences in an unnamed Arrow file, written and read some thousands at a time.
 
-    Memory use does not grow with their number, and a killed process leaves no file behind. Build one with
-    :meth:`write`. An index gives a :class:`Sentence`; iteration goes in file order.
+    Memory use does not grow with their number, and a killed process leaves no file behind. An index gives a
+    :class:`Sentence`; iteration goes in file order.
     """
 
-    def __init__(self, file: IO[bytes], length: int, opened: ExitStack) -> None:
-        self._length = length
-        self._file = pa.ipc.open_file(pa.PythonFile(file, "r"))
-        finalize(self, opened.close)
-
-    @classmethod
-    def write(cls, sentences: Iterable[Sentence]) -> "Split":
-        """Stream ``sentences`` to disk, one chunk of rows at a time, and open the file."""
+    def __init__(self, sentences: Iterable[Sentence]) -> None:
         stream = iter(sentences)
-        length = 0
+        self._length = 0
         with ExitStack() as opened:
             file = opened.enter_context(TemporaryFile())
             with pa.ipc.new_file(pa.PythonFile(file, "w"), _SCHEMA) as writer:
                 while chunk := list(islice(stream, _ROWS_PER_CHUNK)):
                     columns = {name: [getattr(sentence, name) for sentence in chunk] for name in _SCHEMA.names}
                     writer.write_batch(pa.RecordBatch.from_pydict(columns, _SCHEMA))
-                    length += len(chunk)
-            return cls(file, length, opened.pop_all())
+                    self._length += len(chunk)
+            self._file = pa.ipc.open_file(pa.PythonFile(file, "r"))
+            finalize(self, opened.pop_all().close)
 
     def __len__(self) -> int:
         return self._length

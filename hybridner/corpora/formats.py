@@ -34,32 +34,45 @@ class ColumnFormat:
     comment: str = ""
 
     def __post_init__(self) -> None:
-        for name, column in (("word", self.word), ("tag", self.tag)):
-            if column == 0:
-                raise InputError(f"{name} column 0: columns are counted from 1, or from the end with -1, -2, …")
-        if self.word == self.tag:
-            raise InputError(f"column {self.word} cannot hold both the word and its tag")
+        if 0 in (self.word, self.tag) or self.word == self.tag:
+            raise InputError(
+                f"word column {self.word} and tag column {self.tag}: expected two columns, counted from 1, or from the "
+                "end with -1, -2, …"
+            )
 
     def is_comment(self, line: str) -> bool:
         """Check whether to skip a line."""
         return bool(self.comment) and line.startswith(self.comment)
 
-    def pick(self, row: list[str], labelled: bool) -> tuple[str, str] | None:
-        """Return a row's word and tag ("" without ``labelled``), or None where it lacks one of them."""
+    def split(self, line: str, tab: bool, labelled: bool, where: str) -> tuple[str, str]:
+        """Return a row's word and tag ("" without ``labelled``); ``tab`` tells whether TABs separate the columns.
+
+        Raises:
+            InputError: one of them is missing or has another shape; the message begins with ``where``.
+        """
+        if "\r" in line:
+            raise InputError(f"{where}: a CR inside a line; save the file with lines that end in LF or CRLF")
+        if "\t" in line and not tab:
+            raise InputError(
+                f"{where}: a TAB, where rows before have none ({line!r}); use TABs in every row or in none"
+            )
+        row = [field.strip(" ") for field in line.split("\t")] if tab else [field for field in line.split(" ") if field]
         word_at, tag_at = self.word - (self.word > 0), self.tag - (self.tag > 0)
         try:
             word, tag = row[word_at], row[tag_at] if labelled else ""
         except IndexError:
-            return None
+            word = tag = ""
         if not word or (labelled and word_at % len(row) == tag_at % len(row)):
-            return None
+            needed = "a word first" if self.word == 1 else f"a word in column {self.word}"
+            if labelled:
+                needed += " and its tag last" if self.tag == -1 else f" and its tag in column {self.tag}"
+            raise InputError(
+                f"{where}: a row of {len(row)} column{'s' * (len(row) != 1)} ({line!r}); expected {needed}, split by "
+                f"{'TABs' if tab else 'spaces'}"
+            )
+        if labelled:
+            check_tag(tag, where)
         return word, tag
-
-    def expected(self, labelled: bool) -> str:
-        """Describe the columns that a row needs, for a message."""
-        word = "a word first" if self.word == 1 else f"a word in column {self.word}"
-        tag = "its tag last" if self.tag == -1 else f"its tag in column {self.tag}"
-        return f"{word} and {tag}" if labelled else word
 
 
 PLAIN = ColumnFormat()
@@ -80,27 +93,24 @@ def read_sentences(
 
     Args:
         path: the file.
-        labelled: whether tags are required; otherwise a row may contain a word alone.
+        labelled: whether tags or spans are required.
         columns: columns of the word and its tag, in a file of columns.
-        misaligned: treatment of spans that cross word boundaries.
-        issues: collects problems; by default the first problem is raised.
+        misaligned: "error", or "drop" to leave out spans that cross word boundaries and count them.
+        issues: collects problems; by default the first one is raised.
 
     Raises:
         InputError: the file cannot be read or breaks its format; the message names file and line.
     """
     issues = issues or Issues()
-    lines = _numbered_lines(path, issues)
-    if path.suffix.lower() == ".jsonl":
-        return read_records(str(path), lines, parse_line, labelled, misaligned, issues)
-    return read_columns(path, lines, labelled, columns, issues)
-
-
-def _numbered_lines(path: Path, issues: Issues) -> Iterator[tuple[int, str]]:
     if path.is_dir():
         raise InputError(f"{path}: a folder; expected a file")
     try:
         with path.open("rb") as file:
-            yield from decoded_lines(path, file, issues)
+            lines = decoded_lines(path, file, issues)
+            if path.suffix.lower() == ".jsonl":
+                yield from read_records(str(path), lines, parse_line, labelled, misaligned, issues)
+            else:
+                yield from read_columns(path, lines, labelled, columns, issues)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
 
@@ -140,7 +150,7 @@ def read_columns(
         if tab is None:
             tab = "\t" in line
         try:
-            rows.append((number, *_row(line, tab, labelled, columns, f"{path}:{number}")))
+            rows.append((number, *columns.split(line, tab, labelled, f"{path}:{number}")))
         except InputError as error:
             issues.add(error)
 
@@ -153,21 +163,3 @@ def begins_document(line: str) -> bool:
 def is_break(line: str) -> bool:
     """Recognise a row that ends a sentence: it is blank or begins a document."""
     return not line.strip(" \t") or begins_document(line)
-
-
-def _row(line: str, tab: bool, labelled: bool, columns: ColumnFormat, where: str) -> tuple[str, str]:
-    """Split a row into its word and its tag."""
-    if "\r" in line:
-        raise InputError(f"{where}: a CR inside a line; save the file with lines that end in LF or CRLF")
-    if "\t" in line and not tab:
-        raise InputError(f"{where}: a TAB, where rows before have none ({line!r}); use TABs in every row or in none")
-    row = [field.strip(" ") for field in line.split("\t")] if tab else [field for field in line.split(" ") if field]
-    found = columns.pick(row, labelled)
-    if found is None:
-        raise InputError(
-            f"{where}: a row of {len(row)} column{'s' * (len(row) != 1)} ({line!r}); expected "
-            f"{columns.expected(labelled)}, split by {'TABs' if tab else 'spaces'}"
-        )
-    if labelled:
-        check_tag(found[1], where)
-    return found

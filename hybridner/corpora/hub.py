@@ -1,6 +1,6 @@
 """Corpora through ``datasets``: folders it saved, and the Hub."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -14,10 +14,6 @@ from hybridner.errors import InputError, first_line
 from hybridner.files.hub import asked
 from hybridner.files.paths import check_links, inside
 from hybridner.files.reading import read_json
-
-# datasets >= 4 refuses the script of the old id; the Hub keeps its tables in this revision.
-_PARQUET = "refs/convert/parquet"
-_CONLL2003 = "eriktks/conll2003"
 
 
 def saved_sources(folder: Path) -> Sources:
@@ -48,9 +44,8 @@ def hub_sources(name: str) -> Sources:
     """
     import datasets
 
-    full = _CONLL2003 if name == "conll2003" else name
+    full = "eriktks/conll2003" if name == "conll2003" else name
     failed = f"{name}: neither a folder here nor a corpus the Hub gave; give a folder with train, valid and test files"
-    first, second = (_PARQUET, None) if name == "conll2003" else (None, _PARQUET)
     with asked(failed) as hub:
 
         def sources(revision: str | None) -> Sources:
@@ -59,11 +54,12 @@ def hub_sources(name: str) -> Sources:
             return _sources(datasets.load_dataset(folder), full)
 
         try:
-            return sources(first)
+            return sources(None)
         except InputError:
             raise
         except Exception:  # datasets and the Hub's client raise many kinds
-            return sources(second)
+            # datasets >= 4 refuses a corpus that is a script; the Hub keeps its tables in this revision.
+            return sources("refs/convert/parquet")
 
 
 @contextmanager
@@ -87,27 +83,33 @@ def _sources(dataset: Any, where: str) -> Sources:
 def _sentences(table: Any, where: str, issues: Issues) -> Iterator[Sentence]:
     with _refused(f"{where}: datasets cannot read it"):
         words, tags = find_key(table.column_names, WORDS, where), find_key(table.column_names, TAGS, where)
-        columns = [words, tags, *({DOCUMENT} & set(table.column_names))]
-        types = {column: _inner(table.features[column]) for column in columns}
+        types = {name: _inner(table.features[name]) for name in (words, tags, DOCUMENT) if name in table.column_names}
+        to_names = getattr(types[tags], "int2str", None)
         # In a column of images or sounds, a row would open whatever path or address a stranger has put there.
         for column, kind in types.items():
-            if type(kind).__name__ not in ("Value", "ClassLabel"):
+            known = type(kind).__name__ in ("Value", "ClassLabel")
+            if not known or (column == tags and to_names is None and "int" in kind.dtype):
                 raise InputError(
-                    f"{where}: column {column!r} holds {type(kind).__name__}, expected strings, numbers or classes"
+                    f"{where}: column {column!r} holds {kind!r:.80}; expected strings or ClassLabel(names=[...])"
                 )
-        names = getattr(types[tags], "names", None)
-        if names is None and "int" in types[tags].dtype:
-            raise InputError(
-                f"{where}: column {tags!r} holds numbers without names; make it a list of ClassLabel(names=[...])"
-            )
 
         def record(row: dict[str, Any], at: str) -> dict[str, Any] | None:
-            if names is not None:
-                row[tags] = _class_names(row[tags], names, f"{at}: column {tags!r}")
+            try:
+                row[tags] = to_names(row[tags]) if to_names else row[tags]
+            except (TypeError, ValueError) as error:
+                raise InputError(
+                    f"{at}: column {tags!r} holds {row[tags]!r:.80}; expected a list of numbers from 0 to "
+                    f"{types[tags].num_classes - 1}"
+                ) from error
             return None if row[words] == [] else row
 
         yield from read_records(
-            where, enumerate(table.select_columns(columns), 1), record, labelled=True, misaligned="error", issues=issues
+            where,
+            enumerate(table.select_columns(list(types)), 1),
+            record,
+            labelled=True,
+            misaligned="error",
+            issues=issues,
         )
 
 
@@ -116,9 +118,3 @@ def _inner(feature: Any) -> Any:
     if isinstance(feature, list):
         feature = feature[0]
     return getattr(feature, "feature", feature)
-
-
-def _class_names(numbers: Any, names: Sequence[str], where: str) -> list[str]:
-    if not isinstance(numbers, list) or not all(isinstance(i, int) and 0 <= i < len(names) for i in numbers):
-        raise InputError(f"{where}: {numbers!r:.80}; expected a list of numbers from 0 to {len(names) - 1}")
-    return [names[i] for i in numbers]

@@ -24,16 +24,12 @@ from hybridner.errors import InputError
 from hybridner.files.reading import parse_object
 
 WORDS, TAGS, DOCUMENT = ("words", "tokens"), ("ner_tags", "tags", "labels"), "document"
-_TEXT, _SPANS = "text", ("spans", "entities")
+_SPANS = ("spans", "entities")
 Row = TypeVar("Row")
 
 
 def parse_line(line: str, where: str) -> dict[str, Any] | None:
-    """Parse the object on a line; return None for a blank line.
-
-    Raises:
-        InputError: the line holds anything else.
-    """
+    """Parse the object on a line; return None for a blank line."""
     return parse_object(line, where, " with 'words' and 'tags', or 'text' and 'spans'") if line.strip() else None
 
 
@@ -45,15 +41,10 @@ def read_records(
     misaligned: Misaligned,
     issues: Issues,
 ) -> Iterator[Sentence]:
-    """Read the sentences of records: the lines of a JSONL file, or the rows of a table.
+    """Read the sentences of records: the numbered lines of a JSONL file, or rows of a table; ``path`` names it.
 
-    Args:
-        path: name of the file or table, for messages.
-        rows: numbered rows.
-        parse: returns a row's record, or None to skip the row; its second argument names the row.
-        labelled: whether tags or spans are required.
-        misaligned: treatment of spans that cross word boundaries.
-        issues: collects the problems of rows.
+    ``parse`` receives a row and its name for messages, and returns its record, or None to skip it. The other arguments
+    are those of :func:`hybridner.corpora.formats.read_sentences`.
 
     Raises:
         InputError: a row breaks the format, or an id appears twice.
@@ -66,27 +57,17 @@ def read_records(
             record = parse(row, where)
             if record is None:
                 continue
-            is_text = _is_text(record)
-            sentences = (
-                _text(record, where, labelled, misaligned, issues) if is_text else _words(record, where, labelled)
-            )
-            "".join(word for words, _ in sentences for word in words).encode()
-        except UnicodeEncodeError:
-            issues.add(InputError(f"{where}: half a surrogate pair, which is no character"))
-            continue
+            sentences, key = _tagged(record, where, labelled, misaligned, issues)
         except InputError as error:
             issues.add(error)
             continue
         if record.get("id") is not None:
             hashes.append(hash(json.dumps(record["id"], sort_keys=True)))
             numbers.append(number)
-        key = record.get(DOCUMENT)
-        if key is None and is_text:
-            key = object()
         if key != previous:
             document, previous = document + 1, key
         for words, tags in sentences:
-            yield Sentence(words, tags, document, number)
+            yield Sentence(words, tags if labelled else None, document, number)
     _, first, inverse = np.unique(np.array(hashes), return_index=True, return_inverse=True)
     for second in np.flatnonzero(first[inverse] < np.arange(len(hashes))).tolist():
         line = numbers[first[inverse[second]]]
@@ -105,40 +86,38 @@ def find_key(keys: Collection[str], names: tuple[str, ...], where: str) -> str:
     raise InputError(f"{where}: no {' or '.join(map(repr, names))}; there are {', '.join(map(repr, keys)) or 'none'}")
 
 
-def _is_text(record: dict[str, Any]) -> bool:
-    """Decide whether to read text and spans; words that are strings come first, words with offsets after the text."""
-    words = next((record[name] for name in WORDS if name in record), None)
-    if _TEXT not in record or (words is not None and not any(name in record for name in _SPANS)):
-        return False
-    return not _are_strings(words)
+def _tagged(
+    record: dict[str, Any], where: str, labelled: bool, misaligned: Misaligned, issues: Issues
+) -> tuple[list[Tagged], Any]:
+    """Return the sentences of a record, and a value that changes where a document begins."""
+    text, key = record.get("text"), record.get(DOCUMENT)
+    # Words that are strings win over the text; words with offsets do not.
+    if "text" not in record or _are_strings(next((record[name] for name in WORDS if name in record), None)):
+        sentences = [_words(record, where, labelled)]
+    else:
+        if not isinstance(text, str):
+            raise InputError(f"{where}: 'text' is not a string")
+        name = find_key(record, _SPANS, where) if labelled else ""
+        spans = parse_spans(record[name], text, f"{where}: {name!r}") if labelled else []
+        sentences = tag_text(text, spans, where, misaligned, issues)
+        key = object() if key is None else key
+    if not any(words for words, _ in sentences):
+        raise InputError(f"{where}: no word in it; take the line out")
+    try:
+        "".join(word for words, _ in sentences for word in words).encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{where}: half a surrogate pair, which is no character") from error
+    return sentences, key
 
 
-def _words(record: dict[str, Any], where: str, labelled: bool) -> list[Tagged]:
+def _words(record: dict[str, Any], where: str, labelled: bool) -> Tagged:
     words = _strings(record, WORDS, where)
-    if not words:
-        raise InputError(f"{where}: a sentence of 0 words; take the line out")
-    if not labelled:
-        return [(words, None)]
-    tags = _strings(record, TAGS, where)
+    tags = _strings(record, TAGS, where) if labelled else ("O",) * len(words)
     if len(tags) != len(words):
         raise InputError(f"{where}: {len(words)} words and {len(tags)} tags; expected as many of each")
     for tag in tags:
         check_tag(tag, where)
-    return [(words, tags)]
-
-
-def _text(record: dict[str, Any], where: str, labelled: bool, misaligned: Misaligned, issues: Issues) -> list[Tagged]:
-    text = record[_TEXT]
-    if not isinstance(text, str):
-        raise InputError(f"{where}: {_TEXT!r} is not a string")
-    spans = []
-    if labelled:
-        name = find_key(record, _SPANS, where)
-        spans = parse_spans(record[name], text, f"{where}: {name!r}")
-    sentences = tag_text(text, spans, where, misaligned, issues)
-    if not sentences:
-        raise InputError(f"{where}: a text of 0 words; take the line out")
-    return sentences if labelled else [(words, None) for words, _ in sentences]
+    return words, tags
 
 
 def _strings(record: dict[str, Any], names: tuple[str, ...], where: str) -> tuple[str, ...]:

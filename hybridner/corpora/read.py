@@ -96,13 +96,10 @@ def read_file(
 
 
 def read_split(where: str, source: Source, notes: list[str], issues: Issues | None = None) -> tuple[Split, SplitReport]:
-    """Read a split once to detect its scheme, then convert it to BIO.
+    """Read a split from ``source`` once to detect its scheme, then convert it to BIO.
 
-    Args:
-        where: path of the split, for messages.
-        source: returns its sentences.
-        notes: receives notes about the scheme, repairs and dropped spans.
-        issues: collects problems; by default the first problem is raised.
+    ``where`` is its path; ``notes`` receives its scheme, repairs and dropped spans; ``issues`` collects its problems,
+    the first of which is raised by default.
 
     Raises:
         InputError: it breaks its format, mixes schemes, or contains no sentence.
@@ -115,7 +112,7 @@ def read_split(where: str, source: Source, notes: list[str], issues: Issues | No
             detector.add(sentence.tags or (), f"{where}:{sentence.line}")
             yield sentence
 
-    raw = Split.write(watched())
+    raw = Split(watched())
     if len(raw) == 0 and not issues.problems:
         raise InputError(f"{where}: no sentence in it; expected at least one")
     split, report = _in_bio(where, raw, detector.scheme(), issues)
@@ -160,7 +157,7 @@ def _in_bio(where: str, sentences: Iterable[Sentence], scheme: str, issues: Issu
             entities.update(kind for kind, _, _ in entity_spans(tags))
             yield replace(sentence, tags=tags)
 
-    split = Split.write(converted())
+    split = Split(converted())
     return split, SplitReport(
         where,
         scheme,

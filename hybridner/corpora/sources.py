@@ -20,11 +20,7 @@ def find_sources(
 ) -> Sources:
     """Find the splits of a corpus: for each its path, for messages, and a function that reads it.
 
-    Args:
-        data: "sample", a folder, "conll2003", or a Hub id. A local folder wins.
-        notes: receives a note about the choice.
-        columns: columns of the word and its tag, in files of columns.
-        misaligned: treatment of spans that cross word boundaries.
+    ``notes`` receives a note about the choice; see :func:`hybridner.corpora.read.read_corpus` for the other arguments.
 
     Raises:
         InputError: there is no such corpus.

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 from hybridner.config.choices import Misaligned
 from hybridner.corpora.issues import Issues
 from hybridner.errors import InputError
-from hybridner.text.words import Word, split_sentences, split_words
+from hybridner.text.words import split_sentences, split_words
 
 _LABEL = re.compile(r"[^\s\ud800-\udfff]+")  # half a surrogate pair is no character
-Tagged = tuple[tuple[str, ...], tuple[str, ...] | None]
+Tagged = tuple[tuple[str, ...], tuple[str, ...]]  # words and BIO tags of a sentence
 
 
 class TextSpan(NamedTuple):
@@ -23,15 +23,12 @@ class TextSpan(NamedTuple):
 
 
 def parse_spans(value: Any, text: str, where: str) -> list[TextSpan]:
-    """Read the spans of ``text`` from a JSON value, in order from the left.
+    """Read the spans of ``text`` from a list of ``{"start": …, "end": …, "label": …}`` or ``[start, end, label]``.
 
-    Args:
-        value: a list of ``{"start": …, "end": …, "label": …}`` or ``[start, end, label]``.
-        text: what they point into.
-        where: file, line and key.
+    Return them from left to right. ``where`` names file, line and key in messages.
 
     Raises:
-        InputError: one that has another shape, is empty, leaves the text or overlaps with another.
+        InputError: a span has another shape, is empty, leaves the text or overlaps with another.
     """
     if not isinstance(value, list):
         raise InputError(f"{where} is not a list of spans")
@@ -46,34 +43,24 @@ def parse_spans(value: Any, text: str, where: str) -> list[TextSpan]:
 
 def _parse(item: Any, text: str, where: str) -> TextSpan:
     fields = [item.get(name) for name in TextSpan._fields] if isinstance(item, dict) else item
-    if not isinstance(fields, list) or len(fields) != 3:
-        raise InputError(f"{where}: {item!r:.80} is no span; expected start, end and label")
-    start, end, label = fields
-    if type(start) is not int or type(end) is not int:
-        raise InputError(f"{where}: {item!r:.80} does not start and end at whole numbers of characters")
-    if not isinstance(label, str) or not _LABEL.fullmatch(label):
-        raise InputError(f"{where}: {item!r:.80} has no label; expected a type without white space, such as PER")
-    if start >= end:
-        raise InputError(f"{where}: span {start}:{end} ({label}) is empty; a span ends after its last character")
-    if start < 0 or end > len(text):
-        raise InputError(f"{where}: span {start}:{end} ({label}) leaves the text, which has {len(text)} characters")
-    return TextSpan(start, end, label)
+    if not isinstance(fields, list) or [*map(type, fields)] != [int, int, str] or not _LABEL.fullmatch(fields[2]):
+        raise InputError(
+            f"{where}: {item!r:.80} is no span; expected a start and an end, in whole characters, and a label without "
+            "white space, such as PER"
+        )
+    span = TextSpan(*fields)
+    if not 0 <= span.start < span.end <= len(text):
+        raise InputError(f"{where}: {_shown(span, text)} is empty or leaves the text of {len(text)} characters")
+    return span
 
 
 def tag_text(text: str, spans: list[TextSpan], where: str, misaligned: Misaligned, issues: Issues) -> list[Tagged]:
     """Return the words and BIO tags of the sentences of ``text``, cut as in prediction.
 
-    A sentence does not end inside a span: what such an end would part stays one sentence.
-
-    Args:
-        text: any text.
-        spans: in order and without overlap.
-        where: file and line.
-        misaligned: "error", or "drop" to leave out a span that crosses word boundaries and count it.
-        issues: counts dropped spans.
+    Sentences between which a span would be divided become one. ``spans`` are in order and do not overlap.
 
     Raises:
-        InputError: a span does not fall on word boundaries.
+        InputError: a span does not fall on word boundaries, unless ``misaligned`` is "drop", which drops it.
     """
     sentences = [words for start, end in _sentences(text, spans) if (words := split_words(text[start:end], start))]
     words = [word for sentence in sentences for word in sentence]
@@ -85,7 +72,13 @@ def tag_text(text: str, spans: list[TextSpan], where: str, misaligned: Misaligne
         if first is not None and last is not None:
             tags[first : last + 1] = [f"B-{span.label}", *[f"I-{span.label}"] * (last - first)]
             continue
-        near = ", ".join(f"{word.text!r:.40} {word.start}:{word.end}" for word in _nearest(words, span)) or "none"
+        # The first and the last word that the span touches; if it touches none, those before and after it.
+        touched = {
+            bisect_right([word.end for word in words], span.start),
+            bisect_left([word.start for word in words], span.end) - 1,
+        }
+        nearest = [words[i] for i in sorted(touched) if 0 <= i < len(words)]
+        near = ", ".join(f"{word.text!r:.40} {word.start}:{word.end}" for word in nearest) or "none"
         problem = f"{where}: {_shown(span, text)} does not fall on word boundaries; the nearest words: {near}"
         if misaligned == "error":
             raise InputError(f"{problem}; correct the span, or leave such spans out with --misaligned drop")
@@ -108,10 +101,3 @@ def _sentences(text: str, spans: list[TextSpan]) -> list[tuple[int, int]]:
             start, _ = joined.pop()
         joined.append((start, end))
     return joined
-
-
-def _nearest(words: list[Word], span: TextSpan) -> list[Word]:
-    """Find the first and the last word that a span touches; if it touches none, those before and after it."""
-    first = bisect_right([word.end for word in words], span.start)
-    last = bisect_left([word.start for word in words], span.end) - 1
-    return [words[i] for i in sorted({first, last}) if 0 <= i < len(words)]

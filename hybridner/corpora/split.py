@@ -1,7 +1,6 @@
 """One labelled file divided into train, valid and test files, its lines unchanged."""
 
 from array import array
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -37,12 +36,12 @@ def split_file(
     Args:
         path: a labelled file in any of the formats.
         folder: an empty folder to write to.
-        by: whether to draw whole documents, which keeps each in one split, or sentences.
+        by: unit of the draw.
         seed: seed of the draw.
         valid: share of the documents or sentences for the valid file; 0 makes none.
         test: share for the test file.
-        columns: columns of the word and its tag, in a file of columns.
-        misaligned: treatment of spans that cross word boundaries when the files are read.
+        columns: as in :func:`hybridner.corpora.formats.read_sentences`.
+        misaligned: as there.
 
     Returns:
         The files by split.
@@ -88,31 +87,28 @@ def _draw(path: Path, count: int, by: Unit, seed: int, shares: dict[str, float])
 def _copy(
     source: BinaryIO, targets: list[BinaryIO], starts: "array[int]", documents: "array[int]", columns: ColumnFormat
 ) -> None:
-    """Copy the rows of each sentence, with what stands before it, to its target."""
-    before: list[tuple[bytes, str]] = []  # what stands between two sentences belongs to the second
-    header = b""  # the row that began the document
+    """Copy the rows of each sentence, and the comments and document rows before it, to its target."""
+    before: list[bytes] = []
+    header, begins = b"", False  # the row that began the document
     last_document: dict[BinaryIO, int] = {}
     sentence, in_rows = -1, False
-    for number, raw, line in _decoded(source):
+    for number, raw in enumerate(source, 1):
+        line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
         if sentence + 1 < len(starts) and number == starts[sentence + 1]:
             sentence, in_rows = sentence + 1, True
             target, document = targets[sentence], documents[sentence]
-            begins = [row for row, text in before if begins_document(text)]
-            header = begins[-1] if begins else header
             if not begins and last_document.get(target, document) != document:
                 target.write(header)
             last_document[target] = document
-            target.writelines([*(row for row, _ in before), raw])
-            before = []
-        elif sentence >= 0 and not before and not begins_document(line) and (in_rows or not columns.is_comment(line)):
+            target.writelines([*before, raw])
+            before, begins = [], False
+        elif begins_document(line):
+            before.append(raw)
+            header, begins, in_rows = raw, True, False
+        elif sentence >= 0 and not before and (in_rows or not columns.is_comment(line)):
             targets[sentence].write(raw)
             in_rows = in_rows and (columns.is_comment(line) or not is_break(line))
         else:
-            before.append((raw, line))
+            before.append(raw)
             in_rows = False
-    targets[-1].writelines(row for row, _ in before)
-
-
-def _decoded(source: BinaryIO) -> Iterator[tuple[int, bytes, str]]:
-    for number, raw in enumerate(source, 1):
-        yield number, raw, raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+    targets[-1].writelines(before)

@@ -1,6 +1,7 @@
 """Sentences written as files that can be read again: columns, JSONL of words, JSONL of texts with spans."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from itertools import accumulate
@@ -19,6 +20,7 @@ from hybridner.errors import InputError
 
 Form = Literal["conll", "jsonl", "spans"]
 SUFFIX = {"conll": ".conll", "jsonl": ".jsonl", "spans": ".jsonl"}
+_UNFIT = re.compile(r"[\t\n\r\0]|\A[ \ufeff]| \Z|\A\Z")  # a word that a row of columns would change
 _LOSSES = {
     "entity": ("entities", "joined with a neighbour of the same type, as in IO"),
     "sentence": ("sentences", "will be cut into other words when the text is read"),
@@ -38,12 +40,12 @@ def convert_corpus(
 
     Args:
         source: a file, or a corpus that :func:`hybridner.corpora.read.read_corpus` can read.
-        destination: the file, or the folder, to make.
+        destination: the file or folder to make.
         to: "conll" (a word, TAB and its tag per row, ``-DOCSTART-`` rows between documents), "jsonl" (words and tags),
             or "spans" (words joined by spaces, and the spans of entities).
         scheme: scheme of the written tags.
-        columns: columns of the word and its tag in ``source``, if it has columns.
-        misaligned: treatment of spans that cross word boundaries.
+        columns: as in ``read_corpus``.
+        misaligned: as in ``read_corpus``.
 
     Returns:
         Notes for the user: schemes, repairs, and losses of the new form.
@@ -98,21 +100,12 @@ def write_split(path: Path, split: Split, report: SplitReport, to: Form, scheme:
 
 def _rows(words: Sequence[str], tags: Sequence[str], where: str) -> str:
     for word in words:
-        if not _fits_a_column(word):
+        if _UNFIT.search(word) or begins_document(word):
             raise InputError(
                 f"{where}: word {word!r:.60} cannot be written in columns, where it would be read as another; "
                 "use --to jsonl"
             )
     return "".join(f"{word}\t{tag}\n" for word, tag in zip(words, tags, strict=True)) + "\n"
-
-
-def _fits_a_column(word: str) -> bool:
-    return (
-        word == word.strip(" ") != ""
-        and not any(character in word for character in "\t\n\r\0")
-        and not begins_document(word)
-        and not word.startswith("\ufeff")
-    )
 
 
 def _text(words: tuple[str, ...], tags: Sequence[str], losses: Counter[str]) -> dict[str, Any]:

@@ -255,11 +255,11 @@ def test_jsonl_documents_are_numbered_where_they_change_so_that_each_is_in_one_p
         ('{"words": "a", "tags": ["O"]}', "'words' is not a list of strings"),
         ('{"words": ["a"], "tags": [0]}', "'tags' is not a list of strings"),
         ('{"words": ["a", "b"], "tags": ["O"]}', "2 words and 1 tags; expected as many of each"),
-        ('{"words": [], "tags": []}', "a sentence of 0 words"),
+        ('{"words": [], "tags": []}', "no word in it; take the line out"),
         (r'{"words": ["\ud800"], "tags": ["O"]}', "half a surrogate pair"),
         (r'{"words": ["a"], "tags": ["B-\udc00"]}', r"tag 'B-\udc00'; expected O"),
         (r'{"text": "a \ud800", "spans": []}', "half a surrogate pair"),
-        (r'{"text": "a", "spans": [[0, 1, "\ud800"]]}', r"[0, 1, '\ud800'] has no label"),
+        (r'{"text": "a", "spans": [[0, 1, "\ud800"]]}', r"[0, 1, '\ud800'] is no span"),
     ],
     ids=lambda value: value[:30],
 )

@@ -105,7 +105,11 @@ def test_strings_are_tags_and_documents_are_kept(saved):
 @pytest.mark.parametrize(
     ("feature", "columns", "said"),
     [
-        (None, {"tokens": [["a"]], "ner_tags": [[1]]}, "holds numbers without names; make it a list of ClassLabel"),
+        (
+            None,
+            {"tokens": [["a"]], "ner_tags": [[1]]},
+            "column 'ner_tags' holds Value('int64'); expected strings or ClassLabel(names=[...])",
+        ),
         (CLASSES[0], {"tokens": [["a"]], "ner_tags": [[-1]]}, "[-1]; expected a list of numbers from 0 to 2"),
         (CLASSES[0], {"tokens": [["a"]], "ner_tags": [None]}, "None; expected a list of numbers from 0 to 2"),
         (None, {"tokens": [["a"]], "ner_tags": [["PER"]]}, "tag 'PER'; expected O, or B-TYPE"),

@@ -34,7 +34,7 @@ def documents(draw, words):
 def written(tmp_path_factory, sentences, to, scheme="BIO"):
     path = tmp_path_factory.mktemp("written") / f"f{SUFFIX[to]}"
     report = SplitReport("f", "BIO", len(sentences), 0, sentences[-1].document + 1, 0, {})
-    return path, write_split(path, Split.write(sentences), report, to, scheme)
+    return path, write_split(path, Split(sentences), report, to, scheme)
 
 
 def plain(sentences):
