@@ -34,7 +34,8 @@ def _table(splits: dict[str, SplitFacts]) -> str:
         *([f"  {kind}", *(f"{count:,}" for count in counts.values())] for kind, counts in by_type(splits).items()),
     ]
     if any(facts.entities_in_train is not None for facts in splits.values()):
-        rows.append(row("  of them in train", lambda facts: _share(facts.entities_in_train)))
+        shares = (facts.entities_in_train for facts in splits.values())
+        rows.append(["  of them in train", *("" if share is None else f"{100 * share:.1f} %" for share in shares)])
     return Table(["", *splits], rows).text(10**6)
 
 
@@ -44,10 +45,6 @@ def _lengths(unit: str, lengths: list[Lengths | None]) -> Iterator[list[str]]:
         yield [f"  {unit}, median", *(f"{one.median:,.0f}" for one in known)]
         yield ["  99th percentile", *(f"{one.p99:,.0f}" for one in known)]
         yield ["  longest", *(f"{one.longest:,}" for one in known)]
-
-
-def _share(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:.1f} %"
 
 
 def _findings(check: CorpusCheck, width: int) -> Iterator[str]:

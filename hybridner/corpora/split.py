@@ -27,11 +27,11 @@ def split_file(
     columns: ColumnFormat = PLAIN,
     misaligned: Misaligned = "error",
 ) -> dict[str, Path]:
-    """Draw documents or sentences at random into train, valid and test files; their order stays.
+    """Draw documents or sentences at random into train, valid and test files, and return the files by split.
 
-    The draw is a function of their number, the shares and ``seed``. Each line of ``path`` is copied unchanged to one of
-    the files; if sentences of one document go to several files, each file gets the document's ``-DOCSTART-`` row. A
-    line of JSONL is never divided.
+    The draw is a function of their number, the shares and ``seed``. Each line of ``path`` is copied unchanged and in
+    order to one of the files; if sentences of one document go to several files, each gets the document's
+    ``-DOCSTART-`` row. A line of JSONL is never divided.
 
     Args:
         path: a labelled file in any of the formats.
@@ -42,9 +42,6 @@ def split_file(
         test: share for the test file.
         columns: as in :func:`hybridner.corpora.formats.read_sentences`.
         misaligned: as there.
-
-    Returns:
-        The files by split.
 
     Raises:
         InputError: the file breaks its format, has too few documents or sentences, or the shares leave none for train.

@@ -40,7 +40,7 @@ def read_json(path: Path, most: int = LARGEST_JSON) -> dict[str, Any]:
     """Read the JSON object in a file of at most ``most`` bytes.
 
     Raises:
-        InputError: it is longer, holds no JSON object, nests too deep, or cannot be read.
+        InputError: it is longer, contains no JSON object, nests too deep, or cannot be read.
     """
     return parse_object(read_text(path, most), str(path))
 
