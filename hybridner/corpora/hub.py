@@ -103,14 +103,8 @@ def _sentences(table: Any, where: str, issues: Issues) -> Iterator[Sentence]:
                 ) from error
             return None if row[words] == [] else row
 
-        yield from read_records(
-            where,
-            enumerate(table.select_columns(list(types)), 1),
-            record,
-            labelled=True,
-            misaligned="error",
-            issues=issues,
-        )
+        rows = enumerate(table.select_columns(list(types)), 1)
+        yield from read_records(where, rows, record, True, "error", issues)
 
 
 def _inner(feature: Any) -> Any:

@@ -80,12 +80,12 @@ def write_split(path: Path, split: Split, report: SplitReport, to: Form, scheme:
             tags = from_bio(sentence.tags or (), scheme)
             if scheme == "IO":
                 losses["entity"] += len(entity_spans(sentence.tags or ())) - len(entity_spans(tags))
-            record: dict[str, Any] = {"words": sentence.words, "tags": tags}
             if to == "conll":
                 file.write(f"{DOCUMENT_ROW}\tO\n\n" if sentence.document != document else "")
                 file.write(_rows(sentence.words, tags, f"{report.path}:{sentence.line}"))
                 document = sentence.document
                 continue
+            record: dict[str, Any] = {"words": sentence.words, "tags": tags}
             if to == "spans":
                 record = _text(sentence.words, tags, losses)
             if to == "spans" or report.documents > 1:
