@@ -80,7 +80,6 @@ PLAIN = ColumnFormat()
 
 def read_sentences(
     path: Path,
-    labelled: bool = True,
     columns: ColumnFormat = PLAIN,
     misaligned: Misaligned = "error",
     issues: Issues | None = None,
@@ -93,7 +92,6 @@ def read_sentences(
 
     Args:
         path: the file.
-        labelled: whether tags or spans are required.
         columns: columns of the word and its tag, in a file of columns.
         misaligned: "error", or "drop" to leave out spans that cross word boundaries and count them.
         issues: collects problems; by default the first one is raised.
@@ -108,9 +106,9 @@ def read_sentences(
         with path.open("rb") as file:
             lines = decoded_lines(path, file, issues)
             if path.suffix.lower() == ".jsonl":
-                yield from read_records(str(path), lines, parse_line, labelled, misaligned, issues)
+                yield from read_records(str(path), lines, parse_line, misaligned, issues)
             else:
-                yield from read_columns(path, lines, labelled, columns, issues)
+                yield from read_columns(path, lines, True, columns, issues)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
 

@@ -104,7 +104,7 @@ def _sentences(table: Any, where: str, issues: Issues) -> Iterator[Sentence]:
             return None if row[words] == [] else row
 
         rows = enumerate(table.select_columns(list(types)), 1)
-        yield from read_records(where, rows, record, True, "error", issues)
+        yield from read_records(where, rows, record, "error", issues)
 
 
 def _inner(feature: Any) -> Any:

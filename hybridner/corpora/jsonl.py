@@ -37,7 +37,6 @@ def read_records(
     path: str,
     rows: Iterable[tuple[int, Row]],
     parse: Callable[[Row, str], dict[str, Any] | None],
-    labelled: bool,
     misaligned: Misaligned,
     issues: Issues,
 ) -> Iterator[Sentence]:
@@ -57,7 +56,7 @@ def read_records(
             record = parse(row, where)
             if record is None:
                 continue
-            sentences, key = _tagged(record, where, labelled, misaligned, issues)
+            sentences, key = _tagged(record, where, misaligned, issues)
         except InputError as error:
             issues.add(error)
             continue
@@ -67,7 +66,7 @@ def read_records(
         if key != previous:
             document, previous = document + 1, key
         for words, tags in sentences:
-            yield Sentence(words, tags if labelled else None, document, number)
+            yield Sentence(words, tags, document, number)
     _, first, inverse = np.unique(np.array(hashes), return_index=True, return_inverse=True)
     for second in np.flatnonzero(first[inverse] < np.arange(len(hashes))).tolist():
         line = numbers[first[inverse[second]]]
@@ -86,19 +85,17 @@ def find_key(keys: Collection[str], names: tuple[str, ...], where: str) -> str:
     raise InputError(f"{where}: no {' or '.join(map(repr, names))}; there are {', '.join(map(repr, keys)) or 'none'}")
 
 
-def _tagged(
-    record: dict[str, Any], where: str, labelled: bool, misaligned: Misaligned, issues: Issues
-) -> tuple[list[Tagged], Any]:
+def _tagged(record: dict[str, Any], where: str, misaligned: Misaligned, issues: Issues) -> tuple[list[Tagged], Any]:
     """Return the sentences of a record, and a value that changes where a document begins."""
     text, key = record.get("text"), record.get(DOCUMENT)
     # Words that are strings win over the text; words with offsets do not.
     if "text" not in record or _are_strings(next((record[name] for name in WORDS if name in record), None)):
-        sentences = [_words(record, where, labelled)]
+        sentences = [_words(record, where)]
     else:
         if not isinstance(text, str):
             raise InputError(f"{where}: 'text' is not a string")
-        name = find_key(record, _SPANS, where) if labelled else ""
-        spans = parse_spans(record[name], text, f"{where}: {name!r}") if labelled else []
+        name = find_key(record, _SPANS, where)
+        spans = parse_spans(record[name], text, f"{where}: {name!r}")
         sentences = tag_text(text, spans, where, misaligned, issues)
         key = object() if key is None else key
     if not any(words for words, _ in sentences):
@@ -110,9 +107,8 @@ def _tagged(
     return sentences, key
 
 
-def _words(record: dict[str, Any], where: str, labelled: bool) -> Tagged:
-    words = _strings(record, WORDS, where)
-    tags = _strings(record, TAGS, where) if labelled else ("O",) * len(words)
+def _words(record: dict[str, Any], where: str) -> Tagged:
+    words, tags = _strings(record, WORDS, where), _strings(record, TAGS, where)
     if len(tags) != len(words):
         raise InputError(f"{where}: {len(words)} words and {len(tags)} tags; expected as many of each")
     for tag in tags:

@@ -82,17 +82,13 @@ def check_types(corpus: Corpus) -> None:
         )
 
 
-def read_file(
-    path: Path, labelled: bool = True, columns: ColumnFormat = PLAIN, misaligned: Misaligned = "error"
-) -> tuple[Split, SplitReport]:
-    """Read one labelled or plain file in any of the formats.
+def read_file(path: Path, columns: ColumnFormat = PLAIN, misaligned: Misaligned = "error") -> tuple[Split, SplitReport]:
+    """Read one labelled file in any of the formats.
 
     Raises:
-        InputError: there is no such file, or it breaks its format.
+        InputError: the file cannot be read, or breaks its format.
     """
-    if not path.exists():
-        raise InputError(f"{path}: no such file")
-    return read_split(*file_source(path, labelled, columns, misaligned), [])
+    return read_split(*file_source(path, columns, misaligned), [])
 
 
 def read_split(where: str, source: Source, notes: list[str], issues: Issues | None = None) -> tuple[Split, SplitReport]:
@@ -146,10 +142,7 @@ def _in_bio(where: str, sentences: Iterable[Sentence], scheme: str, issues: Issu
             counts["words"] += len(sentence.words)
             counts["documents"] += sentence.document != last_document
             last_document = sentence.document
-            if sentence.tags is None:
-                yield sentence
-                continue
-            tags, repairs = to_bio(sentence.tags, scheme)
+            tags, repairs = to_bio(sentence.tags or (), scheme)
             counts["repairs"] += repairs
             if repairs:
                 repaired_at.append(sentence.line)

@@ -47,9 +47,9 @@ def find_sources(
     return hub_sources(data)
 
 
-def file_source(path: Path, labelled: bool, columns: ColumnFormat, misaligned: Misaligned) -> tuple[str, Source]:
+def file_source(path: Path, columns: ColumnFormat, misaligned: Misaligned) -> tuple[str, Source]:
     """Return a file's path and a function that reads it."""
-    return str(path), partial(read_sentences, path, labelled, columns, misaligned)
+    return str(path), partial(read_sentences, path, columns, misaligned)
 
 
 def _sample(name: SplitName, _: Issues) -> Iterator[Sentence]:
@@ -70,6 +70,4 @@ def _folder_sources(folder: Path, columns: ColumnFormat, misaligned: Misaligned)
             f"{folder}: no train, valid or test file in it; expected train.txt or the like "
             f"({', '.join(SUFFIXES)}; sub-folders are not entered)"
         )
-    return {
-        name: file_source(inside(folder, files[name]), True, columns, misaligned) for name in SPLITS if name in files
-    }
+    return {name: file_source(inside(folder, files[name]), columns, misaligned) for name in SPLITS if name in files}

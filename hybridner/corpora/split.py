@@ -49,7 +49,7 @@ def split_file(
     if min(valid, test) < 0 or valid + test >= 1:
         raise InputError(f"shares of {valid} for valid and {test} for test; expected at least 0, and below 1 in sum")
     lines, documents = array("q"), array("q")
-    for sentence in read_sentences(path, True, columns, misaligned):
+    for sentence in read_sentences(path, columns, misaligned):
         if not lines or sentence.line != lines[-1]:
             lines.append(sentence.line)
             documents.append(sentence.document)

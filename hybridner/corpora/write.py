@@ -55,7 +55,7 @@ def convert_corpus(
     """
     notes: list[str] = []
     if Path(source).is_file():
-        split, report = read_split(*file_source(Path(source), True, columns, misaligned), notes)
+        split, report = read_split(*file_source(Path(source), columns, misaligned), notes)
         return notes + write_split(destination, split, report, to, scheme)
     read = {name: read_split(*found, notes) for name, found in find_sources(source, notes, columns, misaligned).items()}
     destination.mkdir()

@@ -193,7 +193,7 @@ def read_labelled(
         if split is not None:
             raise InputError(f"{data}: a file, which has no {shown_split(split)} split; leave --split out")
         name = data
-        sentences, report = read_split(*file_source(Path(data), True, columns, misaligned), notes)
+        sentences, report = read_split(*file_source(Path(data), columns, misaligned), notes)
     else:
         split = split_name(split or "test")
         with_train = seen and train is None and split != "train" and {split, "train"} <= find_sources(data, []).keys()

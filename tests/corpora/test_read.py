@@ -149,13 +149,6 @@ def test_a_folder_given_as_file_is_refused(tmp_path):
         read_file(tmp_path)
 
 
-def test_a_file_without_labels_has_no_tags(folder, tmp_path):
-    folder({"a.txt": "Ann\nran\n"})
-    split, report = read_file(tmp_path / "a.txt", labelled=False)
-    assert split[0].tags is None
-    assert (report.words, report.entities) == (2, {})
-
-
 @pytest.mark.parametrize("split", ["train", "valid", "test"])
 @pytest.mark.parametrize("content", ["", "\n\n", "\ufeff", "-DOCSTART- O\n\n"])
 def test_a_file_without_a_sentence_is_refused(folder, split, content):
@@ -191,7 +184,7 @@ def test_a_file_given_as_corpus_is_refused(folder):
 
 
 def test_a_missing_file_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"a\.txt: no such file"):
+    with pytest.raises(InputError, match=r"a\.txt: cannot be read \(No such file"):
         read_file(tmp_path / "a.txt")
 
 

@@ -67,10 +67,6 @@ def test_a_text_is_a_document_unless_it_says_which_it_belongs_to(read):
     assert [s.document for s in read(words, record, words, words)] == [0, 1, 1, 2, 2]
 
 
-def test_without_labels_a_text_alone_will_do(read):
-    assert [(s.words, s.tags) for s in read({"text": TEXT}, labelled=False)] == [(words, None) for words in WORDS]
-
-
 def test_no_sentence_ends_inside_a_span(read):
     text = "He read Who is it? Me. It rained."
     assert len(read({"text": text, "spans": []})) == 3
