@@ -52,11 +52,6 @@ def read_columns_by_number(folder: Path) -> object:
     return read_file(_only(folder), columns=ColumnFormat(1, -2, "#"))[1].scheme
 
 
-def read_unlabelled(folder: Path) -> object:
-    """Read a file without its tags."""
-    return len(read_file(_only(folder), labelled=False)[0])
-
-
 def read_dropping(folder: Path) -> object:
     """Read a file of texts and leave out spans that fall on no words."""
     return read_file(_only(folder), misaligned="drop")[1].scheme
@@ -132,14 +127,14 @@ def _written(folder: Path, form: Form, scheme: str = "BIO") -> bytes:
     sentences = list(islice(sample_sentences("train"), 6))
     report = SplitReport("sample", "BIO", len(sentences), 0, 2, 0, {})
     path = folder / f"written{SUFFIX[form]}"
-    write_split(path, Split.write(sentences), report, form, scheme)  # type: ignore[arg-type]
+    write_split(path, Split(sentences), report, form, scheme)  # type: ignore[arg-type]
     return path.read_bytes()
 
 
 def _corpora(folder: Path) -> Iterator[Case]:
     columns = {scheme: _written(folder, "conll", scheme) for scheme in SCHEMES}
     for number, (kind, suffix) in enumerate(
-        [("columns", "conll"), ("columns", "tsv"), ("columns", "iob2"), ("unlabelled", "txt"), ("to_jsonl", "conll")]
+        [("columns", "conll"), ("columns", "tsv"), ("columns", "iob2"), ("columns", "txt"), ("to_jsonl", "conll")]
     ):
         yield Case(kind, {f"file.{suffix}": columns[SCHEMES[number]]})
     spaced = columns["BIO"].replace(b"\t", b" NNP I-NP ")
@@ -173,7 +168,7 @@ def _saved(folder: Path) -> Iterator[Case]:
 def _jsonl(folder: Path) -> Iterator[Case]:
     words, spans = _written(folder, "jsonl"), _written(folder, "spans")
     numbered = b"".join(b'{"id": %d, %s\n' % (i, line[1:]) for i, line in enumerate(words.splitlines()))
-    for kind in ("labelled", "unlabelled", "dropping", "to_conll", "to_spans"):
+    for kind in ("labelled", "dropping", "to_conll", "to_spans"):
         yield Case(kind, {"file.jsonl": numbered})
         yield Case(kind, {"file.jsonl": spans})
     yield Case("check", {"train.jsonl": spans, "test.jsonl": numbered})
@@ -214,7 +209,6 @@ READERS: tuple[Reader, ...] = (
         {
             "columns": read_columns_file,
             "numbered": read_columns_by_number,
-            "unlabelled": read_unlabelled,
             "to_jsonl": partial(convert_file, to="jsonl"),
             "folder": read_folder,
             "check": check_folder,
@@ -226,7 +220,6 @@ READERS: tuple[Reader, ...] = (
         "jsonl",
         {
             "labelled": read_columns_file,
-            "unlabelled": read_unlabelled,
             "dropping": read_dropping,
             "to_conll": partial(convert_file, to="conll"),
             "to_spans": partial(convert_file, to="spans"),

@@ -146,7 +146,7 @@ def split(
         files = split_file(
             file, partial, by=by, seed=seed, valid=dev, test=test, columns=columns, misaligned=reading.misaligned
         )
-        reports = {path: read_file(path, True, columns, reading.misaligned)[1] for path in files.values()}
+        reports = {path: read_file(path, columns, reading.misaligned)[1] for path in files.values()}
     rows = [
         [path.name, *(f"{n:,}" for n in (r.documents, r.sentences, r.words, sum(r.entities.values())))]
         for path, r in reports.items()

@@ -120,7 +120,7 @@ def check_corpus(
     notes: list[str] = []
     problems: list[str] = []
     if Path(data).is_file():
-        sources = {"file": file_source(Path(data), True, columns, misaligned)}
+        sources = {"file": file_source(Path(data), columns, misaligned)}
     else:
         sources = find_sources(data, notes, columns, misaligned)
     scan = _Scan(tokenizer)

@@ -215,7 +215,7 @@ def _read(data: str, splits: tuple[str, ...], columns: ColumnFormat, misaligned:
     if not _is_file(data):
         return read_corpus(data, require_train=False, splits=splits, columns=columns, misaligned=misaligned)
     notes: list[str] = []
-    split, report = read_split(*file_source(Path(data), True, columns, misaligned), notes)
+    split, report = read_split(*file_source(Path(data), columns, misaligned), notes)
     return Corpus(data, {splits[0]: split}, {splits[0]: report}, (), notes)
 
 

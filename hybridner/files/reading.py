@@ -6,6 +6,7 @@ from typing import Any
 
 from hybridner.errors import InputError
 
+_DEEPEST = 100  # far from where comparing, hashing or writing a value again would exhaust the stack
 LARGEST_JSON = 2**24  # bytes of a config.json: room for 100,000 labels, read in a tenth of a second
 LARGEST_TOKENIZER = 2**28  # bytes of a tokenizer.json or vocab.txt: some 15 times the largest vocabularies in use
 
@@ -35,11 +36,29 @@ def read_json(path: Path, most: int = LARGEST_JSON) -> dict[str, Any]:
     Raises:
         InputError: it is longer, contains no JSON object, nests too deep, or cannot be read.
     """
-    text = read_text(path, most)
+    return parse_object(read_text(path, most), str(path))
+
+
+def parse_object(text: str, where: str, keys: str = "") -> dict[str, Any]:
+    """Parse a JSON object; ``keys``, such as " with 'text'", completes the message that asks for one.
+
+    Raises:
+        InputError: the text is something else, or nests too deep.
+    """
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from error
+        raise InputError(f"{where}: not JSON ({error}); expected an object{keys}") from error
     if not isinstance(value, dict):
-        raise InputError(f"{path}: expected a JSON object")
+        raise InputError(f"{where}: expected an object{keys}")
+    if text.count("[") + text.count("{") > _DEEPEST and _nests(value, _DEEPEST):
+        raise InputError(f"{where}: nests more than {_DEEPEST} deep; expected an object{keys}")
     return value
+
+
+def _nests(value: Any, levels: int) -> bool:
+    """Check whether lists and objects nest more than ``levels`` deep."""
+    if not isinstance(value, (list, dict)):
+        return False
+    items = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_nests(item, levels - 1) for item in items)

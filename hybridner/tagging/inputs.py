@@ -8,8 +8,8 @@ from typing import Any, BinaryIO, Literal
 
 from hybridner.corpora.formats import PLAIN, decoded_lines, read_columns
 from hybridner.corpora.issues import Issues
-from hybridner.corpora.jsonl import parse_object
 from hybridner.errors import InputError
+from hybridner.files.reading import parse_object
 from hybridner.text.words import SplitText, Word, join_words
 
 STANDARD_INPUT = Path("-")
@@ -118,7 +118,7 @@ def _counted(file: Iterable[bytes], advance: Callable[[int], None]) -> Iterator[
 
 
 def _parse(line: str, where: str) -> TextRecord:
-    record = parse_object(line, where, "a 'text', or with 'words'")
+    record = parse_object(line, where, " with a 'text', or with 'words'")
     name = next((name for name in _WORDS if _are_words(record.get(name))), None)
     text: Any = record.get(_TEXT)
     if name is None and not isinstance(text, str):

@@ -158,7 +158,7 @@ def test_memory_does_not_grow_with_the_corpus(tokenizer, monkeypatch):
     plan = ShapePlan(np.arange(3, 40), 16)
 
     def read(number):
-        encoded = encode(Split.write(random_sentences(number)), tokenizer, LABELS, 40)
+        encoded = encode(Split(random_sentences(number)), tokenizer, LABELS, 40)
         batches = training_batches(encoded, plan, batch_size=16, seed=1, epoch=0, pad_token_id=0)
         return sum(batch.num_pieces for batch in batches)
 
@@ -182,7 +182,7 @@ def files_held(folder):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the open files")
 def test_what_grows_is_in_files_that_a_killed_process_cannot_leave_behind(tokenizer, temporary_folder):
-    split = Split.write(random_sentences(5))
+    split = Split(random_sentences(5))
     encoded = encode(split, tokenizer, LABELS, 64)
     for name in ("input_ids", "labels", "offsets", "lengths", "sentence"):
         assert isinstance(getattr(encoded, name).base, np.memmap)

@@ -115,7 +115,7 @@ def test_all_problems_of_all_splits_are_named_and_the_other_splits_are_looked_at
     valid, test = ([p for p in result.problems if f"{name}.txt" in p] for name in ("valid", "test"))
     assert [problem.split(":")[1] for problem in valid] == ["2", "3"]
     assert len(test) == PROBLEMS
-    assert result.problems[-1] == f"{PROBLEMS} problems; what comes after them was not looked at"
+    assert result.problems[-1] == f"{PROBLEMS} problems; the rest was not read"
 
 
 def test_mixed_schemes_are_a_problem_that_names_both_places(check, tmp_path):

@@ -113,7 +113,7 @@ def test_a_damaged_config_is_one_line_that_names_it(folder, content):
         (lambda c: c["model"]["encoder"].update(num_heads=3), "hidden_size 32 is not divisible by num_heads 3"),
         (lambda c: c.pop("labels"), "'labels' is not a list of strings"),
         (lambda c: c.update(labels="O"), "'labels' is not a list of strings"),
-        (lambda c: c["labels"].pop(), "label 'B-MISC' has no 'I-MISC' beside it"),
+        (lambda c: c["labels"].pop(), "label 'B-MISC' has no 'I-MISC'"),
         (lambda c: c.update(labels=c["labels"][:-2]), "7 labels for num_labels 9"),
         (lambda c: c.update(labels=c["labels"][1:]), "the first label is 'B-PER', expected 'O'"),
     ],
