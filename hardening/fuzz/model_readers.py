@@ -94,7 +94,7 @@ def _checkpoints(folder: Path) -> Iterator[Case]:
     backends: tuple[Backend, ...] = ("torch", "flax")
     for backend in backends:
         store = open_checkpoints(backend, folder / backend / "checkpoints")
-        store.save(state, {"model": dataclasses.asdict(model.config), "best": None, "epoch": 1})
+        store.save(state, model.config, {"best": None, "epoch": 1})
         store.close()
         yield read_case(backend, folder / backend)
     run = RunDir(folder / "run")

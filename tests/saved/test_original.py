@@ -101,7 +101,9 @@ def test_options_say_what_the_file_does_not(pth, model, tokenizer, tmp_path):
     opened, notes = open_original(pth(), options)
     assert (opened.config.encoder.num_heads, opened.labels) == (8, labels)
     assert opened.tokenizer.to_json() == tokenizer.to_json()
-    assert notes == ["taken to be as in the original, for the file does not say: inputs of at most 1,024 pieces"]
+    assert notes == [
+        "assumed as in the original, because the file does not contain them: inputs of at most 1,024 pieces"
+    ]
 
 
 @pytest.mark.parametrize("key", ["state_dict", "model"])
@@ -230,7 +232,7 @@ def with_tensor(key, value):
             lambda t: {"bert.pooler.dense.weight": torch.zeros(3, 3)},
             "not a checkpoint of the original HybridNER: tensor",
         ),
-        (lambda t: {}, "it holds 0 tensors"),
+        (lambda t: {}, "it contains 0 tensors"),
         (without(EMBEDDING), f"tensor {EMBEDDING!r} is missing"),
         (without(ENCODER_EMBEDDING), f"tensor {ENCODER_EMBEDDING!r} is missing"),
         (without("classifier.weight"), "tensor 'classifier.weight' is missing"),
@@ -312,7 +314,10 @@ def test_a_file_of_another_kind_is_one_line(tmp_path):
 def test_heads_that_do_not_divide_the_hidden_size_are_an_error(pth):
     for number in (3, 0, -2):
         said = refused(pth(), num_heads=number)
-        assert f"hidden size 32 is not divisible by {number} attention heads; say with --num-heads" in said
+        assert (
+            f"hidden size 32 is not divisible by {number} attention heads; give its number of heads with --num-heads"
+            in said
+        )
 
 
 def test_other_than_nine_classes_need_labels(pth, tensors):
