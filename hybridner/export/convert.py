@@ -14,7 +14,7 @@ from hybridner.files.paths import check_links
 from hybridner.files.whole import written_whole
 from hybridner.model.twins import Backend, choose_backend
 from hybridner.model.weights import num_parameters, weight_shapes
-from hybridner.runs.checkpoints import Restored, newest_state, open_checkpoints
+from hybridner.runs.checkpoints import newest_state, open_checkpoints
 from hybridner.runs.run_dir import RunDir
 from hybridner.saved.folder import save_model
 from hybridner.saved.model import model_config
@@ -30,13 +30,8 @@ def convert(source: str | Path, destination: Path, target: Target, options: Orig
 
     With "flax" or "torch", a run becomes a run that this backend resumes: options, metrics, best model and the newest
     training state, with both Adam moments; a model becomes a model folder, with Orbax or safetensors weights. With
-    "original", a model or a run's best becomes one ``.pth`` file.
-
-    Args:
-        source: a run, a model folder, or a checkpoint of the original, ``NAME.pth``.
-        destination: the folder or file to write; it must not exist yet.
-        target: the form.
-        options: facts that a ``.pth`` leaves out.
+    "original", a model or a run's best becomes one ``.pth`` file. The source may be such a file itself; ``options`` are
+    the facts that it leaves out.
 
     Returns:
         Sentences for the user: a summary, then what else there is to know.
@@ -69,12 +64,19 @@ def convert(source: str | Path, destination: Path, target: Target, options: Orig
 def _convert_run(run: RunDir, destination: Path, backend: Backend) -> list[str]:
     check_links(run.folder)
     options, trained_with = run.read_options()
-    source = _needed(run, trained_with)
-    _needed(run, backend)
+    try:
+        source, _ = choose_backend(trained_with), choose_backend(backend)
+    except InputError as error:
+        raise InputError(f"{run.folder}: a run is moved with its own framework and the other one; {error}") from error
     best = next((f for f in (run.best, run.best.with_name("best.old")) if (f / "config.json").is_file()), None)
     if best is not None:
         open_model(best)  # do not copy a damaged one
-    state, progress, notes = _newest_state(run, source)
+    newest = newest_state(source, run.checkpoints)
+    if newest is None:
+        raise InputError(
+            f"{run.folder}: a run without a checkpoint yet, its first epoch has not ended; convert it when it has one"
+        )
+    state, progress, notes = newest
     config = model_config(progress["model"], run.checkpoints)
     notes += _not_finite(state.weights)
     if options.devices.device == _OTHERS_DEVICE[backend]:
@@ -100,26 +102,6 @@ def _convert_run(run: RunDir, destination: Path, backend: Backend) -> list[str]:
         f"resume with: {RunDir(destination).resume_command(backend)}",
         *notes,
     ]
-
-
-def _needed(run: RunDir, backend: str) -> Backend:
-    try:
-        return choose_backend(backend)
-    except InputError as error:
-        raise InputError(f"{run.folder}: a run is moved with its own framework and the other one; {error}") from error
-
-
-def _newest_state(run: RunDir, backend: Backend) -> Restored:
-    newest = newest_state(backend, run.checkpoints)
-    if newest is None:
-        raise InputError(
-            f"{run.folder}: a run without a checkpoint yet, its first epoch has not ended; convert it when it has one"
-        )
-    size = newest.progress.get("progress", {}).get("metrics_bytes")
-    if run.metrics.exists() and not (isinstance(size, int) and size <= run.metrics.stat().st_size):
-        at = newest.state.step
-        raise InputError(f"{run.metrics}: shorter than the {size} bytes it had at step {at}; lines were lost")
-    return newest
 
 
 def _size(config: ModelConfig) -> str:

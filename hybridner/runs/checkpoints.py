@@ -66,13 +66,9 @@ class CheckpointStore:
     def save(
         self, state: TrainingState, config: ModelConfig, progress: dict[str, Any], best_step: int | None = None
     ) -> None:
-        """Save a state in the background, whole or not at all, after the one before it.
+        """Save a state and the loop's ``progress``, JSON values, in the background, whole or not at all.
 
-        Args:
-            state: arrays that no one changes any more.
-            config: the model.
-            progress: everything else that the training loop needs to resume, as JSON values.
-            best_step: the step of a state to keep in addition to the newest.
+        No one may change the state's arrays any more. The state of ``best_step`` is kept in addition to the newest.
 
         Raises:
             CannotWriteError: the state before it could not be saved.
@@ -164,13 +160,12 @@ class CheckpointStore:
 
     def _tidy(self) -> None:
         """Clean up after a writer that was killed."""
-        for path in self._folder.glob("*.partial"):
-            remove(path)
-        for path in self._folder.glob("*.old"):
-            if path.with_suffix("").is_dir():
-                remove(path)
-            else:
+        places = self._places().values()
+        for path in (*self._folder.glob("*.partial"), *self._folder.glob("*.old")):
+            if path in places:
                 path.rename(path.with_suffix(""))
+            else:
+                remove(path)
 
     def _set_aside(self, place: Path) -> str:
         """Rename a damaged state, so it no longer counts, and report the new name."""
@@ -205,13 +200,9 @@ class CheckpointStore:
 
 
 def open_checkpoints(backend: Backend, folder: Path, keep: int = 2, *, read_only: bool = False) -> CheckpointStore:
-    """Open the training states in ``folder``, in the backend's format.
+    """Open the training states in ``folder``, in the backend's format; keep the ``keep`` newest.
 
-    Args:
-        backend: writes and reads the arrays.
-        folder: contains the states; it is made unless ``read_only``.
-        keep: number of the newest states to keep.
-        read_only: change nothing on disk; another process may be saving there.
+    With ``read_only``, nothing changes on disk, because another process may be saving there; else the folder is made.
 
     Raises:
         CannotWriteError: the folder cannot be made.

@@ -4,6 +4,7 @@ import json
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +36,8 @@ class RunDir:
 
     def _identity(self) -> tuple[int, int] | None:
         """Identify the run in the folder; starting or resuming a run changes its identity."""
-        try:
-            stat = self.config.stat()
-        except OSError:
-            return None
-        return stat.st_ino, stat.st_mtime_ns
+        stat = self.config.stat() if self.config.exists() else None
+        return (stat.st_ino, stat.st_mtime_ns) if stat else None
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -142,27 +140,25 @@ class RunDir:
             for number, line in enumerate(file, 1):
                 if not line.endswith(b"\n"):
                     return
-                try:
-                    record = json.loads(line)
-                except (ValueError, RecursionError):
-                    record = None
-                if not _is_record(record):
+                record = _parse_record(line)
+                if record is None:
                     raise InputError(f"{self.metrics}:{number}: not a line of a run's metrics")
                 yield record
 
 
-def _is_record(record: Any) -> bool:
-    """Check that ``record`` has the numbers that we read from its kind of event."""
+def _parse_record(line: bytes) -> dict[str, Any] | None:
+    """Parse ``line``, or return None if it lacks a number that we read from its kind of event."""
     try:
+        record: dict[str, Any] = json.loads(line)
         event = record["event"]
         numbers = [record[name] for name in _NUMBERS.get(event, ())]
         if event in ("epoch", "test"):
             numbers.append(record["valid"]["f1"])
         if event == "test" and record["test"] is not None:
             numbers.append(record["test"]["f1"])
-    except (KeyError, TypeError):
-        return False
-    return isinstance(event, str) and all(isinstance(number, int | float) for number in numbers)
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return None
+    return record if isinstance(event, str) and all(isinstance(number, int | float) for number in numbers) else None
 
 
 def choose_folder(options: Options, backend: Backend) -> RunDir:
@@ -174,7 +170,7 @@ def choose_folder(options: Options, backend: Backend) -> RunDir:
     """
     again = options.run.resume or options.run.overwrite
     if options.run.output is None:
-        run = _default_folder(options, backend, again)
+        run = RunDir(_default_folder(options, backend, again))
     else:
         run = RunDir(options.run.output)
         if run.folder.exists() and not run.folder.is_dir():
@@ -190,16 +186,11 @@ def choose_folder(options: Options, backend: Backend) -> RunDir:
     return run
 
 
-def _default_folder(options: Options, backend: Backend, again: bool) -> RunDir:
+def _default_folder(options: Options, backend: Backend, again: bool) -> Path:
     """Return the first default folder that is free, or, to run ``again``, the last that is taken."""
     base = Path("runs") / f"{Path(options.data.data).resolve().name}-{options.model.preset}-{backend}"
-    folder, number = base, 2
-    while folder.exists():
-        following = base.with_name(f"{base.name}-{number}")
-        if again and not following.exists():
-            break
-        folder, number = following, number + 1
-    return RunDir(folder)
+    folders = (base if number == 1 else base.with_name(f"{base.name}-{number}") for number in count(1))
+    return next(one for one, after in pairwise(folders) if not one.exists() or (again and not after.exists()))
 
 
 def merge_resumed(run: RunDir, given: Options, explicit: set[str]) -> tuple[Options, list[str]]:

@@ -19,6 +19,7 @@ _SCORED_SPLITS = ("valid", "test")
 _HUB_NAMES = {"valid": "validation", "test": "test"}
 _SHARES, _COUNTS = ("f1", "precision", "recall"), ("correct", "predicted", "gold")
 _COLUMNS = ("F1", *_SHARES[1:], *_COUNTS)
+_PACKAGES = ("hybridner", "jax", "flax", "torch")
 # The Hub accepts only identifiers on its list of licences; most corpora come under one of these.
 _HUB_LICENSE = re.compile(r"cc0-1\.0|cc-by(-nc)?(-nd|-sa)?-4\.0|apache-2\.0|mit|gpl-3\.0|odbl|odc-by|pddl")
 
@@ -49,10 +50,14 @@ def card(model: SavedModel) -> str:
         f"# {title}\n\nA Transformer encoder{' with an LSTM' if model.config.lstm is not None else ''}, "
         f"{num_parameters(model.config):,} parameters, that tags named entities: {', '.join(types) or 'none'}."
     )
-    use = _USE if model.tokenizer is not None else _USE_WITHOUT_TOKENIZER
-    labels = _LABELS.format(", ".join(f"`{label}`" for label in model.labels))
-    limits = _LIMITS.format(model.config.input.max_length)
-    blocks = [summary, use, _scores(scored), _training(about), labels, limits]
+    blocks = [
+        summary,
+        f"## How to use it\n\n{_USE if model.tokenizer is not None else _USE_WITHOUT_TOKENIZER}",
+        f"## Scores\n\n{_scores(scored)}",
+        f"## How it was made\n\n{_training(about)}",
+        f"## Labels\n\n{', '.join(f'`{label}`' for label in model.labels)}\n\n{_LABELS}",
+        f"## Limits\n\n{_LIMITS.format(model.config.input.max_length)}",
+    ]
     return f"---\n{front}---\n\n" + "\n\n".join(blocks) + "\n"
 
 
@@ -87,14 +92,14 @@ def _front_matter(model: SavedModel, title: str, scored: Mapping[str, Mapping[st
 
 def _scores(scored: Mapping[str, Mapping[str, Any]]) -> str:
     if not scored:
-        return "## Scores\n\nNone are known."
+        return "None are known."
     rows = []
     for split, scores in scored.items():
         f1, *others = _cells(scores)
         bounds = scores.get("f1_interval")
         interval = f"{bounds[0]:.4f} to {bounds[1]:.4f}" if bounds else "not computed"
         rows.append([shown_split(split), f1, interval, *others])
-    lines = ["## Scores", "", *_table(["split", "F1", "95 % interval", *_COLUMNS[1:]], rows), ""]
+    lines = [*_table(["split", "F1", "95 % interval", *_COLUMNS[1:]], rows), ""]
     split, scores = list(scored.items())[-1]
     scorer = str(scores.get("scorer") or "micro average")
     lines.append(f"{scorer[0].upper()}{scorer[1:]}; each word's most probable tag.")
@@ -123,15 +128,11 @@ def _training(about: Mapping[str, Any]) -> str:
         "options": ", ".join(f"`{name} = {value}`" for name, value in options.items()),
         "seed": about.get("seed"),
         "checkpoint": f"epoch {about['epoch']}, step {about['step']:,}" if {"epoch", "step"} <= {*about} else None,
-        "made with": ", ".join(
-            f"{name} {about[name]}" for name in ("hybridner", "jax", "flax", "torch") if name in about
-        ),
+        "made with": ", ".join(f"{name} {about[name]}" for name in _PACKAGES if name in about),
         "device": about.get("device"),
         "dtype": about.get("dtype"),
     }
-    return "\n".join(
-        ["## How it was made", "", *(f"- {name}: {value}" for name, value in facts.items() if value not in (None, ""))]
-    )
+    return "\n".join(f"- {name}: {value}" for name, value in facts.items() if value not in (None, ""))
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -145,8 +146,6 @@ def _cells(scores: Mapping[str, Any]) -> list[str]:
 
 
 _USE = """\
-## How to use it
-
 Install HybridNER and one framework, JAX with Flax or PyTorch; both give the same tags.
 
 ```python
@@ -160,23 +159,11 @@ for entity in tagger.tag("Angela Merkel visited Tallinn."):
 ```bash
 hybridner predict FOLDER "Angela Merkel visited Tallinn." --format text --backend torch
 ```"""
-
 _USE_WITHOUT_TOKENIZER = """\
-## How to use it
-
 The model has no tokenizer: it computes logits of word pieces with
 `hybridner.load(FOLDER).logits(input_ids, attention_mask)`. To tag text, convert it again with `--tokenizer FILE`."""
-
-_LABELS = """\
-## Labels
-
-{}
-
-In the order of the logits. `B-` begins an entity, `I-` continues it, `O` is none."""
-
+_LABELS = "In the order of the logits. `B-` begins an entity, `I-` continues it, `O` is none."
 _LIMITS = """\
-## Limits
-
 - The model knows the types above and texts like those it was trained on; on other texts, expect lower scores and
   measure them: `hybridner evaluate FOLDER --data YOUR_DATA`.
 - Entities are runs of whole words that neither overlap nor nest.

@@ -33,6 +33,7 @@ from hybridner.version import __version__
 ENCODER_EMBEDDING = "transformer_encoder.encoder.embed_tokens.weight"
 LABELS = labels_of(("PER", "ORG", "LOC", "MISC"))
 _NUM_HEADS, _MAX_LENGTH = 4, 1024
+_CLASSIFIER = "classifier.weight"
 _LAYERS = "transformer_encoder.encoder.layers."
 
 
@@ -110,12 +111,9 @@ def save_original(path: Path, model: SavedModel) -> list[str]:
     weights, notes = dict(model.weights), []
     read_back = ["--tokenizer FILE"]
     if model.config.lstm is None:
-        seed = model.provenance.get("seed")
-        seed = seed if type(seed) is int and 0 <= seed < 2**64 else 0
-        start = initial_weights(dataclasses.replace(model.config, lstm=LSTMConfig()), seed)
-        weights = start | weights
+        weights = initial_weights(dataclasses.replace(model.config, lstm=LSTMConfig()), seed=0) | weights
         added = len(weights) - len(model.weights)
-        notes.append(f"the original always has an LSTM: {added} untrained tensors of one (seed {seed}) were added")
+        notes.append(f"the original always has an LSTM: {added} untrained tensors of one (seed 0) were added")
         read_back.insert(0, "--no-lstm")
     if wide := [name for name, value in weights.items() if value.dtype != np.float32]:
         with np.errstate(over="ignore"):
@@ -140,9 +138,9 @@ def from_state_dict(tensors: Mapping[str, np.ndarray], where: str) -> Weights:
     """Make canonical weights from the original's tensors: the embedding once.
 
     Raises:
-        InputError: the embedding is missing under one of its names, or is not the same bits under both.
+        InputError: the classifier is missing, or the embedding under one of its names, or the two differ in a bit.
     """
-    for name in (EMBEDDING, ENCODER_EMBEDDING):
+    for name in (EMBEDDING, ENCODER_EMBEDDING, _CLASSIFIER):
         if name not in tensors:
             first = f", such as {next(iter(tensors))!r}" if tensors else ""
             raise InputError(
@@ -171,24 +169,22 @@ def _with_torch(path: Path) -> Any:
 
 
 def _config(weights: Weights, options: OriginalOptions, path: Path) -> ModelConfig:
-    """Infer the sizes from shapes; whether all tensors have them is not checked here."""
-    if "classifier.weight" not in weights:
-        raise InputError(f"{path}: tensor 'classifier.weight' is missing")
-    for name in (EMBEDDING, "classifier.weight"):
+    """Infer the sizes from two shapes and the layers' names; :func:`check_weights` compares all shapes with them."""
+    for name in (EMBEDDING, _CLASSIFIER):
         if weights[name].ndim != 2:
             raise InputError(f"{path}: tensor {name!r} has shape {weights[name].shape}, expected two dimensions")
     vocab_size, hidden_size = weights[EMBEDDING].shape
     num_heads = _NUM_HEADS if options.num_heads is None else options.num_heads
     if num_heads < 1 or hidden_size % num_heads:
         raise InputError(
-            f"{path}: its hidden size {hidden_size} is not divisible by {num_heads} attention heads; "
-            "give its number of heads with --num-heads"
+            f"{path}: hidden size {hidden_size} is not divisible by {num_heads} attention heads; "
+            "give the model's number with --num-heads"
         )
     layers = {name.removeprefix(_LAYERS).partition(".")[0] for name in weights if name.startswith(_LAYERS)}
     try:
         config = original_model(
             vocab_size=vocab_size,
-            num_labels=len(weights["classifier.weight"]),
+            num_labels=len(weights[_CLASSIFIER]),
             hidden_size=hidden_size,
             num_heads=num_heads,
             num_encoder_layers=len(layers),

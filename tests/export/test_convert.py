@@ -278,8 +278,6 @@ def test_a_run_without_a_checkpoint_is_an_error(refused, tmp_path, backend, part
     [
         (lambda p: p["model"].update(num_labels=7), "tensor 'classifier.bias' has shape (9,), expected (7,)"),
         (lambda p: p.pop("model"), "checkpoints/12/progress.json: 'model' is missing or not an object"),
-        (lambda p: p["progress"].update(metrics_bytes=10_000), "shorter than the 10000 bytes it had at step 12"),
-        (lambda p: p.pop("progress"), "metrics.jsonl: shorter"),
     ],
 )
 def test_a_checkpoint_whose_parts_do_not_fit_is_an_error(make_run, refused, tmp_path, change, words):
