@@ -109,12 +109,10 @@ def save_original(path: Path, model: SavedModel) -> list[str]:
             "epsilon or feed-forward size; convert it --to flax or torch"
         )
     weights, notes = dict(model.weights), []
-    read_back = ["--tokenizer FILE"]
     if model.config.lstm is None:
         weights = initial_weights(dataclasses.replace(model.config, lstm=LSTMConfig()), seed=0) | weights
         added = len(weights) - len(model.weights)
         notes.append(f"the original always has an LSTM: {added} untrained tensors of one (seed 0) were added")
-        read_back.insert(0, "--no-lstm")
     if wide := [name for name, value in weights.items() if value.dtype != np.float32]:
         with np.errstate(over="ignore"):
             rounded = {name: weights[name].astype(np.float32) for name in wide}
@@ -124,11 +122,14 @@ def save_original(path: Path, model: SavedModel) -> list[str]:
             f"{len(wide)} float64 tensors were rounded to the original's float32: not bit for bit"
             + (f", and {lost:,} of their numbers, too large for it, became infinite" if lost else "")
         )
-    if model.labels != LABELS:
-        read_back.insert(0, "--labels FILE")
-    if model.config.encoder.num_heads != _NUM_HEADS:
-        read_back.insert(0, f"--num-heads {model.config.encoder.num_heads}")
-    notes.append(f"the file contains only weights; to read it back: {' '.join(read_back)}")
+    read_back = {
+        f"--num-heads {model.config.encoder.num_heads}": model.config.encoder.num_heads != _NUM_HEADS,
+        "--labels FILE": model.labels != LABELS,
+        "--no-lstm": model.config.lstm is None,
+        "--tokenizer FILE": True,
+    }
+    needed = " ".join(option for option, is_needed in read_back.items() if is_needed)
+    notes.append(f"the file contains only weights; to read it back: {needed}")
     with written_whole(path) as partial:
         torch_file.write_state_dict(partial, to_state_dict(weights))
     return notes
