@@ -15,6 +15,7 @@ from hybridner.parity.errors import tensor_errors, worst
 from hybridner.parity.ladder import without
 from hybridner.runs.checkpoints import newest_state, open_checkpoints
 from hybridner.runs.run_dir import RunDir
+from hybridner.saved.model import model_config
 from hybridner.tagging.tagger import load
 from hybridner.training.loop import TrainingLoop
 
@@ -162,7 +163,7 @@ def test_a_move_that_loses_something_is_far_from_the_run_that_stayed(
     first_part("torch", corpus, tmp_path, "mid-epoch", monkeypatch)
     state, progress = newest("torch", tmp_path)
     checkpoints = open_checkpoints("torch", tmp_path / "checkpoints")
-    checkpoints.save(change(state, progress), progress)
+    checkpoints.save(change(state, progress), model_config(progress["model"], tmp_path), progress)
     hybridner.train("torch", output=tmp_path, resume=True, max_steps=None)
     error = distance(newest("torch", tmp_path)[0], newest("torch", whole["torch"])[0])
     assert error <= BAR if lost == "nothing" else error > 10 * BAR

@@ -30,7 +30,9 @@ _CHECKSUMS = "checksums.json"
 
 def _model() -> SavedModel:
     tokenizer, labels = tiny_tokenizer(), labels_of(TYPES)
-    config = original_model(tokenizer.vocab_size, len(labels), hidden_size=4, num_heads=2, num_encoder_layers=1)
+    config = original_model(
+        vocab_size=tokenizer.vocab_size, num_labels=len(labels), hidden_size=4, num_heads=2, num_encoder_layers=1
+    )
     return SavedModel(config, labels, tokenizer, initial_weights(config, 1), {"data": "sample", "seed": 1})
 
 
@@ -94,7 +96,7 @@ def _checkpoints(folder: Path) -> Iterator[Case]:
     backends: tuple[Backend, ...] = ("torch", "flax")
     for backend in backends:
         store = open_checkpoints(backend, folder / backend / "checkpoints")
-        store.save(state, {"model": dataclasses.asdict(model.config), "best": None, "epoch": 1})
+        store.save(state, model.config, {"best": None, "epoch": 1})
         store.close()
         yield read_case(backend, folder / backend)
     run = RunDir(folder / "run")

@@ -119,7 +119,7 @@ class Saving:
         progress.metrics_bytes = self._records.sync()
         saved = {"progress": dataclasses.asdict(progress), "computed": self._computed, "data": self._data}
         best_step = None if progress.best is None else progress.best["step"]
-        self.store.save(state, {**saved, **self._model}, best_step)
+        self.store.save(state, self._job.config, {**saved, "labels": self._model["labels"]}, best_step)
 
     def _compare_data(self, saved: Any, step: int) -> list[str]:
         """Compare the data with those of the checkpoint of ``step``; an earlier version saved no digests."""

@@ -72,7 +72,7 @@ def make_run(tmp_path, model):
         save_model(run.best, model)
         checkpoints = open_checkpoints(backend, run.checkpoints)
         for step in (3, 12):
-            checkpoints.save(state_of(config, step, dtype), progress_of(config))
+            checkpoints.save(state_of(config, step, dtype), config, progress_of(config))
         checkpoints.close()
         return run
 
@@ -177,8 +177,7 @@ def test_a_model_goes_from_form_to_form_and_back_bit_for_bit(saved_model, model,
     for number, to in enumerate(["flax", "torch", "original", "torch", "original", "flax", "original"]):
         destination = tmp_path / f"{number}{'.pth' if to == 'original' else ''}"
         said = convert(source, destination, "--to", to)
-        tensors = len(model.weights) + (to == "original")  # the embedding stands twice
-        assert said[0].startswith(f"{source} → {destination} ({to}): {tensors} tensors, ")
+        assert said[0].startswith(f"{source} → {destination} ({to}): {len(model.weights)} tensors, ")
         opened = open_model(destination)
         assert bitwise_difference(opened.weights, model.weights) is None
         assert opened.labels == model.labels
@@ -245,8 +244,8 @@ def test_a_misspelt_form_is_answered_with_the_nearest(saved_model, refused, tmp_
 
 
 def test_a_name_that_does_not_fit_the_form_is_an_error(saved_model, refused, tmp_path):
-    assert "give it a name that ends in .pth" in refused(saved_model, tmp_path / "new", "--to", "original")
-    assert "--to torch writes a folder" in refused(saved_model, tmp_path / "new.pth", "--to", "torch")
+    assert "--to original writes a file NAME.pth" in refused(saved_model, tmp_path / "new", "--to", "original")
+    assert "--to torch write a folder" in refused(saved_model, tmp_path / "new.pth", "--to", "torch")
 
 
 @pytest.mark.parametrize(
@@ -279,8 +278,6 @@ def test_a_run_without_a_checkpoint_is_an_error(refused, tmp_path, backend, part
     [
         (lambda p: p["model"].update(num_labels=7), "tensor 'classifier.bias' has shape (9,), expected (7,)"),
         (lambda p: p.pop("model"), "checkpoints/12/progress.json: 'model' is missing or not an object"),
-        (lambda p: p["progress"].update(metrics_bytes=10_000), "shorter than the 10000 bytes it had at step 12"),
-        (lambda p: p.pop("progress"), "metrics.jsonl: shorter"),
     ],
 )
 def test_a_checkpoint_whose_parts_do_not_fit_is_an_error(make_run, refused, tmp_path, change, words):
@@ -295,7 +292,7 @@ def test_a_state_that_lacks_a_tensor_is_an_error_that_names_it(make_run, refused
     state = state_of(model.config, 13)
     del getattr(state, kind)["lstm.linear_hh.bias"]
     checkpoints = open_checkpoints("torch", run.checkpoints)
-    checkpoints.save(state, progress_of(model.config))
+    checkpoints.save(state, model.config, progress_of(model.config))
     checkpoints.close()
     for step in (3, 12):
         shutil.rmtree(run.checkpoints / str(step), ignore_errors=True)

@@ -108,8 +108,7 @@ def make_run(model, tmp_path):
         kinds = dict.fromkeys(("weights", "exp_avg", "exp_avg_sq"), model.weights)
         checkpoints = open_checkpoints(backend, run.checkpoints)
         checkpoints.save(
-            TrainingState(**kinds, step=3),
-            {"model": dataclasses.asdict(model.config), "progress": {"metrics_bytes": 0}, "labels": ["O"]},
+            TrainingState(**kinds, step=3), model.config, {"progress": {"metrics_bytes": 0}, "labels": ["O"]}
         )
         checkpoints.close()
         return run

@@ -101,7 +101,7 @@ def test_options_of_one_call_are_not_options_of_the_run(begun):
     ("content", "words"),
     [
         ("epochs = ", "not valid TOML: Invalid value"),
-        ('epochs = 3\npreset = "tiny"\n', "names no backend; add the one the run was begun with"),
+        ('epochs = 3\npreset = "tiny"\n', "names no backend; add the one that started the run"),
         ('backend = "torch"\nepoch = 3\n', "unknown option 'epoch'; did you mean 'epochs'?"),
         ('backend = "torch"\npreset = "tinny"\n', "preset must be tiny or original, not 'tinny'"),
         ('backend = "torch"\nepochs = 0\n', "epochs must be at least 1, not 0"),

@@ -95,11 +95,13 @@ def test_the_page_says_what_it_is_how_good_how_made_and_where_it_ends(trained):
         f"A Transformer encoder with an LSTM, {size:,} parameters, that tags named entities: PER, ORG, LOC, MISC."
         in text
     )
+    assert "| dev | 0.5000 | 0.2500 to 0.9375 | " in text
+    assert "valid" not in text.split("---\n", 2)[2]
     assert "| test | 0.8000 | 0.2500 to 0.9375 | 1.0000 | 0.6667 | 2 | 2 | 3 |\n" in text
     assert "| LOC | 0.0000 | 0.0000 | 0.0000 | 0 | 0 | 1 |\n" in text
-    assert "- data: news (sentences: 12,000 for train, 30 for valid)\n" in text
-    assert "- options: `epochs = 3`\n- seed: 4\n- taken from: epoch 2, step 1,500\n" in text
-    assert "- computed with: hybridner 0.1.0, torch 2.9\n" in text
+    assert "- data: news (sentences: 12,000 for train, 30 for dev)\n" in text
+    assert "- options: `epochs = 3`\n- seed: 4\n- checkpoint: epoch 2, step 1,500\n" in text
+    assert "- made with: hybridner 0.1.0, torch 2.9\n- device: cpu\n- dtype: float32\n" in text
     assert ", ".join(f"`{label}`" for label in trained.labels) in text
     assert "longer than 24 word pieces" in text
     for heading in ("How to use it", "Scores", "How it was made", "Labels", "Limits"):
@@ -118,7 +120,8 @@ def test_what_is_not_known_is_not_made_up(model):
     text = card(imported)
     assert "model-index" not in front_matter(text)
     assert "## Scores\n\nNone are known.\n" in text
-    assert "training data and their licence: not stated" in text
+    assert "- imported from: a checkpoint of the original HybridNER, `a.pth`\n- data: not stated\n" in text
+    assert "- licence of the data: not stated\n- made with: hybridner 0.1.0\n" in text
     assert "has no tokenizer" in text
     assert "hybridner.load(FOLDER).tag" not in text
     bare = card(dataclasses.replace(model, provenance={}))
