@@ -1,8 +1,8 @@
-"""How rounding grows over a training run: ``python -m benchmarks.parity_growth`` writes ``results/parity/``.
+"""Measures how rounding grows over a training run: ``python -m benchmarks.parity_growth`` writes ``results/parity/``.
 
-Both scripts train the same small model in float64 on the sample corpus, and the loss of each step is compared. Beside
-them stands what rounding does to one twin alone: the PyTorch twin against itself with the last bit of one initial
-weight changed. The ladder's other checks run for a model of the original's size, in both types.
+Both scripts train the same small model in float64 on the sample corpus, and the program compares the loss of each step.
+For scale, it also compares PyTorch with itself after a change to the last bit of one initial weight. The other checks
+run on a model of the original's size, in both types.
 """
 
 import math
@@ -51,7 +51,7 @@ SMALL = {
 ORIGINAL = original_model(vocab_size=30522, num_labels=9)
 OPTIMIZER_STEPS = 200
 SHOWN = (1, 10, 50, 100, 200, FIRST_STEPS, 1000, 1500)
-HELD = {True: ", held", False: ", NOT held"}
+PASSED = {True: ", passed", False: ", FAILED"}
 
 
 @Parameter(name="*")
@@ -159,10 +159,10 @@ def page(report: dict[str, Any], comparisons: Sequence[Comparison], rungs: Mappi
     """What was found, to be read."""
     made_with = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
     lines = [
-        "# The twins, measured",
+        "# Parity measurements",
         "",
         f"Written by `python -m benchmarks.parity_growth` on {report['where']}, with {made_with}.",
-        "What the numbers mean is in `docs/parity.md`.",
+        "`docs/parity.md` explains the numbers.",
         "",
         "## A training run",
         "",
@@ -172,14 +172,14 @@ def page(report: dict[str, Any], comparisons: Sequence[Comparison], rungs: Mappi
         "",
         table(comparisons, report["steps"]),
         "",
-        f"The check of training compares the runs as they stand after {FIRST_STEPS} steps: losses, dev logits, and bit",
-        "for bit the tokenizers, dev scores and dev tags.",
+        f"The training check compares the runs after {FIRST_STEPS} steps: losses and dev logits, and bit for bit the",
+        "tokenizers, dev scores and dev tags.",
         "",
-        *(f"- {c.name}: {c.first.error:.1e}, {c.first.where}" + HELD[c.first.passed] for c in comparisons if c.first),
+        *(f"- {c.name}: {c.first.error:.1e}, {c.first.where}" + PASSED[c.first.passed] for c in comparisons if c.first),
         "",
         "![difference by step](growth.png)",
         "",
-        "## The ladder",
+        "## The checks",
         "",
         f"A model of the original's size ({ORIGINAL.encoder.num_layers} layers of width "
         f"{ORIGINAL.encoder.hidden_size}, dropout {ORIGINAL.dropout}) on random batches, "
@@ -188,7 +188,7 @@ def page(report: dict[str, Any], comparisons: Sequence[Comparison], rungs: Mappi
     for dtype, climbed in rungs.items():
         lines += ["", dtype, "", "```", table_header(), *map(table_row, climbed), "```"]
     if not all(finding.passed for finding in rungs["float32"]):
-        lines += ["", "What can put a float32 gradient beyond its bar: `docs/parity.md`, ReLU."]
+        lines += ["", "`docs/parity.md`, ReLU, explains what can push a float32 gradient beyond its bar."]
     return "\n".join(lines) + "\n"
 
 
