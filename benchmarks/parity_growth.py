@@ -57,7 +57,7 @@ PASSED = {True: ", passed", False: ", FAILED"}
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Measure how far the twins' training runs drift apart by rounding."""
+    """Measure how far both frameworks' training runs drift apart by rounding."""
 
     steps: int = 1500
     """Steps of each run."""
@@ -67,7 +67,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two runs to their ends; ``first`` is what the check of training found after the first steps."""
+    """Two complete runs; ``first`` is the training check's finding after the first steps."""
 
     name: str
     a: FinishedRun
@@ -76,21 +76,21 @@ class Comparison:
 
     @cached_property
     def errors(self) -> dict[int, float]:
-        """The relative difference of the loss at each step."""
+        """Return the relative difference of the loss at each step."""
         return loss_errors(self.a, self.b)
 
     def largest(self, step: int) -> float:
-        """The largest relative difference of the loss up to a step."""
+        """Return the largest relative difference of the loss up to a step."""
         return max(error for at, error in self.errors.items() if at <= step)
 
     @property
     def same_tags(self) -> float:
-        """The share of the dev split's words that both tag the same at the end."""
+        """Return the share of the dev split's words that both tag the same at the end."""
         return float(np.mean(self.a.dev_logits.argmax(-1) == self.b.dev_logits.argmax(-1)))
 
 
 def train_by_script(backend: str, steps: int, dropout: float, output: Path) -> tuple[FinishedRun, FinishedRun]:
-    """A run by the twin's own script: as it stands after the first steps, and resumed to its end."""
+    """Train by the backend's script; return the run after the first steps, and resumed to its end."""
     options = {**SMALL, "data": "sample", "dropout": dropout}
     args = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     script = [sys.executable, f"train_{backend}.py", "--output", str(output), "--max-steps"]
@@ -102,7 +102,7 @@ def train_by_script(backend: str, steps: int, dropout: float, output: Path) -> t
 
 
 def train_with_another_bit(steps: int, output: Path) -> Path:
-    """The PyTorch run without dropout, one float64 weight of which starts at the next larger number."""
+    """Train in PyTorch without dropout, with one float64 weight starting at the next larger number."""
 
     def nudged(config: ModelConfig, seed: int) -> Weights:
         weights = {name: value.astype(np.float64) for name, value in initial_weights(config, seed).items()}
@@ -116,7 +116,7 @@ def train_with_another_bit(steps: int, output: Path) -> Path:
 
 
 def ladder(dtype: Dtype) -> list[Finding]:
-    """The checks up to the optimizer for a model of the original's size, with dropout, and many AdamW steps."""
+    """Run the checks up to the optimizer on a model of the original's size, with dropout and many AdamW steps."""
     weights = initial_weights(ORIGINAL, 12)
 
     def make(config: ModelConfig, options: config_options.Options) -> tuple[Probe, Probe]:
@@ -129,13 +129,13 @@ def ladder(dtype: Dtype) -> list[Finding]:
 
 
 def draw(comparisons: Sequence[Comparison], path: Path) -> None:
-    """The relative difference of the loss by step, one curve a comparison."""
+    """Draw the relative difference of the loss by step, one curve per comparison."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()
     for comparison in comparisons:
-        # Losses that are equal to the last bit have no place on a logarithmic axis.
+        # A logarithmic axis cannot show losses that are equal to the last bit.
         heights = [error or math.nan for error in comparison.errors.values()]
         axes.plot(list(comparison.errors), heights, linewidth=0.8, label=comparison.name)
     bar = BARS["float64"].training or math.nan
@@ -147,7 +147,7 @@ def draw(comparisons: Sequence[Comparison], path: Path) -> None:
 
 
 def table(comparisons: Sequence[Comparison], steps: int) -> str:
-    """The largest difference up to some steps, and how many dev tags are the same at the end, as Markdown."""
+    """Return the largest difference up to some steps, and the share of equal dev tags at the end, as Markdown."""
     lines = [f"| up to step | {' | '.join(c.name for c in comparisons)} |", "|---" * (len(comparisons) + 1) + "|"]
     for step in [*(step for step in SHOWN if step < steps), steps]:
         lines.append(f"| {step} | {' | '.join(f'{c.largest(step):.1e}' for c in comparisons)} |")
@@ -156,7 +156,7 @@ def table(comparisons: Sequence[Comparison], steps: int) -> str:
 
 
 def page(report: dict[str, Any], comparisons: Sequence[Comparison], rungs: Mapping[Dtype, list[Finding]]) -> str:
-    """What was found, to be read."""
+    """Return the report as Markdown."""
     made_with = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
     lines = [
         "# Parity measurements",
