@@ -4,7 +4,8 @@
 
 - ``kill``: SIGKILL inside the place, before its ``"call"``-th operation on the disk (0: before everything; one too
   many: after everything), or ``"after"`` seconds. The file ``"log"`` lists the steps of finished checkpoints.
-- ``sigterm``: SIGTERM ``"after"`` seconds after the ``"number"``-th step began; ``"log"`` gets their number.
+- ``sigterm``: SIGTERM ``"after"`` seconds after the ``"number"``-th step began; ``"log"`` gets the number of begun
+  steps.
 - ``fill``: fill the disk of ``"filler"``, before the place; ``limit``: let no file grow beyond ``"bytes"``;
   ``protect``: remove write permission from the run; ``remove``: remove the run.
 """

@@ -26,7 +26,7 @@ def kill(bench: Bench, times: int, seed: int) -> Row:
                     saved_at.append(store.latest_step() or 0)
                 continue
             ended = bench.wait(process)
-            finds = [f"{run.name}: cannot resume after {kills} kills: {ended}"] if ended.code else bench.differences(run)
+            finds = [f"{run.name}: fails after {kills} kills: {ended}"] if ended.code else bench.differences(run)
             break
         row.add(bench.to_end(run) if finds is None else finds, kills)
     row.told = {"runs": runs, "steps_of_a_run": bench.steps, "newest_checkpoint_at_each_kill": saved_at}
