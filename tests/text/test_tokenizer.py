@@ -38,7 +38,7 @@ def saved(tokenizer, tmp_path):
 
 
 def pieces_of(tokenizer, *words):
-    """The pieces' texts of each word."""
+    """Return the texts of each word's pieces."""
     names = {number: piece for piece, number in json.loads(tokenizer.to_json())["model"]["vocab"].items()}
     return [[names[i] for i in word] for word in tokenizer.encode_sentences([words])[0]]
 
@@ -70,7 +70,7 @@ def test_a_trained_tokenizer_is_cased_and_spells_every_word_of_its_text():
     words = TEXT.split()
     for word, pieces in zip(words, pieces_of(tokenizer, *words), strict=True):
         assert "".join(piece.removeprefix("##") for piece in pieces) == word
-    assert any(len(pieces) == 1 for pieces in pieces_of(tokenizer, "river"))  # it has merged
+    assert any(len(pieces) == 1 for pieces in pieces_of(tokenizer, "river"))  # merges were learned
     upper, lower = pieces_of(tokenizer, "Old", "old")
     assert upper != lower
 
@@ -136,7 +136,7 @@ def test_a_tokenizer_json_is_taken_as_it_is(saved):
     tokenizer = load_tokenizer(str(saved))
     assert json.loads(tokenizer.to_json())["normalizer"] == content["normalizer"]
     assert tokenizer.encode_sentences([["RIVER"]]) == tokenizer.encode_sentences([["river"]])
-    assert len(tokenizer.encode_sentences([["rrrrrrrrrr"]])[0][0]) > 4  # nothing is cut in silence
+    assert len(tokenizer.encode_sentences([["rrrrrrrrrr"]])[0][0]) > 4  # nothing is cut silently
 
 
 @pytest.mark.parametrize("lower_case", [True, False])
@@ -212,7 +212,7 @@ def test_a_hub_id_out_of_reach_is_one_line(monkeypatch):
     said = refused("some/model")
     assert said.startswith("tokenizer 'some/model': not a local file, and the Hub has none (LocalEntryNotFoundError)")
     assert said.endswith("give the path of a vocab.txt or tokenizer.json")
-    assert asked == [("some/model", "tokenizer.json")]  # it does not wait for a time-out twice
+    assert asked == [("some/model", "tokenizer.json")]  # no second wait for a time-out
 
 
 def test_the_hub_is_asked_for_tokenizer_json_first_and_for_vocab_txt_then(vocab, saved, monkeypatch):
