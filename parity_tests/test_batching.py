@@ -1,4 +1,4 @@
-"""Batching is invisible: what a sentence gets and gives does not depend on padding, neighbours or packing."""
+"""Batching is invisible: a sentence's logits and gradient do not depend on padding, neighbours or packing."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ BAR = 1e-12
 ZEROS = shift_invariant(original_model(vocab_size=2, num_labels=1, num_encoder_layers=1))
 LENGTHS = (7, 11, 5, 4, 16)
 SHAPE = (3, 24)
-# Where each sentence stands: {sentence: (row, first column)}.
+# The place of each sentence: {sentence: (row, first column)}.
 LAYOUTS = {
     "padded": {0: (0, 0)},
     "padded on the left": {0: (1, 17)},
@@ -55,7 +55,7 @@ def alone(learner):
 
 
 def sentence(number):
-    """Pieces and labels of a sentence; some are not labelled."""
+    """Make a sentence's pieces and labels; some pieces have no label."""
     rng = np.random.Generator(np.random.Philox(key=[number, 5]))
     length = LENGTHS[number]
     labels = np.where(rng.random(length) < 0.3, IGNORED, rng.integers(0, 5, length))
@@ -64,7 +64,7 @@ def sentence(number):
 
 
 def layout_of(places, shape=SHAPE):
-    """A batch in which the first sentence alone is labelled, so that the gradient is its share."""
+    """Make a batch in which only the first sentence has labels, so the gradient is its share."""
     input_ids, attention_mask = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
     labels = np.full(shape, IGNORED, np.int32)
     rows, starts = (np.array(column) for column in zip(*places.values(), strict=True))
@@ -80,7 +80,7 @@ def layout_of(places, shape=SHAPE):
 
 
 def in_batch(learner, batch):
-    """The first sentence's logits, its loss and its share of the gradient."""
+    """Return the first sentence's logits, its loss and its share of the gradient."""
     at = batch.examples.tolist().index(0)
     span = slice(batch.starts[at], batch.starts[at] + LENGTHS[0])
     logits = learner.gather(learner.predict(batch))[batch.rows[at], span]
@@ -88,12 +88,12 @@ def in_batch(learner, batch):
 
 
 def difference(found, expected):
-    """The largest relative error of logits, loss and gradients, and where it is."""
+    """Return the largest relative error of logits, loss and gradients, and its place."""
     (logits, loss, grads), (logits_alone, loss_alone, grads_alone) = found, expected
     size = global_norm(grads_alone)
     errors = {"logits": relative_error(logits, logits_alone), "loss": abs(loss - loss_alone) / loss_alone}
     errors |= tensor_errors(grads, grads_alone)
-    for name in errors.keys() & ZEROS:  # zero in truth
+    for name in errors.keys() & ZEROS:  # their true value is zero
         errors[name] = global_norm({name: grads[name]}) / size
     return worst(errors)
 

@@ -62,12 +62,12 @@ def read_run(folder: Path) -> object:
 
 
 def _weights(folder: Path) -> Iterator[Case]:
-    # Damage to a tokenizer.json and to Orbax's arrays is for the libraries that read them.
+    # A tokenizer.json and Orbax's arrays are left to the libraries that read them.
     save_model(folder / "model", dataclasses.replace(_model(), tokenizer=None))
     case = read_case("model", folder / "model")
     yield case
     header = json.loads(case.files["config.json"])
-    del header["weights_sha256"]  # which the format allows
+    del header["weights_sha256"]  # the format allows its absence
     yield Case("model", {**case.files, "config.json": json.dumps(header).encode()})
 
 
@@ -107,7 +107,7 @@ def _checkpoints(folder: Path) -> Iterator[Case]:
 
 
 def sum_up(files: Files, rng: Random) -> Files:
-    """Make the checksums of a training checkpoint right again, more often than not, after its other files changed."""
+    """Usually correct the checksums of a training checkpoint after changes to its other files."""
     for name in [name for name in files if name.endswith(_CHECKSUMS)]:
         top = name.removesuffix(_CHECKSUMS)
         if rng.random() < 0.2:

@@ -31,7 +31,7 @@ _ODD_WORDS = ("Anna", "don't", "\u200b", "漢字", "é" * 50, "a" * 101, "a" * 3
 
 
 def tiny_tokenizer() -> WordTokenizer:
-    """Train a tokenizer of few pieces."""
+    """Train a tokenizer with few pieces."""
     return train_tokenizer([Sentence(("Anna", "Tarkin", "met", "the", "mayor", "of", "Dorst", "."))], 60)
 
 
@@ -48,12 +48,12 @@ def read_columns_file(folder: Path) -> object:
 
 
 def read_columns_by_number(folder: Path) -> object:
-    """Read columns that are named by number, with comments."""
+    """Read columns chosen by number, with comments."""
     return read_file(_only(folder), columns=ColumnFormat(1, -2, "#"))[1].scheme
 
 
 def read_dropping(folder: Path) -> object:
-    """Read a file of texts and leave out spans that fall on no words."""
+    """Read a file of texts and drop spans that do not match words."""
     return read_file(_only(folder), misaligned="drop")[1].scheme
 
 
@@ -76,7 +76,7 @@ def check_folder(folder: Path) -> object:
 
 
 def convert_file(folder: Path, to: Form) -> object:
-    """Write a file in another form."""
+    """Write a file in another format."""
     source = _only(folder)
     made = folder / "made"
     made.mkdir(exist_ok=True)
@@ -84,17 +84,17 @@ def convert_file(folder: Path, to: Form) -> object:
 
 
 def read_labels_file(folder: Path) -> object:
-    """Read names of classes."""
+    """Read class names."""
     return len(read_labels(_only(folder))) > 3
 
 
 def read_options(folder: Path) -> object:
-    """Read options of training."""
+    """Read training options."""
     return sorted(type(value).__name__ for value in read_config(_only(folder)).values())
 
 
 def read_vocabulary(folder: Path) -> object:
-    """Open a tokenizer and cut words with it."""
+    """Open a tokenizer and split words with it."""
     tokenizer = load_tokenizer(str(_only(folder)))
     pieces = tokenizer.encode_sentences([_ODD_WORDS, ("Tarkin", "met", "Dorst")])
     tokenizer.to_json()
@@ -102,7 +102,7 @@ def read_vocabulary(folder: Path) -> object:
 
 
 def tag_inputs(folder: Path, skipping: bool = False) -> object:
-    """Read texts and write what tagging them gives, less the model: no word is an entity."""
+    """Read texts and write the output of tagging them without a model: no word is an entity."""
     skipped = Skipped() if skipping else None
     results = ((record, _untagged(record)) for record in read_texts([_only(folder)], None, skipped))
     both = list(results)

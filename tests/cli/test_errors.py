@@ -24,7 +24,7 @@ def corpus(tmp_path):
 
 @pytest.fixture
 def fails(tmp_path, capsys, monkeypatch):
-    """Run a command that must fail; what it said."""
+    """Run a command that must fail; return its message."""
     monkeypatch.chdir(tmp_path)
 
     def fails(*args):

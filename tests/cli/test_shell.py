@@ -1,4 +1,4 @@
-"""What the shell has of the command: a fast start, help with examples that hold, completions, JSON, exit codes."""
+"""The command in a shell: a fast start, help with examples that work, completions, JSON, exit codes."""
 
 import dataclasses
 import json
@@ -86,7 +86,7 @@ def test_the_help_of_train_shows_five_groups_and_the_defaults_for_ones_own_data(
 
 @pytest.fixture(scope="module")
 def bash(tmp_path_factory):
-    """What bash completes to, with the printed script sourced in a folder that holds a model."""
+    """Return bash's completions, with the printed script sourced in a folder that contains a model."""
     if shutil.which("bash") is None:
         pytest.skip("no bash here")
     folder = tmp_path_factory.mktemp("shell")

@@ -58,7 +58,7 @@ def written(tmp_path):
 
 @pytest.fixture
 def taken(monkeypatch):
-    """What training was started with."""
+    """Return the options that training received."""
     taken = []
     monkeypatch.setattr(hybridner.training.train, "run_training", lambda *args: taken.append(args))
     return taken
@@ -184,7 +184,7 @@ def test_options_in_python_are_checked_too(taken):
 
 
 def test_every_option_can_stand_in_a_file(written):
-    """A type that the check does not know would refuse every value."""
+    """The check would refuse every value of a type that it does not know."""
     for name in FIELDS:
         with pytest.raises(InputError, match=f": {name} must be "):
             read_config(written(f"{name} = [[]]"))

@@ -18,7 +18,7 @@ OTHER = "Bob B-PER\nsleeps O\n\nto O\nRome B-LOC\nby O\ntrain O\n\n"
 
 @pytest.fixture
 def check(tmp_path):
-    """Checks a folder of these files; by default the train split is clean."""
+    """Check a folder of these files; by default the train split is clean."""
 
     def check(files=None, **options):
         for name, content in {"train.txt": CLEAN, **(files or {})}.items():

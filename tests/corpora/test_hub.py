@@ -9,7 +9,7 @@ import hybridner
 from hybridner.corpora.read import read_corpus
 from hybridner.errors import InputError
 
-# Nothing listens on port 9 of this machine: the connection is refused, as without a network.
+# Nothing listens on port 9 of this machine, so the connection is refused, as without a network.
 UNREACHABLE = {
     "HF_ENDPOINT": "http://127.0.0.1:9",
     "PATH": "/usr/bin:/bin",
@@ -66,7 +66,7 @@ NAMES = ["O", "B-PER", "I-PER"]
 
 @pytest.fixture
 def saved(tmp_path):
-    """Saves tables of these columns as a folder of datasets."""
+    """Save tables of these columns as a folder of datasets."""
     datasets = pytest.importorskip("datasets")
 
     def saved(tag_feature=None, splits=("train", "validation"), **columns):

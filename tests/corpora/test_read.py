@@ -19,7 +19,7 @@ PER, LOC = "Ann B-PER\nran O\n\n", "in O\nOslo B-LOC\n\n"
 
 @pytest.fixture
 def folder(tmp_path):
-    """Writes files, each given by its name and content, into a folder and returns its path."""
+    """Write files, given by name and content, into a folder and return its path."""
 
     def write(files):
         for name, content in files.items():

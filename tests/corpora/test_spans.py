@@ -139,7 +139,7 @@ def test_a_text_that_is_no_string_is_refused(message):
 
 @st.composite
 def texts_with_spans(draw):
-    """A text, and spans each of which covers some of its words."""
+    """Draw a text, and spans that each cover some of its words."""
     text = draw(st.text(st.sampled_from("abA .'’-\n日é1,"), max_size=40))
     words = [word for start, end in split_sentences(text) for word in split_words(text[start:end], start)]
     spans, at = [], 0
@@ -161,7 +161,7 @@ def test_every_span_comes_back_as_an_entity_of_the_same_text(given):
         (label, "".join(words[first:stop])) for words, tags in sentences for label, first, stop in entity_spans(tags)
     ]
     aligned = [(span.label, "".join(text[span.start : span.end].split())) for span in spans]
-    # Joining sentences may cut a word such as "a." otherwise; what then is off the words is counted.
+    # Joining sentences may split a word such as "a." differently; misaligned spans are counted.
     assert len(found) == len(aligned) - issues.dropped
     if not issues.dropped:
         assert found == aligned

@@ -18,7 +18,7 @@ PLAIN_FILE = "".join(f"-DOCSTART- -X- O\n\nw{i} N B-X\n\nx{i} N O\n\n\n" for i i
 
 @pytest.fixture
 def split(tmp_path_factory):
-    """Splits a file of this content; the bytes of what was written, by split."""
+    """Split a file of this content; return the written bytes by split."""
 
     def split(content, name="all.txt", **options):
         folder = tmp_path_factory.mktemp("split")

@@ -18,7 +18,7 @@ COLUMN_WORDS = WORDS.filter(
 
 @st.composite
 def documents(draw, words):
-    """Sentences in documents, tagged with valid BIO."""
+    """Make sentences in documents, tagged with valid BIO."""
     sentences = []
     for document in range(draw(st.integers(1, 3))):
         for _ in range(draw(st.integers(1, 3))):

@@ -47,11 +47,11 @@ def sentence(text, tags, line=1):
         ([("A", 0, 2)], [("A", 2, 3)], [(MISSED, 0, None), (SPURIOUS, None, 0)]),
         ([("A", 0, 2)], [], [(MISSED, 0, None)]),
         ([], [("A", 0, 2)], [(SPURIOUS, None, 0)]),
-        # One entity split in two: the larger overlap makes a pair, the other part is spurious.
+        # One entity split in two: the larger overlap forms a pair, the other part is spurious.
         ([("A", 0, 3)], [("A", 0, 1), ("A", 1, 3)], [(SPURIOUS, None, 0), (BOUNDARY, 0, 1)]),
-        # Of two equal overlaps, the left one makes the pair.
+        # Of two equal overlaps, the left one forms the pair.
         ([("A", 0, 2)], [("A", 0, 1), ("A", 1, 2)], [(BOUNDARY, 0, 0), (SPURIOUS, None, 1)]),
-        # The same type has priority over the larger overlap, the same words over both.
+        # The same type takes priority over a larger overlap, the same words over both.
         ([("A", 0, 3)], [("A", 0, 1), ("B", 1, 3)], [(BOUNDARY, 0, 0), (SPURIOUS, None, 1)]),
         ([("A", 0, 1), ("A", 1, 4)], [("B", 0, 1), ("B", 1, 2), ("A", 2, 4)],
          [(TYPE, 0, 0), (SPURIOUS, None, 1), (BOUNDARY, 1, 2)]),

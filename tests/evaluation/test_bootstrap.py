@@ -49,7 +49,7 @@ def test_the_interval_covers_the_true_score_in_about_95_of_100_samples():
     rng = np.random.default_rng(0)
     covered = 0
     for _ in range(300):
-        # Documents that are easy or hard: recall 0.9 or 0.6 of 10 entities, as many predicted; F1 0.75.
+        # Easy and hard documents: recall 0.9 or 0.6 of 10 entities, as many predicted; F1 0.75.
         correct = rng.binomial(10, rng.choice([0.9, 0.6], size=60))
         low, high = interval_of_counts(np.stack([correct, np.full(60, 10), np.full(60, 10)], 1), resamples=400)
         covered += low <= 0.75 <= high
@@ -121,7 +121,7 @@ def test_a_against_b_is_b_against_a_with_the_other_sign(counts):
     a, b = counts[:, :3], counts[:, 3:]
     one, other = paired_difference(a, b, 200), paired_difference(b, a, 200)
     assert one.difference == pytest.approx(-other.difference)
-    # Rows are drawn in another order, so the draws differ; a model against itself differs nowhere.
+    # The order of rows changes the draws; a model never differs from itself.
     same = paired_difference(a, a, 200)
     assert (same.difference, same.interval, same.share_a_not_better) == (0.0, (0.0, 0.0), 1.0)
 

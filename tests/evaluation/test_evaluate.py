@@ -155,7 +155,7 @@ def test_the_page_needs_nothing_but_itself_and_shows_words_as_text(evaluation):
     assert "&lt;b&gt; &amp; Sons" in page
     assert not re.search(r"https?:|<script|<link|url\(|@import", page)
     sources = re.findall(r'(?:src|srcset|href)="([^"]{0,30})', page)
-    assert len(sources) == 4  # two pictures, each for light and for dark
+    assert len(sources) == 4  # two pictures, each in light and dark
     assert all(source.startswith("data:image/png;base64,") for source in sources)
     assert page.count('alt="') == 2
 

@@ -1,4 +1,4 @@
-"""``hybridner convert``: models and runs from one form to another, the same bits, whole or not at all."""
+"""``hybridner convert``: models and runs in other forms, with the same bits, whole or not at all."""
 
 import dataclasses
 import json
@@ -32,7 +32,7 @@ FRAMEWORKS = {"flax": ("jax", "flax", "optax", "orbax"), "torch": ("torch",)}
 
 @pytest.fixture
 def convert(capsys):
-    """Run the command, which must succeed; the lines it prints."""
+    """Run the command, which must succeed; return the printed lines."""
 
     def convert(*args):
         assert guarded(lambda: command(["convert", *map(str, args)])) == 0, capsys.readouterr().err
@@ -43,7 +43,7 @@ def convert(capsys):
 
 @pytest.fixture
 def refused(capsys, tmp_path):
-    """Run the command, which must fail and leave everything as it is; what it says."""
+    """Run the command, which must fail and change nothing; return its message."""
 
     def refused(*args):
         before = contents(tmp_path)
@@ -59,7 +59,7 @@ def refused(capsys, tmp_path):
 
 @pytest.fixture
 def make_run(tmp_path, model):
-    """A run in the middle of training, written by one of the twins."""
+    """Make a run in the middle of training with one of the backends."""
 
     def make_run(backend="torch", config=model.config, dtype="float32", **options):
         run = RunDir(tmp_path / f"run-{backend}")
@@ -104,7 +104,7 @@ def same_state(a, b):
 
 
 def change_progress(run, change):
-    shutil.rmtree(run.checkpoints / "3")  # which would be taken instead
+    shutil.rmtree(run.checkpoints / "3")  # which would be used instead
     folder = run.checkpoints / "12"
     content = json.loads((folder / "progress.json").read_text())
     change(content)
@@ -143,7 +143,7 @@ def test_a_run_can_become_another_of_its_own_twin(make_run, convert, model, tmp_
 
 def test_a_source_is_only_read(make_run, convert, tmp_path):
     run = make_run("flax")
-    half = run.checkpoints / "15.orbax-checkpoint-tmp"  # a save under way in another process
+    half = run.checkpoints / "15.orbax-checkpoint-tmp"  # another process' unfinished save
     half.mkdir()
     before = contents(run.folder)
     convert(run.folder, tmp_path / "new", "--to", "torch")
@@ -381,15 +381,15 @@ def test_a_place_that_cannot_be_written_is_an_error(saved_model, make_run, refus
 
 
 class Killed(BaseException):
-    """Stands for the end of the process: after it nothing more is written, no clean-up either."""
+    """A simulated end of the process: nothing is written after it, not even a clean-up."""
 
 
 class Killer:
-    """Counts what Python writes to the disk and ends it all at one of these moments."""
+    """A counter of Python's writes to disk that ends the process at one of them."""
 
     def __init__(self):
         self.left = None
-        sys.addaudithook(self)  # for good: a hook cannot be taken away
+        sys.addaudithook(self)  # permanent: a hook cannot be removed
 
     def __call__(self, event, args):
         if self.left is None:
@@ -428,7 +428,7 @@ def test_a_conversion_killed_at_any_moment_leaves_nothing_or_the_whole(
         finally:
             killer.left = None
         assert not destination.exists()
-        convert(*args)  # and what was left is not in the way, and is gone
+        convert(*args)  # the leftovers do not interfere, and disappear
         assert contents(destination.parent) == whole
     assert contents(destination.parent) == whole
     assert moment > at_least

@@ -1,4 +1,4 @@
-"""Models to and from the Hugging Face Hub, whose library is put aside here: nothing goes over the network."""
+"""Models to and from the Hugging Face Hub, whose library is replaced here: the tests use no network."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ TOKEN = "hf_notatokenatall"
 
 @pytest.fixture
 def hub(monkeypatch):
-    """The Hub's functions, which write down what they were asked."""
+    """Replace the Hub's functions by ones that record their calls."""
     asked = {}
 
     def remember(name, answer=None):
@@ -43,7 +43,7 @@ def hub(monkeypatch):
 
 @pytest.fixture
 def refusing(monkeypatch):
-    """Let a function of the Hub's library fail."""
+    """Make a function of the Hub's library fail."""
 
     def refusing(name, error):
         def function(*args, **kwargs):
@@ -56,7 +56,7 @@ def refusing(monkeypatch):
 
 @pytest.fixture
 def a_run(saved_model, tmp_path):
-    """What a run's folder looks like."""
+    """Make a folder that looks like a run."""
     shutil.copytree(saved_model, tmp_path / "run" / "best")
     (tmp_path / "run" / "checkpoints" / "7").mkdir(parents=True)
     (tmp_path / "run" / "best" / "notes.txt").write_text("mine")
@@ -65,7 +65,7 @@ def a_run(saved_model, tmp_path):
 
 @pytest.fixture
 def fails(capsys):
-    """Run a command that must fail; what it said."""
+    """Run a command that must fail; return its message."""
 
     def fails(*args):
         assert guarded(lambda: run([str(arg) for arg in args])) == 2

@@ -1,4 +1,4 @@
-"""Training states on disk, in either twin's own format."""
+"""Training states on disk, in either backend's format."""
 
 import dataclasses
 import errno
@@ -35,7 +35,7 @@ def backend(request):
 
 @pytest.fixture
 def opened(backend, tmp_path):
-    """Open the checkpoints of a folder; all are closed in the end."""
+    """Open the checkpoints of a folder; close all at the end."""
     stores = []
 
     def opened(folder=tmp_path / "checkpoints", **options):
@@ -49,7 +49,7 @@ def opened(backend, tmp_path):
 
 @pytest.fixture
 def saved(opened, tmp_path):
-    """Save the states of some steps; their folder."""
+    """Save the states of some steps and return their folder."""
 
     def saved(*steps, **options):
         store = opened(**options)
@@ -62,7 +62,7 @@ def saved(opened, tmp_path):
 
 
 def state_of(step, dtype="float32"):
-    """A training state full of numbers that a detour through another type would change."""
+    """Make a training state of numbers that a conversion through another type would change."""
     rng = np.random.Generator(np.random.Philox(step))
     kinds = [
         {name: (rng.standard_normal(shape) * 1e-3).astype(dtype) for name, shape in weight_shapes(CONFIG).items()}
@@ -133,7 +133,7 @@ def test_a_half_written_step_is_not_there(opened, saved):
     again = opened()
     assert again.latest_step() == 5
     assert_same(again.restore().state, state_of(5))
-    again.save(state_of(8), CONFIG, PROGRESS)  # and it is not in the way
+    again.save(state_of(8), CONFIG, PROGRESS)  # and it does not interfere
     again.close()
     assert_same(opened().restore().state, state_of(8))
     assert steps_in(folder) == {"5", "8"}
@@ -177,7 +177,7 @@ def test_what_failed_in_the_background_is_told_by_a_look_that_does_not_wait(open
     store.save(state_of(6), CONFIG, PROGRESS)
     store.check()
     go_on.set()
-    with pytest.raises(CannotWriteError, match="division by zero"):  # noqa: PT012 - until it is told
+    with pytest.raises(CannotWriteError, match="division by zero"):  # noqa: PT012 - until it is reported
         for _ in range(1000):
             store.check()
             time.sleep(0.01)
@@ -267,7 +267,7 @@ def test_files_have_the_permissions_of_the_umask(saved):
 
 
 def test_a_learner_goes_on_from_what_the_other_twins_checkpoint_holds(opened, backend, tmp_path):
-    """What stands in a checkpoint is canonical, so it does not matter which twin wrote it."""
+    """A checkpoint's content is canonical, so it does not matter which backend wrote it."""
     weights = initial_weights(CONFIG, 2)
     zeros = {name: np.zeros_like(value) for name, value in weights.items()}
     store = opened()

@@ -66,7 +66,7 @@ NOT_KEPT = {
 
 @pytest.fixture
 def begun(tmp_path):
-    """A run that was begun with some options."""
+    """Begin a run with some options."""
 
     def begun(**values):
         run = RunDir(tmp_path / "run")
@@ -190,7 +190,7 @@ def test_a_named_folder_that_holds_something_else_is_never_touched(tmp_path, how
 
 
 def resumed(run, preset="tiny", **values):
-    """What resuming ``run`` with typed ``values`` comes to."""
+    """Return the options of resuming ``run`` with typed ``values``."""
     given = make_options(preset, resume=True, output=run.folder, **values)
     return merge_resumed(run, given, {"resume", "output", *values})
 

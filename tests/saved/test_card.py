@@ -1,4 +1,4 @@
-"""A saved model's card: true to the model, and read by the Hub as it is meant."""
+"""A saved model's card: true to the model, and read correctly by the Hub."""
 
 import dataclasses
 import json
@@ -26,7 +26,7 @@ ROWS = "Anna B-PER\nsleeps O\n\nin O\nDorst B-LOC\n\n"
 
 @pytest.fixture
 def trained(model):
-    """The model as a run leaves it."""
+    """Return the model as a run saves it."""
     scores = {
         **score(GOLD, PREDICTED).to_dict(),
         "f1_interval": [0.25, 0.9375],
@@ -65,7 +65,7 @@ def test_the_front_matter_says_to_the_hub_what_the_model_is_and_how_good(trained
     front = front_matter(card(trained))
     assert (front["library_name"], front["pipeline_tag"]) == ("hybridner", "token-classification")
     assert "license" not in front
-    results = ModelCard(card(trained)).data.eval_results  # as the Hub's own library reads it
+    results = ModelCard(card(trained)).data.eval_results  # as the Hub's library reads it
     f1 = {one.dataset_split: one.metric_value for one in results if one.metric_type == "f1"}
     assert f1 == {"validation": 0.5, "test": trained.provenance["test"]["f1"]}
     assert {one.dataset_name for one in results} == {"news"}
@@ -150,7 +150,7 @@ def test_only_what_differs_from_the_preset_is_told_and_no_path(tmp_path):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A short run on a corpus with a test split."""
+    """Make a short run on a corpus with a test split."""
     data = tmp_path_factory.mktemp("card") / "names"
     data.mkdir()
     for split in ("train", "valid", "test"):

@@ -18,7 +18,7 @@ from tests.sizes import resized
 
 @pytest.fixture
 def folder(saved_model, tmp_path):
-    """A copy of the saved model that a test may damage."""
+    """Copy the saved model for a test to damage."""
     return shutil.copytree(saved_model, tmp_path / "saved")
 
 
@@ -242,7 +242,7 @@ def test_a_save_that_is_stopped_leaves_the_old_model_as_it_was(model, folder, mo
             save_model(folder, another(model))
     assert files_of(folder) == before
     assert bitwise_difference(open_model(folder).weights, model.weights) is None
-    save_model(folder, another(model))  # what the stopped one left behind is not in the way
+    save_model(folder, another(model))  # the stopped save's leftovers do not interfere
     assert bitwise_difference(open_model(folder).weights, another(model).weights) is None
     assert [p.name for p in folder.parent.iterdir()] == [folder.name]
 

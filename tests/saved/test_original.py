@@ -1,4 +1,4 @@
-"""The original's ``.pth``: what is in it is read to the bit, and what is not is asked for."""
+"""The original's ``.pth``: its content is read bit for bit, and options supply what it lacks."""
 
 import dataclasses
 import os
@@ -27,14 +27,14 @@ ENCODER = "transformer_encoder.encoder"
 
 @pytest.fixture
 def tensors(model):
-    """A state_dict such as the original saves."""
+    """Make a state_dict like the original's."""
     state = {name: torch.tensor(value) for name, value in model.weights.items()}
     return {**state, ENCODER_EMBEDDING: state[EMBEDDING]}
 
 
 @pytest.fixture
 def pth(tmp_path, tensors):
-    """Save something as a .pth file: the state_dict, or another thing."""
+    """Save the state_dict, or another object, as a .pth file."""
 
     def pth(content=None, name="original.pth"):
         torch.save(tensors if content is None else content, tmp_path / name)
@@ -51,7 +51,7 @@ def refused(path, **options):
 
 
 def keys_and_shapes(vocab_size, hidden, num_layers, num_labels):
-    """The original's keys, written out from its own module names."""
+    """List the original's keys from its module names."""
     table = {EMBEDDING: (vocab_size, hidden), f"{ENCODER}.embed_tokens.weight": (vocab_size, hidden)}
 
     def module(name, *shape):
@@ -119,7 +119,7 @@ def test_parameters_and_the_older_file_format_are_read_too(tmp_path, tensors, mo
 
 
 def reference_logits(tensors, ids, num_heads):
-    """The model's formulas from PyTorch's own layers, on one sentence."""
+    """Compute the model's formulas with PyTorch's own layers, on one sentence."""
 
     def linear(name):
         return tensors[f"{name}.weight"], tensors[f"{name}.bias"]
@@ -266,7 +266,7 @@ def test_two_embeddings_that_differ_are_both_named(pth, tensors, change):
 
 
 def test_two_embeddings_that_are_equal_bit_for_bit_may_be_two_tensors(pth, tensors, model):
-    tensors[EMBEDDING][3, 3] = float("nan")  # which is not equal to itself, and yet the same bits
+    tensors[EMBEDDING][3, 3] = float("nan")  # not equal to itself, but the same bits
     opened = open_model(pth({**tensors, ENCODER_EMBEDDING: tensors[EMBEDDING].clone()}))
     assert opened.weights[EMBEDDING].tobytes() == tensors[EMBEDDING].numpy().tobytes()
 

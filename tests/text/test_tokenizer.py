@@ -38,7 +38,7 @@ def saved(tokenizer, tmp_path):
 
 
 def pieces_of(tokenizer, *words):
-    """The pieces' texts of each word."""
+    """Return the texts of each word's pieces."""
     names = {number: piece for piece, number in json.loads(tokenizer.to_json())["model"]["vocab"].items()}
     return [[names[i] for i in word] for word in tokenizer.encode_sentences([words])[0]]
 
@@ -70,7 +70,7 @@ def test_a_trained_tokenizer_is_cased_and_spells_every_word_of_its_text():
     words = TEXT.split()
     for word, pieces in zip(words, pieces_of(tokenizer, *words), strict=True):
         assert "".join(piece.removeprefix("##") for piece in pieces) == word
-    assert any(len(pieces) == 1 for pieces in pieces_of(tokenizer, "river"))  # it has merged
+    assert any(len(pieces) == 1 for pieces in pieces_of(tokenizer, "river"))  # merges were learned
     upper, lower = pieces_of(tokenizer, "Old", "old")
     assert upper != lower
 
@@ -136,7 +136,7 @@ def test_a_tokenizer_json_is_taken_as_it_is(saved):
     tokenizer = load_tokenizer(str(saved))
     assert json.loads(tokenizer.to_json())["normalizer"] == content["normalizer"]
     assert tokenizer.encode_sentences([["RIVER"]]) == tokenizer.encode_sentences([["river"]])
-    assert len(tokenizer.encode_sentences([["rrrrrrrrrr"]])[0][0]) > 4  # nothing is cut in silence
+    assert len(tokenizer.encode_sentences([["rrrrrrrrrr"]])[0][0]) > 4  # nothing is cut silently
 
 
 @pytest.mark.parametrize("lower_case", [True, False])

@@ -1,4 +1,4 @@
-"""The checkpoints of a run in progress, and a run that is resumed from one."""
+"""The checkpoints of a run in progress, and a run resumed from one."""
 
 import dataclasses
 import json
@@ -48,7 +48,7 @@ def whole(corpus, tmp_path_factory):
 
 @pytest.fixture
 def killed(whole, tmp_path):
-    """The run as it stood when it was killed in its last epoch."""
+    """Return the run as it was when killed in its last epoch."""
     run = RunDir(tmp_path / "killed")
     shutil.copytree(whole.folder, run.folder)
     shutil.rmtree(run.checkpoints / str(3 * BATCHES))
@@ -69,7 +69,7 @@ def enough(loop):
 
 
 def best_epoch(run, changed=lambda epoch: epoch):
-    """The epoch of the best model as the newest checkpoint has it, before it is changed."""
+    """Return the best model's epoch in the newest checkpoint, before a test changes it."""
     state, progress, _ = newest_state("torch", run.checkpoints)
     best = progress["progress"]["best"]
     best["epoch"] = changed(best["epoch"])
