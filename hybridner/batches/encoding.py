@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from itertools import islice
+from itertools import chain, islice
 from tempfile import TemporaryFile
 from typing import IO, NamedTuple
 from weakref import finalize
@@ -102,20 +102,18 @@ def _write(
         for number, (sentence, words) in enumerate(zip(chunk, pieces, strict=True), count):
             tags = sentence.tags or ("O",) * len(words)
             words = [word[:room] for word in words]
-            before_sentence = len(lengths)
-            for start, stop, first, last in windows([len(word) for word in words], room):
+            cut = list(windows([len(word) for word in words], room))
+            for start, stop, first, last in cut:
                 before = len(ids)
-                ids.append(tokenizer.cls_id)
+                ids += [tokenizer.cls_id, *chain(*words[start:stop]), tokenizer.sep_id]
                 label_ids.append(IGNORED)
                 for i in range(start, stop):
-                    ids += words[i]
                     label_ids.append(numbers.get(tags[i], 0) if first <= i < last else IGNORED)
                     label_ids += [IGNORED] * (len(words[i]) - 1)
-                ids.append(tokenizer.sep_id)
                 label_ids.append(IGNORED)
                 lengths.append(len(ids) - before)
-                sentence_of.append(number)
-            windowed += len(lengths) - before_sentence > 1
+            sentence_of += [number] * len(cut)
+            windowed += len(cut) > 1
         files.input_ids.write(np.asarray(ids, np.int32).tobytes())
         files.labels.write(np.asarray(label_ids, np.int32).tobytes())
         files.offsets.write((end + np.cumsum(lengths, dtype=np.int64)).tobytes())
@@ -133,28 +131,21 @@ def windows(sizes: Sequence[int], room: int) -> Iterator[tuple[int, int, int, in
         ``(start, stop, first, last)``: the window contains the words ``start:stop`` and labels ``first:last`` of them.
         The labelled parts of all windows, in order, are all the words.
     """
-    if sum(sizes) <= room:
-        yield 0, len(sizes), 0, len(sizes)
-        return
-    spans: list[tuple[int, int]] = []
-    start = 0
+    start = stop = first = used = 0
     while True:
-        stop, used = start, 0
         while stop < len(sizes) and used + sizes[stop] <= room:
             used += sizes[stop]
             stop += 1
-        spans.append((start, stop))
         if stop == len(sizes):
-            break
+            yield start, stop, first, stop
+            return
         # The next window begins in the middle of this one, by pieces; later if it would end with the same word.
-        passed = 0
-        while start < stop and (2 * passed < used or used - passed + sizes[stop] > room):
-            passed += sizes[start]
+        window, half = start, used / 2
+        while start < stop and (used > half or used + sizes[stop] > room):
+            used -= sizes[start]
             start += 1
-    first = 0
-    for i, (start, stop) in enumerate(spans):
-        last = (spans[i + 1][0] + stop + 1) // 2 if i + 1 < len(spans) else stop
-        yield start, stop, first, last
+        last = (start + stop + 1) // 2
+        yield window, stop, first, last
         first = last
 
 

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from itertools import chain, repeat
 from typing import TypeVar
 
 import numpy as np
@@ -70,32 +71,21 @@ def predict_chunks(
 ) -> Iterator[tuple[Item, list[np.ndarray]]]:
     """Run :func:`predict_words` on each chunk in turn, while the device computes the next.
 
-    Args:
-        predictor: as for :func:`predict_words`.
-        chunks: pairs of any object, which comes back with the result, and sentences; read as needed.
-        pad_token_id: as for :func:`predict_words`.
-        reduce: as for :func:`predict_words`.
-        between: as for :func:`predict_words`.
+    ``chunks`` are pairs of any object, which comes back with the result, and sentences; they are read as needed.
 
     Raises:
         InputError: logits that are not finite.
     """
+    multiple, part = predictor.row_multiple, (predictor.rank, predictor.world_size)
 
     def steps() -> Iterator[tuple[tuple[Item, Encoded], Batch | None]]:
         for chunk in chunks:
-            for batch in inference_batches(
-                chunk[1],
-                pad_token_id=pad_token_id,
-                row_multiple=predictor.row_multiple,
-                part=(predictor.rank, predictor.world_size),
-            ):
-                yield chunk, batch
-            yield chunk, None
+            batches = inference_batches(chunk[1], pad_token_id=pad_token_id, row_multiple=multiple, part=part)
+            yield from zip(repeat(chunk), chain(batches, [None]))
 
     found: list[tuple[int, np.ndarray]] = []
     num_batches = 0
-    memory = MemoryWatch(IN_PREDICTION)
-    for (item, encoded), batch, logits in _overlapped(predictor, steps(), memory):
+    for (item, encoded), batch, logits in _overlapped(predictor, steps()):
         if batch is None or logits is None:
             yield item, by_sentence(encoded, found)
             found = []
@@ -124,11 +114,12 @@ def one_ahead(prepare: Callable[[Item], Result], items: Iterable[Item]) -> Itera
 
 
 def _overlapped(
-    predictor: Predictor, steps: Iterable[tuple[Item, Batch | None]], memory: MemoryWatch
+    predictor: Predictor, steps: Iterable[tuple[Item, Batch | None]]
 ) -> Iterator[tuple[Item, Batch | None, np.ndarray | None]]:
     """Yield the logits of each batch while the device computes the next few and the host prepares another."""
     pending: deque[tuple[Item, Batch | None, Callable[[], np.ndarray] | None]] = deque()
     started: set[Shape] = set()
+    memory = MemoryWatch(IN_PREDICTION)
 
     def oldest() -> tuple[Item, Batch | None, np.ndarray | None]:
         item, batch, logits = pending.popleft()
