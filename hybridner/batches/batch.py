@@ -137,8 +137,7 @@ def inference_batches(
     """Batch all examples, grouped by length within chunks of the file, in at most three shapes per row length.
 
     On one device, sentences of a group that fit one row, or half of one, form a batch of just that. Chunks keep the
-    order of the file; the examples within a chunk do not.
-    ``part`` is as for :func:`training_batches`.
+    order of the file; the examples within a chunk do not. ``part`` is as for :func:`training_batches`.
     """
     for examples, length in _by_length(encoded.lengths):
         packing = pack(encoded.lengths[examples], length)

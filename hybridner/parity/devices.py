@@ -22,10 +22,8 @@ _ZEROS = "zero gradients"  # key of an array of names
 def trace(learner: Probe, batches: Sequence[Batch], learning_rates: Sequence[float]) -> Trace:
     """Collect all results of a learner as arrays for ``np.savez``, which carries them between processes.
 
-    Args:
-        learner: a learner with weights; each of its processes calls this.
-        batches: with rows in a multiple of the learner's ``row_multiple``.
-        learning_rates: one per step; the steps follow the logits, losses and gradients of all batches.
+    The steps, one per learning rate, follow the logits, losses and gradients of all batches. Each of the learner's
+    processes calls this. The batches have rows in a multiple of its ``row_multiple``.
 
     Returns:
         Arrays named by kind: ``logits/0``, ``loss/0``, ``gradients/0/NAME``, ``step/0``, ``weights/NAME``, …
@@ -47,14 +45,10 @@ def trace(learner: Probe, batches: Sequence[Batch], learning_rates: Sequence[flo
 def run_trace(
     learner: Probe, encoded: Encoded, plan: ShapePlan, batch_size: int, learning_rates: Sequence[float]
 ) -> Trace:
-    """Collect the results of the first steps of a run over ``encoded``; each process builds its own rows.
+    """Collect the results of the first steps of a run over ``encoded``, one step per learning rate.
 
-    Args:
-        learner: a learner with weights; each of its processes calls this.
-        encoded: a split.
-        plan: shapes of the batches. Compared learners need the same plan: dropout depends on a sentence's row.
-        batch_size: sentences per batch.
-        learning_rates: one per step.
+    Each of the learner's processes calls this and builds its own rows. Compared learners need the same plan: dropout
+    depends on a sentence's row.
 
     Returns:
         Arrays named by kind: ``step/0``, …, ``weights/NAME``, ``words`` (logits of every word).

@@ -22,11 +22,7 @@ def random_weights(config: ModelConfig, seed: int, embedding_mean: float = 0.0) 
     """Draw float32 weights that hide no mistake.
 
     LayerNorms at 1 and 0 would hide a missing or swapped one, and a mean near zero a variance of E[x²] − E[x]².
-
-    Args:
-        config: the model.
-        seed: seed of the values.
-        embedding_mean: added to every embedding but the pad piece's; a correct LayerNorm removes it.
+    ``embedding_mean`` is added to every embedding but the pad piece's; a correct LayerNorm removes it.
     """
     weights = initial_weights(config, seed)
     for row in rows(config):
@@ -53,13 +49,8 @@ def random_batch(
 
     The first piece is the pad piece: even within a sentence, its row of the embedding must get no gradient.
 
-    Args:
-        config: sizes to draw within.
-        lengths: pieces of each sentence.
-        seed: seed of the pieces and labels.
-        row_length: length of the rows; by default that of the longest sentence.
-        num_rows: minimum number of rows; unused rows are padding.
-        packed: put several sentences into a row instead of one.
+    ``lengths`` are the pieces of each sentence. A row has one sentence, or several if ``packed``, and by default the
+    length of the longest. There are at least ``num_rows``; unused rows are padding.
     """
     rng = np.random.Generator(np.random.Philox(key=[seed, 7]))
     length = row_length or max(lengths)
@@ -84,9 +75,7 @@ def random_batch(
 def standard_batches(config: ModelConfig, row_multiple: int = 1) -> list[Batch]:
     """Make three random batches (padded, ragged, packed) of one shape, for which a program is compiled once.
 
-    Args:
-        config: sizes to draw within.
-        row_multiple: round the number of rows up to a multiple of this, with padding.
+    Padding rounds the number of rows up to a multiple of ``row_multiple``.
     """
     longest = min(config.input.max_length, _LENGTH)
     draw = partial(random_batch, config, row_length=_LENGTH, num_rows=-(-_ROWS // row_multiple) * row_multiple)

@@ -158,7 +158,7 @@ def _backends(alone: bool) -> tuple[Backend, Backend]:
     if alone:
         missing = next(name for name in BACKENDS if name != only)
         raise InputError(
-            f"verifying one model takes both backends, and {_NAMES[missing]} is not installed; "
+            f"verifying one model needs both backends, and {_NAMES[missing]} is not installed; "
             f"pip install 'hybridner[{missing}]', or give a second model"
         )
     return only, only
@@ -187,7 +187,7 @@ def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 
 
 def _open(source: str, other: str | None, notes: list[str]) -> tuple[SavedModel, SavedModel]:
-    """Open both models; a ``.pth`` takes config and labels, which the file lacks, from the other model."""
+    """Open both models; a ``.pth`` gets its config and labels, which the file lacks, from the other."""
     if other is None:
         model = open_model(source)
         return model, model

@@ -43,10 +43,7 @@ class Entity:
 
 
 def argmax_tags(logits: Float[np.ndarray, "num_words num_labels"]) -> Int[np.ndarray, "num_words"]:
-    """Take the most probable label of each word by itself; the sequence may be invalid.
-
-    Returns:
-        int64 numbers of labels; of equal logits the first.
+    """Choose the most probable label of each word by itself, of equal ones the first; the sequence may be invalid.
 
     Raises:
         ValueError: logits that are not finite.
@@ -57,14 +54,10 @@ def argmax_tags(logits: Float[np.ndarray, "num_words num_labels"]) -> Int[np.nda
 def decode_many(
     logits: Sequence[Float[np.ndarray, "num_words num_labels"]], transitions: Transitions
 ) -> list[Int[np.ndarray, "num_words"]]:
-    """Find the most probable label sequence of each sentence.
+    """Find the most probable label sequence of each sentence, as int64 numbers of labels.
 
-    Args:
-        logits: one array per sentence, any float dtype; computed with in float64.
-        transitions: of the labels, such as :func:`hybridner.tagging.lattice.constraint_transitions` builds.
-
-    Returns:
-        int64 numbers of labels, one array per sentence.
+    The logits, one array per sentence, have any float dtype; we compute in float64. For the transitions see
+    :func:`hybridner.tagging.lattice.constraint_transitions`.
 
     Raises:
         ValueError: logits that are not finite, or not as wide as there are labels.

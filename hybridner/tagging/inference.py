@@ -29,18 +29,11 @@ def predict_words(
     reduce: Callable[[np.ndarray], np.ndarray] = lambda logits: logits,
     between: Callable[[], None] = lambda: None,
 ) -> list[np.ndarray]:
-    """Predict each word's logits: one array per sentence, in the order of the split.
+    """Predict each word's logits: one array ``[num_words, …]`` per sentence, in the order of the split.
 
-    Args:
-        predictor: computes the logits.
-        encoded: the split.
-        pad_token_id: fills the batches.
-        reduce: maps a batch's logits ``[rows, length, num_labels]`` to the values to keep, ``[rows, length, …]``.
-        between: called every few batches; it may raise to stop.
-
-    Returns:
-        Arrays ``[num_words, …]``; of a sentence cut into windows, each word comes from the window where it has most
-        context.
+    Of a sentence cut into windows, each word comes from the window where it has most context. ``reduce`` maps a batch's
+    logits ``[rows, length, num_labels]`` to the values to keep, ``[rows, length, …]``. ``between`` is called every few
+    batches; it may raise to stop.
 
     Raises:
         InputError: logits that are not finite.
