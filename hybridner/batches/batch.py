@@ -112,17 +112,10 @@ def training_batches(
     start: int = 0,
     part: tuple[int, int] = (0, 1),
 ) -> Iterator[Batch]:
-    """Build the batches of an epoch, each of ``batch_size`` random sentences, packed.
+    """Build the batches of an epoch from batch ``start`` on, each of ``batch_size`` random sentences, packed.
 
-    Args:
-        encoded: the split.
-        plan: shapes whose rows divide evenly among the parts.
-        batch_size: sentences in a batch, on all devices together.
-        seed: with ``epoch``, decides the order.
-        epoch: from 0.
-        pad_token_id: fills the padding.
-        start: batches to skip.
-        part: number of this process and of how many; its batches contain its rows only.
+    ``seed`` and ``epoch`` (from 0) decide the order. ``part`` is the number of this process and of how many: its
+    batches contain its rows only, so the rows of the plan's shapes must divide evenly among the parts.
     """
     order = epoch_order(len(encoded), seed, epoch)
     for first in range(start * batch_size, len(order), batch_size):

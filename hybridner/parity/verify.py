@@ -79,17 +79,9 @@ def verify(
 ) -> Verification:
     """Compare ``source`` in Flax with ``other``, or itself, in PyTorch; two models in one backend if one is installed.
 
-    Of models of different sizes, only the configs, labels, tokenizers and shapes are compared.
-
-    Args:
-        source: a run, a model folder or a ``.pth`` of the original.
-        other: another, or None for the same.
-        data: corpus with the text to compare on; random pieces by default.
-        split: split of the corpus.
-        dtype: "float64" or "float32".
-        device: device to compute on.
-        steps: number of AdamW steps.
-        tell: called with each finding.
+    Each is a run, a model folder or a ``.pth`` of the original. Of models of different sizes, only the configs, labels,
+    tokenizers and shapes are compared. The batches are text of a corpus's split, or random pieces without ``data``. The
+    optimizer does ``steps`` AdamW steps. ``tell`` is called with each finding.
 
     Raises:
         InputError: a model or the data cannot be read, or there are only one backend and one model.

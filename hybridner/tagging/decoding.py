@@ -99,11 +99,8 @@ def scored_spans_many(
 ) -> list[ScoredSpans]:
     """Find the entities of each sentence as spans of words, each with its score (see :class:`Entity`).
 
-    Args:
-        tags: BIO tags of each sentence. An I- that continues no entity of its type starts one.
-        logits: one array per sentence, any float dtype; computed with in float64.
-        labels: names of the logits' columns, BIO or BIOES.
-        transitions: of these labels.
+    The tags are BIO; an I- that continues no entity of its type starts one. The logits are as for :func:`decode_many`,
+    their columns' ``labels`` and ``transitions`` BIO or BIOES.
 
     Returns:
         For each sentence its pairs of ``(type, first word, word after the last)`` and score, in order.

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from itertools import chain, repeat
+from itertools import chain, count, repeat
 from typing import TypeVar
 
 import numpy as np
@@ -77,15 +77,14 @@ def predict_chunks(
             yield from zip(repeat(chunk), chain(batches, [None]))
 
     found: list[tuple[int, np.ndarray]] = []
-    num_batches = 0
+    numbers = count()
     for (item, encoded), batch, logits in _overlapped(predictor, steps()):
         if batch is None or logits is None:
             yield item, by_sentence(encoded, found)
             found = []
             continue
-        if num_batches % _BATCHES_BETWEEN == 0:
+        if next(numbers) % _BATCHES_BETWEEN == 0:
             between()
-        num_batches += 1
         if not np.isfinite(logits).all():
             raise InputError("the model gives logits that are not finite: its weights are damaged")
         found += batch.at_words(reduce(logits), encoded)

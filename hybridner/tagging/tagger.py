@@ -132,12 +132,8 @@ class Tagger:
         """Tag many texts in order, a chunk of at most 1,024 or about 262,144 characters at a time.
 
         While the device computes, the next chunk is split into words. If reading a text raises, the results of the
-        texts before it come first.
-
-        Args:
-            texts: strings, or texts with their words, such as :func:`hybridner.text.words.join_words` returns.
-            sentences: as for :meth:`tag`, for texts without words.
-            raw: as for :meth:`tag`.
+        texts before it come first. A text is a string, or has its words and sentences already, such as
+        :func:`hybridner.text.words.join_words` returns; ``sentences`` and ``raw`` are as for :meth:`tag`.
 
         Raises:
             InputError: the model has no tokenizer, or ``texts`` is a single text or contains something else.
