@@ -69,10 +69,10 @@ class Encoded:
 def encode(sentences: Iterable[Sentence], tokenizer: WordTokenizer, labels: Sequence[str], max_length: int) -> Encoded:
     """Turn sentences into pieces and labels, a few thousand at a time.
 
-    A sentence of more than ``max_length`` pieces is cut at word boundaries into windows that overlap by about half.
-    Each word is labelled in one window only, where it has most context, so the labelled positions of a sentence's
-    windows, in order, are its words. A word longer than a window is cut to it; [CLS] and [SEP] count. A word without a
-    tag, or with one that ``labels`` lacks, gets label 0.
+    A sentence of more than ``max_length`` pieces, [CLS] and [SEP] included, is cut at word boundaries into windows that
+    overlap by about half. Each word is labelled in one window only, where it has most context, so the labelled
+    positions of a sentence's windows, in order, are its words. A word longer than a window is cut to it. A word without
+    a tag, or with one that ``labels`` lacks, gets label 0.
     """
     with ExitStack() as opened:
         files: _Files = {name: opened.enter_context(TemporaryFile()) for name in _TYPES}
