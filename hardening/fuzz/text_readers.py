@@ -95,7 +95,7 @@ def read_labels_file(folder: Path) -> object:
 
 def read_options(folder: Path) -> object:
     """Read options of training."""
-    return sorted(type(value).__name__ for value in read_config(_only(folder)).values())
+    return sorted(type(value).__name__ for value in read_config(_only(folder)).values.values())
 
 
 def read_vocabulary(folder: Path) -> object:

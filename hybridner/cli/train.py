@@ -13,8 +13,9 @@ from cyclopts import Group, Parameter
 
 from hybridner.cli.examples import examples
 from hybridner.cli.parse import call, guarded, new_app
+from hybridner.config.file import read_config
 from hybridner.config.options import FIELDS, TYPES, Options
-from hybridner.config.presets import PRESETS, make_options
+from hybridner.config.presets import PRESETS
 from hybridner.errors import InputError
 from hybridner.model.twins import Backend, choose_backend
 from hybridner.runs.run_dir import RunDir
@@ -49,16 +50,8 @@ def train(
         dry_run: Prepare the run and time some steps of each shape, then report how long it would take; write nothing.
         **options: The options that were typed, and only those.
     """
-    values: dict[str, Any] = {}
-    if config is not None:
-        from hybridner.config.file import read_config
-
-        values = read_config(config)
-    backend = backend or values.pop("backend", None)
-    values = {**values, **options}
-    values.pop("backend", None)
-    made = make_options(**values)
-    chosen = choose_backend(backend)
+    made, values, named = read_config(config, **options)
+    chosen = choose_backend(backend or named)
     if gains_by_keeping(chosen, _begun_with(made)):
         keep_freed_memory()
     # Not before: it loads libraries that start threads, and those would have arenas of their own.

@@ -9,7 +9,6 @@ from typing import Any
 
 from hybridner.config.file import options_as_dict, read_config
 from hybridner.config.options import FIELDS, Options, RunOptions, names_with, options_from
-from hybridner.config.presets import make_options
 from hybridner.errors import InputError
 from hybridner.files.paths import check_links, remove
 from hybridner.model.twins import Backend
@@ -110,13 +109,12 @@ class RunDir:
         Raises:
             InputError: it cannot be read.
         """
-        values = read_config(self.config)
-        backend = values.pop("backend", None)
+        options, _, backend = read_config(self.config)
         if backend is None:
             raise InputError(
                 f'{self.config}: names no backend; add the one the run was begun with, backend = "flax" or "torch"'
             )
-        return make_options(**values), backend
+        return options, backend
 
     def results(self) -> list[tuple[str, str]]:
         """List the results of a finished run and how to use them."""

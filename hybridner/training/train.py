@@ -8,7 +8,6 @@ from hybridner.batches.encoding import encode
 from hybridner.batches.packing import ShapePlan
 from hybridner.config.file import read_config
 from hybridner.config.options import Options
-from hybridner.config.presets import make_options
 from hybridner.config.typed import TrainOptions
 from hybridner.corpora.corpus import Corpus
 from hybridner.corpora.formats import ColumnFormat
@@ -42,11 +41,8 @@ def train(
         InputError: an option, the data or the output folder is not usable.
         Stopped: Ctrl-C or SIGTERM came, and the run was saved; a ``KeyboardInterrupt``.
     """
-    file = read_config(Path(config).expanduser()) if config is not None else {}
-    chosen = choose_backend(backend or file.get("backend"))
-    values = {**file, **options}
-    values.pop("backend", None)
-    return run_training(chosen, make_options(**values), set(values))
+    made, values, named = read_config(None if config is None else Path(config).expanduser(), **options)
+    return run_training(choose_backend(backend or named), made, set(values))
 
 
 def run_training(backend: Backend, options: Options, explicit: set[str]) -> TrainingResult:
