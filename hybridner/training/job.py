@@ -20,18 +20,12 @@ class TrainingJob:
     """The parts of a run that :func:`hybridner.training.train.prepare` makes.
 
     Attributes:
-        backend: "flax" or "torch".
         options: the run's options; a resumed run keeps its own, except those that may change.
-        run: the run's folder.
         resumes: the folder contains a run, which is resumed.
         reporter: prints for the user, in the first process only.
-        corpus: labels and sentences by split.
-        encoded: the same sentences as pieces.
-        tokenizer: splits words into pieces.
-        config: sizes of the model.
+        encoded: the sentences of each split as pieces.
         learner: the model and its optimizer; without weights until the loop initializes or restores it.
         plan: shapes of the training batches.
-        work: number of steps, pieces and operations of the run.
     """
 
     backend: Backend

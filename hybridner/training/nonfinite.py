@@ -26,14 +26,7 @@ class NonfiniteSteps:
         self._trouble: tuple[int, str] | None = None
 
     def take(self, step: int, batch: int, loss_sum: float, progress: Progress) -> None:
-        """Count ``step``, whose loss is infinite or NaN, as skipped in ``progress``, or remember to stop for it.
-
-        Args:
-            step: from 1.
-            batch: its batch in the epoch, from 1.
-            loss_sum: its loss.
-            progress: the loop's counters.
-        """
+        """Count a step and its batch in the epoch (both from 1) as skipped, or remember to stop for it."""
         where, sentences = self._place(step, progress.epoch, batch)
         if not self._skips:
             self._remember(step, f"{where}: the loss is {loss_sum}")
