@@ -72,7 +72,8 @@ def make_app() -> "App":
 
     app = new_app("hybridner", help=_ABOUT, help_epilogue=_MORE, version=f"hybridner {__version__}")
     training = Group("Train a tagger", sort_key=1)
-    of_data = new_app("data", help=data.ABOUT, help_epilogue=examples("hybridner data"), group=training)
+    about = "Check, convert and split files of labelled sentences."
+    of_data = new_app("data", help=about, help_epilogue=examples("hybridner data"), group=training)
     app.command(of_data)
     for parent, prog, group, commands in (
         (of_data, "hybridner data", None, (data.check, data.convert, data.split)),

@@ -12,8 +12,6 @@ from hybridner.cli.parse import USER_ERROR
 from hybridner.cli.reading import Reading
 from hybridner.errors import InputError
 
-ABOUT = "Check, convert and split files of labelled sentences."
-
 
 def check(
     data: str | Path,

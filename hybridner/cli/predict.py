@@ -80,7 +80,7 @@ def predict(
             records = map(TextRecord, text) if text else read_texts(paths, input_format, skipped, advance)
             typed = not text and STANDARD_INPUT in paths and sys.stdin.isatty()
             results = _Results(tagger, records, sentences, raw_tags, one_by_one=typed)
-            for piece in _formatter(output_format, output, tagger, out)(results):
+            for piece in _formatted(results, output_format, output, out):
                 out.write(piece)
                 if typed:
                     out.flush()
@@ -114,25 +114,20 @@ class _Results:
                 yield record, tagged
 
 
-def _formatter(
-    chosen: Format | None, output: Path | None, tagger: "Tagger", out: TextIO
-) -> "Callable[[_Results], Iterator[str]]":
+def _formatted(results: _Results, chosen: Format | None, output: Path | None, out: TextIO) -> Iterator[str]:
+    from rich.console import Console
+
     from hybridner.tagging import outputs as plain
+    from hybridner.tagging.page import html_page
+    from hybridner.tagging.terminal import coloured
 
-    suffix = "" if output is None else output.suffix.lower()
+    suffix, labels = "" if output is None else output.suffix.lower(), results.tagger.model.labels
     chosen = chosen or _SUFFIXES.get(suffix, "color" if out.isatty() else "jsonl")
-    labels = tagger.model.labels
     if chosen == "html":
-        from hybridner.tagging.page import html_page
-
-        return lambda results: html_page(results, labels)
+        return html_page(results, labels)
     if chosen == "color":
-        from rich.console import Console
-
-        from hybridner.tagging.terminal import coloured
-
-        return lambda results: coloured(results, labels, Console(file=out))
-    return {"jsonl": plain.jsonl, "conll": plain.conll, "text": plain.text}[chosen]
+        return coloured(results, labels, Console(file=out))
+    return {"jsonl": plain.jsonl, "conll": plain.conll, "text": plain.text}[chosen](results)
 
 
 def _notes(results: _Results, skipped: "Skipped | None") -> Iterator[str]:

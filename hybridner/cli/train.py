@@ -55,14 +55,10 @@ def train(
     if gains_by_keeping(chosen, _resumed(made)):
         keep_freed_memory()
     # Import this after mallopt: it loads libraries that start threads, and these would keep their arenas.
+    from hybridner.training.dry_run import rehearse
     from hybridner.training.train import run_training
 
-    if dry_run:
-        from hybridner.training.dry_run import rehearse
-
-        rehearse(chosen, made, set(values))
-    else:
-        run_training(chosen, made, set(values))
+    (rehearse if dry_run else run_training)(chosen, made, set(values))
 
 
 def _resumed(options: Options) -> Options:

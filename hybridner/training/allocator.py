@@ -9,13 +9,11 @@ from hybridner.config.options import Options
 
 # From glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
-_NEVER = -1  # mallopt takes an int, and a run soon frees more than 2 GiB
 # Largest buffer that an arena other than the first serves (HEAP_MAX_SIZE); glibc maps and unmaps larger ones each time.
 _ARENA_BYTES = 2**26
 # A compiled step of the preset ``original`` uses 243 MB: 31 numbers for each piece, layer and unit.
 _BYTES_PER_UNIT = 31 * 4
 _PIECES_PER_SENTENCE = 20
-_ACCELERATORS = ("jax_plugins", "libtpu")
 
 
 def gains_by_keeping(backend: str, options: Options) -> bool:
@@ -27,7 +25,7 @@ def gains_by_keeping(backend: str, options: Options) -> bool:
     """
     if backend == "torch":
         return True
-    if options.devices.device != "cpu" and any(importlib.util.find_spec(name) for name in _ACCELERATORS):
+    if options.devices.device != "cpu" and any(map(importlib.util.find_spec, ("jax_plugins", "libtpu"))):
         return False
     pieces = options.optimization.batch_size * _PIECES_PER_SENTENCE / options.devices.accumulate
     return pieces * options.model.num_encoder_layers * options.model.hidden_size * _BYTES_PER_UNIT > _ARENA_BYTES
@@ -44,5 +42,6 @@ def keep_freed_memory() -> bool:
     ):
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, _NEVER), (_M_ARENA_MAX, 1))
+    # -1: never trim. mallopt takes an int, and a run soon frees more than 2 GiB.
+    settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, -1), (_M_ARENA_MAX, 1))
     return mallopt is not None and all(mallopt(option, value) == 1 for option, value in settings)

@@ -17,7 +17,7 @@ from hybridner.runs.records import Progress, Records
 from hybridner.saved.model import model_config
 from hybridner.training.job import TrainingJob
 
-# The errors of a disk that is full, read-only or gone; any other OSError has another cause.
+# The errors of a disk that is full, read-only or gone; another OSError has another cause.
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOENT}
 _DISK |= {errno.ENOTDIR, errno.ESTALE}
 

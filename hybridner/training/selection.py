@@ -24,12 +24,6 @@ class Selection:
 
     def __init__(self, job: TrainingJob, signals: StopSignals) -> None:
         self._job, self._signals = job, signals
-        scored = {name: split for name, split in job.corpus.splits.items() if name != "train"}
-        self._gold = {name: [sentence.tags or () for sentence in split] for name, split in scored.items()}
-        self._units = {
-            name: resampling_units(len(split), [sentence.document for sentence in split])
-            for name, split in scored.items()
-        }
 
     def score(self, split: str) -> tuple[Scores, dict[str, Any]]:
         """Score the model on a split; also return the scores as plain values, with a confidence interval of F1.
@@ -37,7 +31,9 @@ class Selection:
         Raises:
             Interrupted: a signal came. One process leaves at once; several leave together, between two batches.
         """
-        job, gold, units = self._job, self._gold[split], self._units[split]
+        job, sentences = self._job, self._job.corpus.splits[split]
+        gold = [sentence.tags or () for sentence in sentences]
+        units = resampling_units(len(gold), [sentence.document for sentence in sentences])
         with self._signals.may_leave() if job.learner.world_size == 1 else nullcontext():
             predicted = predict_tags(
                 job.learner,

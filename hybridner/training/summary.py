@@ -32,7 +32,7 @@ def _details(job: TrainingJob) -> list[tuple[str, str]]:
     return [
         ("scheme", f"{schemes}; {sum(report.repairs for report in reports.values()):,} tags repaired"),
         ("batches", f"packed into rows × length of {common}; {pieces / area:.0%} of that are pieces"),
-        ("work", f"{job.work.pieces:,} pieces, {_flop(job.work.flops)}"),
+        ("work", f"{job.work.pieces:,} pieces, {job.work.flops / 1e9:,.0f} GFLOP"),
     ]
 
 
@@ -56,8 +56,3 @@ def _training(job: TrainingJob) -> str:
         f"seed {options.seed}",
     ]
     return ", ".join(filter(None, parts))
-
-
-def _flop(count: float) -> str:
-    unit, size = next((u, s) for u, s in (("P", 1e15), ("T", 1e12), ("G", 1e9)) if count >= s or u == "G")
-    return f"{count / size:,.3g} {unit}FLOP"
