@@ -36,11 +36,7 @@ def main() -> None:
 
 
 def run(args: list[str]) -> int:
-    """Run a command with its arguments and return its exit code.
-
-    Raises:
-        InputError: there is no such command, or it cannot use its arguments.
-    """
+    """Run a command with its arguments and return its exit code; raise an :class:`InputError` if it cannot use them."""
     return call(make_app(), args)
 
 

@@ -4,7 +4,7 @@ import math
 import signal
 import time
 from collections import deque
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any, NoReturn
 
 from hybridner.batches.batch import training_batches
@@ -117,7 +117,9 @@ class TrainingLoop:
             while not self._finished():
                 with self.memory:
                     stopped_by = self._epoch(self.step, bar)
-                stopped_by = stopped_by or self._end_epoch()
+                if not stopped_by:
+                    with suppress(Interrupted):  # all processes leave, and agree below
+                        self._end_epoch()
                 self.saving.save(self.progress)
                 if stopped_by := stopped_by or self._asked_to_stop():
                     self.saving.store.wait()
@@ -191,16 +193,14 @@ class TrainingLoop:
     def _rate(self, pieces_per_second: float) -> str:
         return f", {pieces_per_second:,.0f} pieces/s" if self.job.options.run.verbose else ""
 
-    def _end_epoch(self) -> int:
-        """Score the dev split, keep the model if it is the best so far, and record the epoch; return 0.
+    def _end_epoch(self) -> None:
+        """Score the dev split, keep the model if it is the best so far, and record the epoch.
 
-        If a signal comes while the split is scored, the epoch does not end; return the signal's number.
+        Raises:
+            Interrupted: a signal came while the split was scored; the epoch has not ended.
         """
         progress, step, options = self.progress, self.step, self.job.options.optimization
-        try:
-            scores, valid = self.selection.score("valid")
-        except Interrupted:
-            return self.signals.received
+        scores, valid = self.selection.score("valid")
         epoch, whole = progress.epoch + 1, progress.batch == self.job.work.batches_per_epoch
         better = progress.best is None or scores.f1 > progress.best["valid"]["f1"]
         if better:
@@ -227,7 +227,6 @@ class TrainingLoop:
             progress.stopped = f"no better dev F1 for {options.patience} epochs"
         if progress.stopped:
             self.job.reporter.sentence(f"stopped: {progress.stopped}")
-        return 0
 
     def _test(self) -> TrainingResult:
         """Score the best model on the test split, and end the run."""

@@ -67,7 +67,7 @@ class NonfiniteSteps:
         self._trouble = self._trouble or (step, what)
 
     def _place(self, step: int, epoch: int, batch: int) -> tuple[str, list[str]]:
-        """Describe a step and its batch (from 1) in an epoch (from 0), and list ``file:line`` of its first sentences."""
+        """Describe a step and its batch (from 1) of an epoch (from 0), and list ``file:line`` of some sentences."""
         train, size = self._job.encoded["train"], self._job.options.optimization.batch_size
         order = epoch_order(len(train), self._job.options.optimization.seed, epoch)
         examples = order[(batch - 1) * size : batch * size]

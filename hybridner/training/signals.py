@@ -32,9 +32,7 @@ class StopSignals:
     """
 
     def __init__(self) -> None:
-        self.received = 0
-        self._first_at = 0.0
-        self._may_leave = False
+        self.received, self._first_at, self._may_leave = 0, 0.0, False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "StopSignals":
