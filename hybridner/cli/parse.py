@@ -64,7 +64,7 @@ def _join_dashes(args: Sequence[str]) -> list[str]:
 
 
 def _check_whole_numbers(app: "App", commands: tuple[str, ...], arguments: "ArgumentCollection") -> None:
-    """Refuse 2.5 where an option takes a whole number: the parser would round it."""
+    """Refuse 2.5 for an option that is a whole number: the parser would round it."""
     for argument in arguments:
         for token in argument.tokens:
             if argument.hint in (int, int | None) and "." in token.value:

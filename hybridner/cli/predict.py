@@ -135,7 +135,7 @@ def _notes(results: _Results, skipped: "Skipped | None") -> Iterator[str]:
         return f"{number:,} {what}{'s' * (number != 1)}"
 
     if results.num_windowed:
-        yield f"{counted(results.num_windowed, 'sentence')} longer than the model takes, cut into windows"
+        yield f"{counted(results.num_windowed, 'sentence')} longer than the model accepts, cut into windows"
     if results.num_replaced:
         replaced = counted(results.num_replaced, "object")
         yield f"{replaced} had words, tags or entities; the output has the predicted ones instead"
