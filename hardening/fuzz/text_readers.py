@@ -90,7 +90,7 @@ def read_labels_file(folder: Path) -> object:
 
 def read_options(folder: Path) -> object:
     """Read training options."""
-    return sorted(type(value).__name__ for value in read_config(_only(folder)).values())
+    return sorted(type(value).__name__ for value in read_config(_only(folder)).values.values())
 
 
 def read_vocabulary(folder: Path) -> object:

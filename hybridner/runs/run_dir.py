@@ -10,7 +10,6 @@ from typing import Any
 
 from hybridner.config.file import options_as_dict, read_config
 from hybridner.config.options import FIELDS, Options, names_with, options_from
-from hybridner.config.presets import make_options
 from hybridner.errors import InputError
 from hybridner.files.paths import check_links, remove
 from hybridner.model.twins import Backend
@@ -107,11 +106,10 @@ class RunDir:
         Raises:
             InputError: it cannot be read.
         """
-        values = read_config(self.config)
-        backend = values.pop("backend", None)
+        options, _, backend = read_config(self.config)
         if backend is None:
             raise InputError(f'{self.config}: names no backend; add the one that started the run: backend = "flax"')
-        return make_options(**values), backend
+        return options, backend
 
     def results(self) -> list[tuple[str, str]]:
         """List the results of a finished run and how to use them."""
