@@ -1,1 +1,1 @@
-"""Speed, measured beside named baselines in one run."""
+"""Benchmarks of speed and memory against named baselines."""

@@ -1,4 +1,4 @@
-"""Training and evaluation speed of both twins beside two baselines, in one run: ``python -m benchmarks --data DIR``."""
+"""Training and evaluation speed of both backends and two baselines, in one run: ``python -m benchmarks --data DIR``."""
 
 import json
 import os
@@ -23,22 +23,22 @@ from hybridner.cli.output import write_json
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Measure real pieces a second of training, and words a second of evaluating, with the preset ``original``."""
+    """Measure real pieces per second in training, and words per second in evaluation, with the preset ``original``."""
 
     data: str = "sample"
     """A corpus as for training."""
     tokenizer: str = "train"
     """A tokenizer as for training."""
     rounds: int = 5
-    """Rounds in which every contender is measured once, one after the other; medians over the rounds are reported."""
+    """Rounds that measure each contender once, one after the other; the report gives medians over the rounds."""
     steps: int = 8
-    """Batches of 64 sentences that every contender trains on in each round."""
+    """Batches of 64 sentences that each contender trains on in each round."""
     json: Path | None = None
     """Also write the table to this file."""
 
 
 class Process:
-    """A contender in a process of its own; see ``benchmarks.serve``."""
+    """A contender in a separate process; see ``benchmarks.serve``."""
 
     def __init__(self, name: str, options: Options, cache: str | None = None) -> None:
         corpus = {"data": options.data, "tokenizer": options.tokenizer, "steps": options.steps}
@@ -52,7 +52,7 @@ class Process:
         self.size: dict[str, int] = self._answer()
 
     def ask(self, command: str) -> tuple[float, Any]:
-        """Run a method of the contender; the seconds it took and what it gave."""
+        """Run a method of the contender and return its seconds and its result."""
         print(command, file=self._commands, flush=True)
         seconds, result = self._answer()
         return seconds, result
@@ -91,7 +91,7 @@ def main(options: Options = Options()) -> None:
     matmul = []
     for number in range(options.rounds):
         matmul.append(matmul_rate())
-        # To and fro, so that none is always the one that comes after another.
+        # Alternate the direction, so no contender always follows the same one.
         for name, process in list(contenders.items())[:: -1 if number % 2 else 1]:
             seconds, _ = process.ask("train")
             train[name].append(size["pieces"] / seconds)
@@ -133,15 +133,15 @@ def main(options: Options = Options()) -> None:
 
 
 def table(rates: dict[str, list[float]], floors: list[float] | None = None) -> list[dict[str, Any]]:
-    """A row for each contender: its median rate, all rates, and how it stands to the loop.
+    """Make a row for each contender: its median rate, all rates, and its ratio to the loop.
 
     Args:
-        rates: of each contender, one a round.
-        floors: the rate of each round at which the matmuls alone would go.
+        rates: of each contender, one per round.
+        floors: the rate of the matmuls alone, one per round.
 
     Returns:
-        Rows whose shares are medians, and quartiles, of the rounds' own: a machine whose speed moves from one round to
-        the next moves all contenders of a round alike.
+        Rows whose shares are medians and quartiles of each round's ratios: a change of the machine's speed between
+        rounds affects all contenders of a round alike.
     """
     rows = []
     for name, values in rates.items():
@@ -159,14 +159,14 @@ def table(rates: dict[str, list[float]], floors: list[float] | None = None) -> l
 
 
 def median_share(values: list[float], of: list[float]) -> float:
-    """The median over the rounds of one rate in terms of another's."""
+    """Return the median over the rounds of one rate divided by another."""
     return round(float(np.median(np.divide(values, of))), 2)
 
 
 def show(report: dict[str, Any]) -> None:
     """Print a report."""
     print(
-        f"matmul {report['matmul_gflops']:.0f} GFLOP/s; {report['mflop_per_piece']} MFLOP a piece; "
+        f"matmul {report['matmul_gflops']:.0f} GFLOP/s; {report['mflop_per_piece']} MFLOP per piece; "
         f"the floor: {report['floor_pieces_per_second']:,.0f} pieces/s"
     )
     for title, unit in (("training", "pieces/s"), ("evaluating", "words/s")):
@@ -191,7 +191,7 @@ def show(report: dict[str, Any]) -> None:
         f"{sum(seconds['flax_with_cache'].values()):.1f} s ({100 * report['cached_share']:.0f} %)"
     )
     for name, share in report["step_share"].items():
-        print(f"share of the steps in the time of training, {name}: {100 * share:.1f} %")
+        print(f"share of the steps in the training time, {name}: {100 * share:.1f} %")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a step's all-reduce costs beside its compute on several devices: computed, not measured.
+"""Cost of a step's all-reduce against its compute on several devices: computed, not measured.
 
 ``python -m benchmarks.communication`` prints the tables of docs/scaling.md.
 """
@@ -15,13 +15,13 @@ COUNTS = (2, 4, 8, 16, 32, 64, 128, 256)
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """Devices that are linked to each other.
+    """Devices with a link between them.
 
     Attributes:
-        name: what they are.
+        name: of the devices.
         peak: FLOP/s of a device's matrix units.
         rate: bytes/s that a device sends in a ring.
-        latency: seconds of one of the ring's 2·(n − 1) steps, beside the bytes.
+        latency: seconds that each of the ring's 2·(n − 1) steps adds to the bytes' time.
         counts: numbers of devices.
     """
 
@@ -32,18 +32,18 @@ class System:
     counts: tuple[int, ...]
 
     def compute(self, batch_size: int, devices: int) -> float:
-        """Seconds of a step's matrix products on each of ``devices``."""
+        """Return the seconds of a step's matrix products on each of ``devices``."""
         pieces = batch_size * PIECES_A_SENTENCE / REAL_SHARE
         return pieces * FLOP_A_PIECE / (REACHED * self.peak) / devices
 
     def all_reduce(self, devices: int) -> float:
-        """Seconds of a ring all-reduce of the gradients."""
+        """Return the seconds of a ring all-reduce of the gradients."""
         if devices == 1:
             return 0.0
         return ring_bytes(devices) / self.rate + 2 * (devices - 1) * self.latency
 
     def speed_up(self, batch_size: int, devices: int) -> float:
-        """Over one device, where nothing of the all-reduce is hidden behind compute."""
+        """Return the speed-up over one device if compute hides nothing of the all-reduce."""
         one = self.compute(batch_size, 1)
         return one / (self.compute(batch_size, devices) + self.all_reduce(devices))
 
@@ -56,13 +56,13 @@ SYSTEMS = (
 
 
 def ring_bytes(devices: int) -> float:
-    """Bytes that each device sends, and receives, in a ring all-reduce of float32 gradients."""
+    """Return the bytes that each device sends, and receives, in a ring all-reduce of float32 gradients."""
     return 2 * (devices - 1) / devices * 4 * PARAMETERS
 
 
 def main() -> None:
     """Print the tables."""
-    print("| devices | bytes a step and device |\n|---|---|")
+    print("| devices | bytes per step and device |\n|---|---|")
     for devices in COUNTS:
         print(f"| {devices} | {ring_bytes(devices) / 1e6:.1f} MB |")
     for batch_size in (64, 1024):

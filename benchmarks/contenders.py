@@ -1,4 +1,4 @@
-"""What is measured; ``benchmarks.serve`` runs each in a process of its own.
+"""The contenders; ``benchmarks.serve`` runs each in a separate process.
 
 A contender trains on the same sentences in every round: ``steps`` batches of 64 drawn at random from the train split.
 """
@@ -23,7 +23,7 @@ BATCH_SIZE, SEED, LEARNING_RATE = 64, 12, 3e-4
 
 
 class Data:
-    """The corpus as every contender sees it."""
+    """The corpus as each contender sees it."""
 
     def __init__(self, data: str, tokenizer: str, steps: int) -> None:
         options = {"data": data, "tokenizer": tokenizer, "learning_rate": LEARNING_RATE, "seed": SEED}
@@ -39,16 +39,16 @@ class Data:
         self.steps = steps
 
     def pieces(self) -> int:
-        """Real pieces of the batches that are trained on."""
+        """Count the real pieces of the training batches."""
         return int(self.encoded["train"].lengths[self.order].sum())
 
     def words(self) -> int:
-        """Words of the test split."""
+        """Count the words of the test split."""
         return sum(len(sentence.words) for sentence in self.corpus.splits["test"])
 
 
 class Loop:
-    """The original's way: 64 random sentences padded to the longest, a Python loop over the steps."""
+    """The original's method: 64 random sentences padded to the longest, a Python loop over the steps."""
 
     def __init__(self, data: Data) -> None:
         import torch
@@ -61,12 +61,12 @@ class Loop:
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=LEARNING_RATE, weight_decay=0.01)
 
     def warm_up(self) -> dict[str, float]:
-        """Compile all that will be measured; seconds by name."""
+        """Compile everything before it is measured; return seconds by name."""
         self.train()
         return {}
 
     def train(self) -> None:
-        """Train on the batches, and wait until it is done."""
+        """Train on the batches, and wait for the result."""
         from benchmarks.loop import padded, train_step
 
         self.model.train()
@@ -91,7 +91,7 @@ class Loop:
 
 
 class Stock:
-    """The Flax model from stock parts, padded as the loop is."""
+    """The Flax model from stock parts, padded like the loop."""
 
     def __init__(self, data: Data) -> None:
         from benchmarks.stock import StockTraining
@@ -99,11 +99,11 @@ class Stock:
         self.data, self.training = data, StockTraining(data.config)
 
     def warm_up(self) -> dict[str, float]:
-        """Compile all that will be measured; seconds by name."""
+        """Compile everything before it is measured; return seconds by name."""
         return {"train": seconds(self.train) - seconds(self.train)}
 
     def train(self) -> None:
-        """Train on the batches, and wait until it is done."""
+        """Train on the batches, and wait for the result."""
         from benchmarks.loop import padded
 
         encoded, loss = self.data.encoded["train"], None
@@ -115,7 +115,7 @@ class Stock:
 
 
 class Twin:
-    """A twin as its command trains it: sentences packed into rows of few shapes."""
+    """A backend as its command trains it: sentences packed into rows of few shapes."""
 
     def __init__(self, data: Data, backend: str) -> None:
         from hybridner.model.twins import learner_class
@@ -139,7 +139,7 @@ class Twin:
         yield from (batch for _, batch in zip(range(number), stream, strict=False))
 
     def warm_up(self) -> dict[str, float]:
-        """Compile all that will be measured; seconds by name."""
+        """Compile everything before it is measured; return seconds by name."""
         seen = set()
         training = 0.0
         for epoch in range(4):
@@ -159,11 +159,11 @@ class Twin:
         float(metrics.loss_sum)  # type: ignore[union-attr]
 
     def train(self) -> None:
-        """Train on the batches, and wait until it is done."""
+        """Train on the batches, and wait for the result."""
         self._run(self._batches(0, self.data.steps))
 
     def steps_alone(self) -> None:
-        """Train on batches that lie ready, and wait until it is done."""
+        """Train on prepared batches, and wait for the result."""
         self._run(self.ready)
 
     def evaluate(self) -> None:
@@ -175,17 +175,17 @@ class Twin:
         )
 
     def shapes(self) -> list[tuple[int, int]]:
-        """The shapes that are compiled."""
+        """Return the compiled shapes."""
         return [tuple(shape) for shape in self.plan.shapes]
 
     def real_share(self) -> float:
-        """Real pieces among the computed positions of a whole epoch."""
+        """Return the share of real pieces among a whole epoch's computed positions."""
         batches: list[Batch] = list(self._batches(0, 10**9))
         return sum(b.num_pieces for b in batches) / sum(b.input_ids.size for b in batches)
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """How long ``work`` takes; what its first time takes longer than its second is compiling."""
+    """Time ``work``; its first call takes longer than its second by the time of compiling."""
     begun = time.perf_counter()
     work()
     return time.perf_counter() - begun

@@ -1,9 +1,9 @@
-"""Host memory while a corpus of growing size is read, encoded and run through: ``python -m benchmarks.corpus_memory``.
+"""Host memory of reading, encoding and batching a growing corpus: ``python -m benchmarks.corpus_memory``.
 
-Each size is measured in a process of its own. Two peaks are reported, sampled every 20 ms. *Anonymous* memory is what
-the process holds for itself (Linux: ``RssAnon`` of ``/proc/self/status``). *Resident* memory (``VmRSS``) counts beside
-it the pages of mapped files that happen to be in memory, libraries among them, which the system takes back when it
-needs them. Both must stay flat. Temporary files take the corpus' size on disk (``TMPDIR``), so that must be no tmpfs.
+A separate process measures each size. It reports two peaks, sampled every 20 ms. *Anonymous* memory belongs to the
+process alone (Linux: ``RssAnon`` of ``/proc/self/status``). *Resident* memory (``VmRSS``) adds the pages of mapped
+files, libraries included, that are in memory at the moment; the system reclaims them when it needs to. Both must stay
+flat. Temporary files take the corpus' size on disk (``TMPDIR``), which therefore must not be a tmpfs.
 """
 
 import json
@@ -33,7 +33,7 @@ class Options:
     data: Path
     """A folder with a train file."""
     copies: tuple[int, ...] = (1, 4, 16)
-    """How many times the train file is written one after the other."""
+    """Numbers of copies of the train file."""
     tokenizer: str = "train"
     """A tokenizer as for training."""
     json: Path | None = None
@@ -41,7 +41,7 @@ class Options:
 
 
 class PeakMemory:
-    """Samples this process' memory in a thread: the peaks in MiB since the last phase began."""
+    """A thread that samples this process' memory: the peaks in MiB since the last phase began."""
 
     def __init__(self) -> None:
         self.peaks: dict[str, dict[str, float]] = {}
@@ -69,7 +69,7 @@ class PeakMemory:
 
 
 def measure(folder: str, tokenizer_name: str) -> dict[str, Any]:
-    """Read, encode, plan and run through an epoch; peaks by phase."""
+    """Read, encode, plan and iterate over an epoch; return peaks by phase."""
     memory = PeakMemory()
     from hybridner.batches.batch import training_batches
     from hybridner.batches.encoding import encode
@@ -97,7 +97,7 @@ def measure(folder: str, tokenizer_name: str) -> dict[str, Any]:
 
 
 def main(options: Options) -> None:
-    """Measure each size in a process of its own, print the table and write the JSON."""
+    """Measure each size in a separate process, print the table and write the JSON."""
     train = next(path for path in sorted(options.data.iterdir()) if "train" in path.name.split("."))
     content = train.read_bytes().rstrip() + b"\n\n"
     rows: list[dict[str, Any]] = []

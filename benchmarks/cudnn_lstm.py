@@ -1,8 +1,8 @@
-"""cuDNN's LSTM in the place of the PyTorch twin's scan, with the twin's own parameters.
+"""cuDNN's LSTM instead of our PyTorch scan, with the same parameters.
 
-cuDNN knows no sentence that starts within a row, so each sentence is taken out of its row to be a sequence of its own,
-and what comes out is put back. Two layouts: a rectangle, in which the shorter sentences are padded, and PyTorch's
-packed sequence, which holds pieces alone. On a CPU the same calls are computed by PyTorch's own LSTM.
+cuDNN cannot start a sentence within a row, so we copy each sentence out of its row into a separate sequence, and copy
+the outputs back. There are two layouts: a rectangle that pads the shorter sentences, and PyTorch's packed sequence,
+which contains pieces alone. On a CPU PyTorch's own LSTM computes the same calls.
 """
 
 from typing import Literal, NamedTuple
@@ -16,17 +16,17 @@ from hybridner.batches.batch import Batch
 from hybridner_torch.layers import Hidden
 from hybridner_torch.lstm import LSTM
 
-CUDNN_WITH_BFLOAT16 = 91300  # the first version whose RNNs compute in it
+CUDNN_WITH_BFLOAT16 = 91300  # the first version with bfloat16 RNNs
 
 
 class Layout(NamedTuple):
-    """Where the pieces of a batch stand, step by step, the longest sentence first.
+    """The positions of a batch's pieces, step by step, the longest sentence first.
 
     Attributes:
-        pieces: the place of each piece in the rows one after the other, ``[num_pieces]``.
-        places: its place in the rectangle ``[longest, num_sentences]``, flattened, ``[num_pieces]``.
+        pieces: the place of each piece in the concatenated rows, ``[num_pieces]``.
+        places: its place in the flattened rectangle ``[longest, num_sentences]``, ``[num_pieces]``.
         shape: of the rectangle.
-        at_step: sentences that have a piece at each step, ``[longest]``; stays on the host, where PyTorch wants it.
+        at_step: sentences that have a piece at each step, ``[longest]``; PyTorch wants it on the host.
     """
 
     pieces: Int[Tensor, "num_pieces"]
@@ -35,12 +35,12 @@ class Layout(NamedTuple):
     at_step: Int[Tensor, "longest"]
 
     def to(self, device: torch.device) -> "Layout":
-        """The same with both places on a device."""
+        """Return the layout with both places on a device."""
         return self._replace(pieces=self.pieces.to(device), places=self.places.to(device))
 
 
 def layout_of(batch: Batch) -> Layout:
-    """The layout of a whole batch's sentences, on the host."""
+    """Lay out a whole batch's sentences, on the host."""
     order = np.argsort(-batch.lengths, kind="stable")
     firsts = batch.rows[order].astype(np.int64) * batch.shape.length + batch.starts[order]
     steps = np.arange(int(batch.lengths.max()))[:, None]
@@ -51,13 +51,13 @@ def layout_of(batch: Batch) -> Layout:
 
 
 class CudnnLSTM(nn.Module):
-    """Stands for a twin's ``LSTM``: its parameters under their names, its outputs at every piece, zero at padding.
+    """A substitute for the ``LSTM``: the same parameter names, the same outputs at every piece, zero at padding.
 
     PyTorch copies the four parameters into cuDNN's one buffer in each call.
 
     Attributes:
-        layout: of the batch that comes next, on its device.
-        computed_by: what made the last output: autograd's name for it, and its type.
+        layout: of the next batch, on its device.
+        computed_by: autograd's name for the operation behind the last output, and its type.
     """
 
     def __init__(self, lstm: LSTM, kind: Literal["rectangle", "packed"]) -> None:
@@ -68,7 +68,7 @@ class CudnnLSTM(nn.Module):
         self.computed_by = ""
 
     def forward(self, x: Hidden, starts: Bool[Tensor, "batch length"]) -> Hidden:
-        """Run over the sentences of :attr:`layout`; ``starts`` says no more than that."""
+        """Run over the sentences of :attr:`layout`, which has all that ``starts`` has."""
         flat = x.flatten(0, 1)
         dtype = _computing_dtype(x)
         pieces = flat.index_select(0, self.layout.pieces).to(dtype)
@@ -76,7 +76,7 @@ class CudnnLSTM(nn.Module):
             p.to(dtype)
             for p in (self.linear_ih.weight, self.linear_hh.weight, self.linear_ih.bias, self.linear_hh.bias)
         ]
-        # Autocast would turn cuDNN's LSTM to float16.
+        # Autocast would run cuDNN's LSTM in float16.
         with torch.autocast(x.device.type, enabled=False):
             run = self._rectangle if self.kind == "rectangle" else self._packed
             hs = run(pieces, parameters)
@@ -104,7 +104,7 @@ class CudnnLSTM(nn.Module):
 
 
 def _computing_dtype(x: Tensor) -> torch.dtype:
-    """The type that autocast asks for where cuDNN has it, else the input's."""
+    """Return the type that autocast asks for if cuDNN has it, else the input's."""
     device = x.device.type
     has_bfloat16 = device == "cuda" and (torch.backends.cudnn.version() or 0) >= CUDNN_WITH_BFLOAT16
     if torch.is_autocast_enabled(device) and has_bfloat16:

@@ -1,7 +1,7 @@
-"""cuDNN's LSTM in the place of the Flax twin's scan, with the twin's own parameters; float32 on a GPU only.
+"""cuDNN's LSTM instead of our Flax scan, with the same parameters; float32 on a GPU only.
 
-Each run of a row between two starts becomes a sequence of its own, in a rectangle whose shape follows from that of
-the batch, so that nothing is compiled for a batch's longest sentence. Padding at the end of a row is a run too.
+Each run of a row between two starts becomes a separate sequence, in a rectangle whose shape follows from the batch's
+shape, so a batch's longest sentence triggers no compilation. Padding at the end of a row is a run too.
 """
 
 from collections.abc import Callable
@@ -14,18 +14,18 @@ from hybridner_flax.layers import Hidden
 from hybridner_flax.lstm import LSTM
 
 # As ``jax.experimental.rnn.lstm``: x, h_0, c_0, weights, sequence lengths, input size, hidden size, layers, dropout,
-# whether it goes both ways.
+# bidirectional or not.
 CudnnCall = Callable[..., tuple[Array, Array, Array]]
 
 
 def places_of(
     starts: Bool[Array, "batch length"], most: int
 ) -> tuple[Int[Array, "pieces"], Int[Array, "pieces"], Int[Array, "most"]]:
-    """The run and the step within it of each place of the rows one after the other, and the runs' lengths.
+    """Return each place's run and its step within the run, for the concatenated rows, and the runs' lengths.
 
     Args:
-        starts: where a run starts; each row starts one.
-        most: there are no more runs than these; the length of those that there are not is 0.
+        starts: true where a run starts; each row starts one.
+        most: an upper bound of the number of runs; missing runs have length 0.
     """
     flat = starts.ravel()
     run = jnp.cumsum(flat) - 1
@@ -35,11 +35,11 @@ def places_of(
 
 
 def call_by_cudnn(num_sentences: int, lstm: CudnnCall = rnn.lstm) -> Callable[[LSTM, Hidden, Array], Hidden]:
-    """What stands for the twin's ``LSTM.__call__`` where batches hold at most ``num_sentences``."""
+    """Make a substitute for ``LSTM.__call__`` for batches of at most ``num_sentences``."""
 
     def call(self: LSTM, x: Hidden, starts: Bool[Array, "batch length"]) -> Hidden:
         batch, length, hidden = x.shape
-        most = num_sentences + batch  # at the end of each row there may be padding
+        most = num_sentences + batch  # each row may end with padding
         run, step, lengths = places_of(starts, most)
         filled = (
             jnp.zeros((most, length, hidden), x.dtype).at[run, step].set(x.reshape(-1, hidden), unique_indices=True)

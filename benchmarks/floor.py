@@ -1,4 +1,4 @@
-"""What a piece costs at least: the FLOP of its matmuls with weights, and the rate that a machine does them at."""
+"""The minimum cost of a piece: the FLOP of its matmuls with weights, and a machine's matmul rate."""
 
 import math
 import statistics
@@ -12,12 +12,12 @@ MATMUL = (1280, 256, 1024)  # rows, inner and columns of a matmul of the preset 
 
 
 def flops_per_piece(config: ModelConfig) -> int:
-    """FLOP of training that a piece takes in matmuls with weights; the embedding is a look-up."""
+    """Return the FLOP per trained piece in matmuls with weights; the embedding is a look-up."""
     return FLOPS_PER_WEIGHT * (num_parameters(config) - config.input.vocab_size * config.encoder.hidden_size)
 
 
 def matmul_rate() -> float:
-    """PyTorch's rate in FLOP/s of a float32 matmul of the preset's size on the CPU."""
+    """Measure PyTorch's rate in FLOP/s of a float32 matmul of the preset's size on the CPU."""
     import torch
 
     rows, inner, columns = MATMUL

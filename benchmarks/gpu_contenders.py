@@ -1,6 +1,6 @@
-"""The contenders of ``benchmarks.on_gpu``; as a program, one of them, measured.
+"""The contenders of ``benchmarks.on_gpu``; as a program, it measures one of them.
 
-The one argument is a :class:`Job` as JSON; the last line of the standard output is what was found, as JSON.
+Its one argument is a :class:`Job` as JSON; the last line of its standard output is the result as JSON.
 """
 
 import itertools
@@ -49,7 +49,7 @@ Prepared = Any
 
 @dataclass(frozen=True)
 class Job:
-    """What a process is to measure; ``contender`` may also be "matmul-torch" or "matmul-flax"."""
+    """A process' job; ``contender`` may also be "matmul-torch" or "matmul-flax"."""
 
     contender: str
     data: str
@@ -67,11 +67,11 @@ class Contender:
     """One way to train.
 
     Attributes:
-        step: one step on what ``prepare`` made of a batch.
-        prepare: what the host makes of a batch before its step; not measured.
-        peak_memory: most bytes of the device's memory in use, None where that is not counted.
+        step: one step on a batch that ``prepare`` returned.
+        prepare: the host's work on a batch before its step; not measured.
+        peak_memory: peak bytes of the device's memory, None where the framework does not count them.
         device: the device in words.
-        note: what more there is to say, after the last step.
+        note: further remarks, after the last step.
     """
 
     step: Callable[[Prepared], Loss]
@@ -82,12 +82,12 @@ class Contender:
 
 
 def framework(contender: str) -> Backend:
-    """The framework that a contender computes with."""
+    """Return the framework that a contender computes with."""
     return "flax" if "flax" in contender else "torch"
 
 
 def measure(job: Job) -> dict[str, Any]:
-    """Warm a contender up for every shape, and measure its real pieces a second in rounds."""
+    """Warm a contender up for every shape, and measure its real pieces per second in rounds."""
     corpus = read_corpus(job.data)
     tokenizer = load_tokenizer(job.tokenizer)
     options = make_options(
@@ -107,7 +107,7 @@ def measure(job: Job) -> dict[str, Any]:
 
 
 def run_rounds(job: Job, contender: Contender, encoded: Encoded, plan: ShapePlan, seed: int) -> dict[str, Any]:
-    """Warm up, then measure; the batches, and with them the sentences, are the same for every contender."""
+    """Warm up, then measure; the batches and their sentences are the same for every contender."""
     begun = time.perf_counter()
     batches = full_batches(encoded, plan, seed, job.batch_size)
     losses = [contender.step(contender.prepare(batch))() for batch in one_of_each_shape(batches, plan)]
@@ -139,7 +139,7 @@ def run_rounds(job: Job, contender: Contender, encoded: Encoded, plan: ShapePlan
 
 
 def full_batches(encoded: Encoded, plan: ShapePlan, seed: int, batch_size: int) -> Iterator[Batch]:
-    """Epoch after epoch without end, the last and smaller batch of each left out."""
+    """Yield the batches of endless epochs, without the smaller last batch of each."""
     for epoch in itertools.count():
         for batch in training_batches(encoded, plan, batch_size=batch_size, seed=seed, epoch=epoch, pad_token_id=0):
             if len(batch.examples) == batch_size:
@@ -147,7 +147,7 @@ def full_batches(encoded: Encoded, plan: ShapePlan, seed: int, batch_size: int) 
 
 
 def one_of_each_shape(batches: Iterator[Batch], plan: ShapePlan) -> Iterator[Batch]:
-    """The first batch of each shape, as far as the next hundreds of batches have them; the very first comes first."""
+    """Return the first batch of each shape among the next hundreds of batches, the very first one first."""
     seen = set()
     for batch in itertools.islice(batches, 300):
         if batch.shape not in seen:
@@ -158,10 +158,10 @@ def one_of_each_shape(batches: Iterator[Batch], plan: ShapePlan) -> Iterator[Bat
 
 
 def make_contender(name: str, config: ModelConfig, options: Options, encoded: Encoded) -> Contender:
-    """A contender by name, with the initial weights of the options' seed.
+    """Make a contender by name, with the initial weights of the options' seed.
 
     Raises:
-        InputError: there is none of this name, or it does not compute in the options' type.
+        InputError: none has this name, or it cannot compute in the options' type.
     """
     if name == "loop":
         return loop_contender(config, options, encoded)
@@ -177,7 +177,7 @@ def make_contender(name: str, config: ModelConfig, options: Options, encoded: En
 
 
 def twin_contender(learner: Learner) -> Contender:
-    """A twin as it trains."""
+    """Make a contender that trains as the backend's command does."""
     return Contender(lambda batch: _loss_of(learner, batch), lambda batch: batch, learner.peak_memory, learner.device)
 
 
@@ -187,7 +187,7 @@ def _loss_of(learner: Learner, batch: Batch) -> Loss:
 
 
 def torch_cudnn_contender(learner: Any, kind: Literal["rectangle", "packed"]) -> Contender:
-    """The PyTorch twin, whose LSTM is cuDNN's."""
+    """Make a PyTorch contender with cuDNN's LSTM."""
     from benchmarks.cudnn_lstm import CudnnLSTM, Layout, layout_of
 
     lstm = learner.model.lstm = CudnnLSTM(learner.model.lstm, kind)
@@ -204,7 +204,7 @@ def torch_cudnn_contender(learner: Any, kind: Literal["rectangle", "packed"]) ->
 
 
 def loop_contender(config: ModelConfig, options: Options, encoded: Encoded) -> Contender:
-    """The original's way: sentences padded to the longest, a Python loop over the steps; autocast for bfloat16."""
+    """Make the original's contender: padded sentences, a Python loop over the steps; autocast for bfloat16."""
     import torch
 
     from benchmarks.loop import LoopTagger, padded, train_step
@@ -233,14 +233,14 @@ def loop_contender(config: ModelConfig, options: Options, encoded: Encoded) -> C
 
 
 def patched(name: str, num_sentences: int) -> AbstractContextManager[Any]:
-    """What a contender changes in the Flax twin, while the block runs."""
+    """Apply a contender's changes to the Flax version while the block runs."""
     if name.startswith("flax-unroll-"):
         return scan_unrolled(int(name.rpartition("-")[2]))
     return flax_cudnn(num_sentences) if name == "flax-cudnn" else nullcontext()
 
 
 def scan_unrolled(number: int) -> AbstractContextManager[Any]:
-    """Let every ``jax.lax.scan`` compute so many steps in one turn of its loop, while the block runs."""
+    """Let every ``jax.lax.scan`` compute so many steps per iteration while the block runs."""
     import jax
 
     scan = jax.lax.scan
@@ -253,7 +253,7 @@ def scan_unrolled(number: int) -> AbstractContextManager[Any]:
 
 
 def flax_cudnn(num_sentences: int) -> AbstractContextManager[Any]:
-    """Let the Flax twin's LSTM be cuDNN's, for batches of at most ``num_sentences``, while the block runs."""
+    """Replace Flax's LSTM by cuDNN's, for batches of at most ``num_sentences``, while the block runs."""
     from benchmarks.cudnn_lstm_flax import call_by_cudnn
     from hybridner_flax.lstm import LSTM
 
@@ -261,7 +261,7 @@ def flax_cudnn(num_sentences: int) -> AbstractContextManager[Any]:
 
 
 def main(job: Job) -> None:
-    """Measure and print; what goes wrong is printed as ``failed``."""
+    """Measure and print the result; print an error as ``failed``."""
     try:
         if job.contender.startswith("matmul-"):
             found = measure_matmul(framework(job.contender), job.device, job.dtype, job.rounds, job.steps)

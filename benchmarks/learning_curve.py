@@ -1,4 +1,4 @@
-"""A run's learning curve beside the original HybridNER's: ``python -m benchmarks.learning_curve RUN PICTURE``."""
+"""A run's learning curve and the original HybridNER's: ``python -m benchmarks.learning_curve RUN PICTURE``."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,7 @@ from cyclopts import Parameter, run
 
 from hybridner.runs.run_dir import RunDir
 
-# The log its authors publish: mean training loss and dev F1 after each epoch, and the dev F1 of its README.
+# The log that its authors publish: mean training loss and dev F1 after each epoch, and the dev F1 of its README.
 ORIGINAL_LOSS = (0.771, 0.605, 0.273, 0.164, 0.111, 0.079, 0.056, 0.043, 0.032, 0.028, 0.024, 0.019, 0.017)
 ORIGINAL_F1 = (0, 0.428, 0.644, 0.703, 0.725, 0.737, 0.730, 0.735, 0.751, 0.746, 0.753, 0.756, 0.735)
 ORIGINAL_PUBLISHED_F1 = 0.778492
@@ -16,10 +16,10 @@ ORIGINAL_PUBLISHED_F1 = 0.778492
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Options:
-    """Draw a run's training loss and dev F1 by epoch beside the original's log."""
+    """Draw a run's training loss and dev F1 by epoch, with the original's log."""
 
     run: Path
-    """Folder that holds the run's metrics.jsonl."""
+    """Folder with the run's metrics.jsonl."""
     picture: Path
     """The PNG to write."""
 

@@ -1,8 +1,8 @@
 """Memory of ``hybridner.load``, against the bytes of the weights: ``python -m benchmarks.load_memory``.
 
-A random model of 21 million parameters is saved, and each backend loads it in a process of its own. Its resident memory
-(Linux: ``VmRSS`` and ``VmHWM`` of ``/proc/self/status``) is counted from after the imports. The floor of both, held and
-peak, is 1: the weights themselves.
+The program saves a random model of 21 million parameters, and each backend loads it in a separate process. It counts
+resident memory (Linux: ``VmRSS`` and ``VmHWM`` of ``/proc/self/status``) from after the imports. The floor of both,
+held and peak, is 1: the weights themselves.
 """
 
 import gc
@@ -33,20 +33,20 @@ _CHILD = "import json, sys; from benchmarks.load_memory import measure; print(js
 @cyclopts.Parameter(name="*")
 @dataclass(frozen=True)
 class Options:
-    """Measure the memory that a loaded model holds, and the peak while it loads."""
+    """Measure the memory of a loaded model, and the peak while it loads."""
 
     json: Path | None = None
     """Also write the table to this file."""
 
 
 def measure(folder: str, backend: Backend) -> dict[str, float]:
-    """Load the model in ``folder``; bytes of resident memory that it added, held and at the peak."""
+    """Load the model in ``folder`` and return the bytes of resident memory added, held and at the peak."""
     import hybridner
 
     importlib.import_module(f"hybridner_{backend}.predictor")
     gc.collect()
-    with suppress(OSError):  # in some containers; the peak then counts from the imports
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak becomes what is resident now
+    with suppress(OSError):  # fails in some containers; the peak then includes the imports
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets the peak to the current size
     before = _status("VmRSS")
     tagger = hybridner.load(folder, backend, device="cpu")
     peak = _status("VmHWM")
@@ -57,7 +57,7 @@ def measure(folder: str, backend: Backend) -> dict[str, float]:
 
 
 def measure_all() -> dict[str, dict[str, float]]:
-    """Measure each backend in a process of its own; multiples of the weights' bytes."""
+    """Measure each backend in a separate process, in multiples of the weights' bytes."""
     weights = 4 * num_parameters(CONFIG)
     found = {}
     with tempfile.TemporaryDirectory() as folder:

@@ -1,8 +1,8 @@
-"""The baseline ``loop``: the original HybridNER's way of training, in plain PyTorch.
+"""The baseline ``loop``: the original HybridNER's training, in plain PyTorch.
 
-64 random sentences padded to the longest, three projections, a recurrence that is a Python loop over the steps with
-the input projection inside, PyTorch's own dropout and AdamW, and the loss read at each step. It exists to be
-measured against: it takes the same canonical weights and, without dropout, computes the same numbers.
+It pads 64 random sentences to the longest, computes three projections, runs the recurrence as a Python loop over the
+steps with the input projection inside, uses PyTorch's dropout and AdamW, and reads the loss at each step. It accepts
+the same canonical weights and, without dropout, computes the same numbers.
 """
 
 import math
@@ -58,7 +58,7 @@ class Encoder(nn.Module):
 
 
 class LoopTagger(nn.Module):
-    """The tagger with stock parts; parameter names are the canonical ones."""
+    """The tagger from stock parts, with the canonical parameter names."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class LoopTagger(nn.Module):
         self.register_buffer("positions", torch.tensor(table, dtype=torch.float32), persistent=False)
 
     def forward(self, input_ids: Tensor, mask: Tensor) -> Tensor:
-        """Logits ``[batch, length, num_labels]``."""
+        """Return logits ``[batch, length, num_labels]``."""
         encoder = self.transformer_encoder["encoder"]
         x = self.transformer_encoder["embed_tokens"](input_ids) + self.positions[: input_ids.shape[1]]
         x = encoder.embedding_layer_norm(x)
@@ -95,7 +95,7 @@ class LoopTagger(nn.Module):
 
 
 def padded(encoded: Encoded, examples: np.ndarray, pad_token_id: int) -> tuple[Tensor, Tensor, Tensor]:
-    """``input_ids``, ``attention_mask`` and ``labels`` of a batch padded to its longest sentence."""
+    """Return ``input_ids``, ``attention_mask`` and ``labels`` of a batch padded to its longest sentence."""
     longest = int(encoded.lengths[examples].max())
     input_ids = np.full((len(examples), longest), pad_token_id, np.int64)
     mask, labels = np.zeros_like(input_ids), np.full_like(input_ids, IGNORED)
@@ -109,7 +109,7 @@ def padded(encoded: Encoded, examples: np.ndarray, pad_token_id: int) -> tuple[T
 def train_step(
     model: LoopTagger, optimizer: torch.optim.Optimizer, input_ids: Tensor, mask: Tensor, labels: Tensor
 ) -> float:
-    """One step as the original takes it; the loss is read at once."""
+    """Take one step as the original does, and read the loss at once."""
     optimizer.zero_grad()
     logits = model(input_ids, mask)
     loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED)

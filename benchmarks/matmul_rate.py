@@ -1,4 +1,4 @@
-"""A framework's rate of large matmuls on a device, and how it rounds there by default."""
+"""A framework's rate of large matmuls on a device, and its default rounding there."""
 
 import time
 from typing import Any
@@ -12,7 +12,7 @@ _SIZE_ON_CPU, _SIZE = 512, 8192
 
 
 def measure_matmul(backend: Backend, device: Device, dtype: Dtype, rounds: int, steps: int) -> dict[str, Any]:
-    """Rates in FLOP/s of a large square matmul, one a round, and the type it rounds to by what it gets wrong."""
+    """Return a large square matmul's rates in FLOP/s, one per round, and the type that its errors show it rounds to."""
     size = _SIZE_ON_CPU if device == "cpu" else _SIZE
     rng = np.random.default_rng(0)
     a, b = (rng.standard_normal((size, size), np.float32) for _ in range(2))
@@ -36,12 +36,12 @@ def measure_matmul(backend: Backend, device: Device, dtype: Dtype, rounds: int, 
 
 
 def rounding(error: float) -> str:
-    """The type whose rounding of the factors or the product explains a relative error in norm of a matmul."""
+    """Return the type whose rounding of the factors or the product explains a matmul's relative error in norm."""
     return "float32" if error < 2e-5 else "TF32" if error < 1e-3 else "bfloat16"
 
 
 def _to_bfloat16(x: np.ndarray) -> np.ndarray:
-    """Float32 values rounded to the nearest bfloat16, ties to even."""
+    """Round float32 values to the nearest bfloat16, ties to even."""
     bits = x.view(np.uint32)
     return ((bits + 0x7FFF + ((bits >> 16) & 1)) & np.uint32(0xFFFF0000)).view(np.float32)
 

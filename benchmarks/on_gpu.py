@@ -1,12 +1,12 @@
 """Training speed on a GPU: ``python -m benchmarks.on_gpu --data DIR --tokenizer FILE --json FILE``.
 
-Both twins as they are, beside the baseline ``loop``, cuDNN's LSTM in the place of the twins' scans, and the Flax twin's
-scan unrolled. Each contender has a process of its own, one after the other, so that each has the device's memory for
-itself; one that fails is a line of the table. The host packs the sentences into rows before a round begins, and the
-time that takes is told apart.
+The program compares both backends with the baseline ``loop``, with cuDNN's LSTM instead of our scans, and with Flax's
+scan unrolled. Each contender runs in a separate process, one after the other, so it has the device's memory to itself;
+a failing one becomes a line of the table. The host packs the sentences into rows before a round begins; the
+report gives that time separately.
 
-The loss of the first step is that of the same batch, weights and dropout masks for all but ``loop``, whose masks are
-PyTorch's own: contenders that compute the same model show the same loss, up to their rounding.
+All contenders compute the first step's loss on the same batch, weights and dropout masks, except ``loop``, whose masks
+are PyTorch's own: contenders that compute the same model show the same loss, up to rounding.
 """
 
 import dataclasses
@@ -42,7 +42,7 @@ _HEAD = (
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Measure real pieces a second of training on one GPU, dropout on."""
+    """Measure real pieces per second in training on one GPU, dropout on."""
 
     data: str = "sample"
     """A corpus as for training."""
@@ -69,7 +69,7 @@ class Options:
 
 
 def in_a_process(job: Job, limit: float) -> dict[str, Any]:
-    """What a fresh process measured, or why it did not."""
+    """Return a fresh process' measurement, or why it failed."""
     command = [sys.executable, "-m", "benchmarks.gpu_contenders", json.dumps(dataclasses.asdict(job))]
     env = {**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     try:
@@ -85,13 +85,13 @@ def in_a_process(job: Job, limit: float) -> dict[str, Any]:
 
 
 def to_row(job: Job, found: dict[str, Any], matmul: dict[str, Any], base: float | None) -> dict[str, Any]:
-    """A line of the table.
+    """Make a row of the table.
 
     Args:
-        job: what was measured.
-        found: what the process said.
-        matmul: what the process said that measured the framework's matmul in the same type.
-        base: pieces a second of ``loop`` at the same batch size and type, if it was measured.
+        job: the measurement.
+        found: the process' result.
+        matmul: the result of the framework's matmul in the same type.
+        base: pieces per second of ``loop`` at the same batch size and type, if measured.
     """
     row: dict[str, Any] = {"batch_size": job.batch_size, "dtype": job.dtype, "contender": job.contender}
     if "failed" in found:
@@ -118,7 +118,7 @@ def to_row(job: Job, found: dict[str, Any], matmul: dict[str, Any], base: float 
 
 
 def line(row: dict[str, Any]) -> str:
-    """A line of the table in words."""
+    """Format a row of the table."""
     begin = f"{row['batch_size']:5} {row['dtype']:8} {row['contender']:19}"
     if "failed" in row:
         return f"{begin} failed: {row['failed']}"
@@ -131,7 +131,7 @@ def line(row: dict[str, Any]) -> str:
 
 
 def matmul_line(name: str, found: dict[str, Any]) -> str:
-    """What was found of a framework's matmul in words."""
+    """Format the result of a framework's matmul."""
     if "failed" in found:
         return f"{name}: failed: {found['failed']}"
     rate = statistics.median(found["rates"])
@@ -142,7 +142,7 @@ def matmul_line(name: str, found: dict[str, Any]) -> str:
 
 
 def measure_all(options: Options, tokenizer: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Matmuls of each framework and type, and the table; each line is printed as soon as it is there."""
+    """Measure matmuls of each framework and type, then the table; print each line as soon as it is ready."""
 
     def job(contender: str, dtype: Dtype, batch_size: int) -> Job:
         sizes = (batch_size, options.rounds, options.steps)
@@ -172,7 +172,7 @@ def measure_all(options: Options, tokenizer: Path) -> tuple[dict[str, Any], list
 
 
 def versions() -> dict[str, str]:
-    """Versions of what is installed of all that computes."""
+    """Return the versions of the installed libraries that compute."""
     found = {}
     for name in _PACKAGES:
         try:
@@ -186,7 +186,7 @@ def main(options: Options = Options()) -> None:
     """Measure, print the table and write the JSON.
 
     Raises:
-        InputError: a contender does not exist, the data cannot be read, or nothing could be measured.
+        InputError: a contender does not exist, the data cannot be read, or every measurement failed.
     """
     check_writable(options.json)
     for contender in options.contenders:
@@ -201,7 +201,7 @@ def main(options: Options = Options()) -> None:
     measured = [row for row in table if "failed" not in row]
     if options.json is not None:
         report = {
-            "what": f"training, preset {options.preset}, dropout on, real pieces a second, median of rounds",
+            "what": f"training, preset {options.preset}, dropout on, real pieces per second, median of rounds",
             "data": options.data,
             "device": sorted({row["device"] for row in measured}),
             "machine": f"{platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}",

@@ -1,8 +1,8 @@
-"""How rounding grows over a training run: ``python -m benchmarks.parity_growth`` writes ``results/parity/``.
+"""Measures how rounding grows over a training run: ``python -m benchmarks.parity_growth`` writes ``results/parity/``.
 
-Both scripts train the same small model in float64 on the sample corpus, and the loss of each step is compared. Beside
-them stands what rounding does to one twin alone: the PyTorch twin against itself with the last bit of one initial
-weight changed. The ladder's other checks run for a model of the original's size, in both types.
+Both scripts train the same small model in float64 on the sample corpus, and the program compares the loss of each step.
+For scale, it also compares PyTorch with itself after a change to the last bit of one initial weight. The other checks
+run on a model of the original's size, in both types.
 """
 
 import math
@@ -51,13 +51,13 @@ SMALL = {
 ORIGINAL = original_model(vocab_size=30522, num_labels=9)
 OPTIMIZER_STEPS = 200
 SHOWN = (1, 10, 50, 100, 200, FIRST_STEPS, 1000, 1500)
-HELD = {True: ", held", False: ", NOT held"}
+PASSED = {True: ", passed", False: ", FAILED"}
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Measure how far the twins' training runs drift apart by rounding."""
+    """Measure how far both frameworks' training runs drift apart by rounding."""
 
     steps: int = 1500
     """Steps of each run."""
@@ -67,7 +67,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two runs to their ends; ``first`` is what the check of training found after the first steps."""
+    """Two complete runs; ``first`` is the training check's finding after the first steps."""
 
     name: str
     a: FinishedRun
@@ -76,21 +76,21 @@ class Comparison:
 
     @cached_property
     def errors(self) -> dict[int, float]:
-        """The relative difference of the loss at each step."""
+        """Return the relative difference of the loss at each step."""
         return loss_errors(self.a, self.b)
 
     def largest(self, step: int) -> float:
-        """The largest relative difference of the loss up to a step."""
+        """Return the largest relative difference of the loss up to a step."""
         return max(error for at, error in self.errors.items() if at <= step)
 
     @property
     def same_tags(self) -> float:
-        """The share of the dev split's words that both tag the same at the end."""
+        """Return the share of the dev split's words that both tag the same at the end."""
         return float(np.mean(self.a.dev_logits.argmax(-1) == self.b.dev_logits.argmax(-1)))
 
 
 def train_by_script(backend: str, steps: int, dropout: float, output: Path) -> tuple[FinishedRun, FinishedRun]:
-    """A run by the twin's own script: as it stands after the first steps, and resumed to its end."""
+    """Train by the backend's script; return the run after the first steps, and resumed to its end."""
     options = {**SMALL, "data": "sample", "dropout": dropout}
     args = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     script = [sys.executable, f"train_{backend}.py", "--output", str(output), "--max-steps"]
@@ -102,7 +102,7 @@ def train_by_script(backend: str, steps: int, dropout: float, output: Path) -> t
 
 
 def train_with_another_bit(steps: int, output: Path) -> Path:
-    """The PyTorch run without dropout, one float64 weight of which starts at the next larger number."""
+    """Train in PyTorch without dropout, with one float64 weight starting at the next larger number."""
 
     def nudged(config: ModelConfig, seed: int) -> Weights:
         weights = {name: value.astype(np.float64) for name, value in initial_weights(config, seed).items()}
@@ -116,7 +116,7 @@ def train_with_another_bit(steps: int, output: Path) -> Path:
 
 
 def ladder(dtype: Dtype) -> list[Finding]:
-    """The checks up to the optimizer for a model of the original's size, with dropout, and many AdamW steps."""
+    """Run the checks up to the optimizer on a model of the original's size, with dropout and many AdamW steps."""
     weights = initial_weights(ORIGINAL, 12)
 
     def make(config: ModelConfig, options: config_options.Options) -> tuple[Probe, Probe]:
@@ -129,13 +129,13 @@ def ladder(dtype: Dtype) -> list[Finding]:
 
 
 def draw(comparisons: Sequence[Comparison], path: Path) -> None:
-    """The relative difference of the loss by step, one curve a comparison."""
+    """Draw the relative difference of the loss by step, one curve per comparison."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()
     for comparison in comparisons:
-        # Losses that are equal to the last bit have no place on a logarithmic axis.
+        # A logarithmic axis cannot show losses that are equal to the last bit.
         heights = [error or math.nan for error in comparison.errors.values()]
         axes.plot(list(comparison.errors), heights, linewidth=0.8, label=comparison.name)
     bar = BARS["float64"].training or math.nan
@@ -147,7 +147,7 @@ def draw(comparisons: Sequence[Comparison], path: Path) -> None:
 
 
 def table(comparisons: Sequence[Comparison], steps: int) -> str:
-    """The largest difference up to some steps, and how many dev tags are the same at the end, as Markdown."""
+    """Return the largest difference up to some steps, and the share of equal dev tags at the end, as Markdown."""
     lines = [f"| up to step | {' | '.join(c.name for c in comparisons)} |", "|---" * (len(comparisons) + 1) + "|"]
     for step in [*(step for step in SHOWN if step < steps), steps]:
         lines.append(f"| {step} | {' | '.join(f'{c.largest(step):.1e}' for c in comparisons)} |")
@@ -156,13 +156,13 @@ def table(comparisons: Sequence[Comparison], steps: int) -> str:
 
 
 def page(report: dict[str, Any], comparisons: Sequence[Comparison], rungs: Mapping[Dtype, list[Finding]]) -> str:
-    """What was found, to be read."""
+    """Return the report as Markdown."""
     made_with = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
     lines = [
-        "# The twins, measured",
+        "# Parity measurements",
         "",
         f"Written by `python -m benchmarks.parity_growth` on {report['where']}, with {made_with}.",
-        "What the numbers mean is in `docs/parity.md`.",
+        "`docs/parity.md` explains the numbers.",
         "",
         "## A training run",
         "",
@@ -172,14 +172,14 @@ def page(report: dict[str, Any], comparisons: Sequence[Comparison], rungs: Mappi
         "",
         table(comparisons, report["steps"]),
         "",
-        f"The check of training compares the runs as they stand after {FIRST_STEPS} steps: losses, dev logits, and bit",
-        "for bit the tokenizers, dev scores and dev tags.",
+        f"The training check compares the runs after {FIRST_STEPS} steps: losses and dev logits, and bit for bit the",
+        "tokenizers, dev scores and dev tags.",
         "",
-        *(f"- {c.name}: {c.first.error:.1e}, {c.first.where}" + HELD[c.first.passed] for c in comparisons if c.first),
+        *(f"- {c.name}: {c.first.error:.1e}, {c.first.where}" + PASSED[c.first.passed] for c in comparisons if c.first),
         "",
         "![difference by step](growth.png)",
         "",
-        "## The ladder",
+        "## The checks",
         "",
         f"A model of the original's size ({ORIGINAL.encoder.num_layers} layers of width "
         f"{ORIGINAL.encoder.hidden_size}, dropout {ORIGINAL.dropout}) on random batches, "
@@ -188,7 +188,7 @@ def page(report: dict[str, Any], comparisons: Sequence[Comparison], rungs: Mappi
     for dtype, climbed in rungs.items():
         lines += ["", dtype, "", "```", table_header(), *map(table_row, climbed), "```"]
     if not all(finding.passed for finding in rungs["float32"]):
-        lines += ["", "What can put a float32 gradient beyond its bar: `docs/parity.md`, ReLU."]
+        lines += ["", "`docs/parity.md`, ReLU, explains what can push a float32 gradient beyond its bar."]
     return "\n".join(lines) + "\n"
 
 

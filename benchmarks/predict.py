@@ -1,8 +1,8 @@
-"""Speed of tagging text, in both twins: ``python -m benchmarks.predict MODEL --input FILE``.
+"""Speed of tagging text with both backends: ``python -m benchmarks.predict MODEL --input FILE``.
 
-``predict`` tags all texts at once, as the command does; ``tag`` calls the tagger with one text after the other;
-``loop`` is the original's model with a Python loop over the LSTM's steps, one sentence after the other, and no more
-than the argmax of its logits. Words are counted as the tagger splits them.
+``predict`` tags all texts at once, as the command does; ``tag`` calls the tagger with one text at a time; ``loop`` runs
+the original's model, a Python loop over the LSTM's steps, on one sentence at a time and only takes the argmax of its
+logits. Words are those that the tagger splits.
 """
 
 import platform
@@ -29,16 +29,16 @@ from hybridner.text.words import SplitText, split_text
 @cyclopts.Parameter(name="*")
 @dataclass(frozen=True)
 class Options:
-    """Measure words a second of tagging the texts of a file."""
+    """Measure words per second of tagging the texts of a file."""
 
     model: str
-    """A run, or a model folder of either twin."""
+    """A run, or a model folder of either framework."""
     input: Path
     """The texts, as for hybridner predict."""
     rounds: int = 5
-    """Rounds in which every contender is measured once, one after the other; the median is reported."""
+    """Rounds that measure each contender once, one after the other; the report gives the median."""
     one_by_one: int = 200
-    """Texts, evenly taken from the file, that are tagged one after the other in a round."""
+    """Texts, taken evenly from the file, to tag one by one in a round."""
     device: str = "cpu"
     """Where to compute."""
     json: Path | None = None
@@ -46,7 +46,7 @@ class Options:
 
 
 def loop_contender(model: SavedModel, texts: list[SplitText]) -> Callable[[], int]:
-    """The baseline, a sentence at a time; words tagged."""
+    """Run the baseline, one sentence at a time; return the number of words tagged."""
     assert model.tokenizer is not None, "a trained model has its tokenizer"
     tokenizer = model.tokenizer
     tagger = LoopTagger(model.config).eval()
@@ -68,7 +68,7 @@ def loop_contender(model: SavedModel, texts: list[SplitText]) -> Callable[[], in
 
 
 def contenders(options: Options, texts: list[str]) -> dict[str, Callable[[], int]]:
-    """What is measured: each tags its texts once and returns their number of words."""
+    """Make the contenders: each tags its texts once and returns their number of words."""
     model = open_model(options.model)
     few = texts[:: max(1, len(texts) // options.one_by_one)][: options.one_by_one]
     words = sum(len(sentence) for text in few for sentence in split_text(text).sentences)
@@ -94,7 +94,7 @@ def main(options: Options) -> None:
     texts = [record.text if isinstance(record.text, str) else record.text.text for record in records]
     runs = contenders(options, texts)
     first = {}
-    for name, run in runs.items():  # compiles, and fills the tokenizer's cache
+    for name, run in runs.items():  # compile, and fill the tokenizer's cache
         begun = time.perf_counter()
         run()
         first[name] = time.perf_counter() - begun
@@ -123,7 +123,7 @@ def main(options: Options) -> None:
             + (f" {row['times_tag']:6.2f} x tag one by one" if "times_tag" in row else "")
         )
     report = {
-        "what": "tagging text, float32, words a second, median of rounds",
+        "what": "tagging text, float32, words per second, median of rounds",
         "model": options.model,
         "input": options.input.name,
         "texts": len(texts),

@@ -1,7 +1,7 @@
-"""One model in both twins, word by word: ``python -m benchmarks.same_tags MODEL --data DIR``.
+"""One model in both frameworks, word by word: ``python -m benchmarks.same_tags MODEL --data DIR``.
 
-The argmax of two roundings of the same logits differs only where two labels are all but tied; each such word is
-listed with both twins' logits.
+The argmax of two roundings of the same logits differs only where two labels are almost tied; the report lists each such
+word with both frameworks' logits.
 """
 
 import json
@@ -26,20 +26,20 @@ from hybridner.tagging.tagger import Tagger
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Options:
-    """Compare the tags that the Flax and the PyTorch twin give every word of a split."""
+    """Compare Flax's and PyTorch's tag of every word of a split."""
 
     model: str
-    """A run, or a model folder of either twin."""
+    """A run, or a model folder of either framework."""
     data: str
     """A corpus as for training."""
     splits: tuple[str, ...] = ("valid", "test")
     """The splits to compare on."""
     json: Path | None = None
-    """Also write the result to this file; it holds no text of the corpus."""
+    """Also write the result to this file, without any text of the corpus."""
 
 
 def compare(options: Options, split: str) -> dict[str, Any]:
-    """Counts of each twin, the largest error of the logits, and the words on which the twins differ."""
+    """Return each framework's counts, the largest error of the logits, and the words on which the frameworks differ."""
     sentences = read_corpus(options.data, require_train=False, splits=(split,)).splits[split]
     gold = [sentence.tags or () for sentence in sentences]
     model = open_model(options.model)
@@ -64,7 +64,7 @@ def compare(options: Options, split: str) -> dict[str, Any]:
 
 
 def main(options: Options) -> None:
-    """Compare on each split, print and write what was found."""
+    """Compare on each split, print and write the result."""
     report = [compare(options, split) for split in options.splits]
     print(json.dumps(report, indent=2))
     if options.json is not None:

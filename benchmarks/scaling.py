@@ -1,8 +1,9 @@
-"""What a piece costs as rows, batches and the model grow: ``python -m benchmarks.scaling --json FILE``.
+"""Cost per piece as rows, batches and the model grow: ``python -m benchmarks.scaling --json FILE``.
 
-One training step of both twins on a CPU, preset ``original`` with its dropout. The rows are made: random pieces without
-padding, in sentences of about 20. A step's FLOP are those of its matmuls, forward and backward; attention's, which
-grow with the square of the row's length, are counted apart. A picture is drawn beside the JSON.
+The program measures one training step of both backends on a CPU, preset ``original`` with its dropout. It generates the
+rows: random pieces without padding, in sentences of about 20. A step's FLOP are those of its matmuls, forward and
+backward; attention's, which grow with the square of the row's length, are counted separately. A picture goes next to
+the JSON.
 """
 
 import math
@@ -32,7 +33,7 @@ from hybridner.model.parts import EMBEDDING
 from hybridner.model.twins import BACKENDS, Backend, learner_class
 from hybridner.model.weights import initial_weights, weight_shapes
 
-FORWARD_AND_BACKWARD = 3  # a matmul's two gradients are a matmul of its size each
+FORWARD_AND_BACKWARD = 3  # each of a matmul's two gradients is a matmul of its size
 _SENTENCE = 20
 _NUM_LABELS = 9
 _LEARNING_RATE = 3e-4
@@ -42,7 +43,7 @@ _SWEEPS = {"length": "length of the rows", "rows": "rows of the batch", "hidden_
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Measure one training step of both twins at growing sizes."""
+    """Measure one training step of both backends at growing sizes."""
 
     lengths: tuple[int, ...] = (16, 32, 64, 128, 256, 512)
     """Lengths of the rows, at about the same number of pieces."""
@@ -51,23 +52,23 @@ class Options:
     hidden_sizes: tuple[int, ...] = (64, 128, 256, 512)
     """Widths of the model."""
     pieces: int = 1280
-    """Pieces of a batch where the number of its rows is not what grows."""
+    """Pieces of a batch, unless its number of rows grows."""
     length: int = 64
-    """Length of the rows where that is not what grows."""
+    """Length of the rows, unless it grows."""
     num_encoder_layers: int = 6
     """Transformer layers."""
     vocab_size: int = 30522
     """Word pieces."""
     backends: tuple[Backend, ...] = BACKENDS
-    """The twins to measure."""
+    """The backends to measure."""
     rounds: int = 5
-    """Rounds in which a matmul and each twin's step are measured once, one after the other; medians are reported."""
+    """Rounds that measure a matmul and each backend's step once, one after the other; the report gives medians."""
     json: Path | None = None
-    """Also write the table to this file, and the picture beside it."""
+    """Also write the table to this file, and the picture next to it."""
 
 
 class Point(NamedTuple):
-    """A size to measure at."""
+    """A size to measure."""
 
     rows: int
     length: int
@@ -75,7 +76,7 @@ class Point(NamedTuple):
 
 
 def sweeps(options: Options) -> dict[str, list[Point]]:
-    """The points of each course, by the name of what grows."""
+    """Return the points of each sweep, by the name of the size that grows."""
     width = make_options("original").model.hidden_size
     rows = max(1, round(options.pieces / options.length))
     return {
@@ -86,7 +87,7 @@ def sweeps(options: Options) -> dict[str, list[Point]]:
 
 
 def full_rows(config: ModelConfig, shape: Shape) -> Batch:
-    """A batch without padding: each row cut into sentences of about 20 random pieces, a label on each."""
+    """Make a batch without padding: rows of sentences of about 20 random pieces, each with a label."""
     rng = np.random.default_rng(0)
     sizes = [len(part) for part in np.array_split(np.arange(shape.length), max(1, round(shape.length / _SENTENCE)))]
     starts = np.cumsum([0, *sizes[:-1]])
@@ -103,27 +104,27 @@ def full_rows(config: ModelConfig, shape: Shape) -> Batch:
 
 
 def weight_flops(config: ModelConfig, shape: Shape) -> int:
-    """FLOP of a step's matmuls with weights."""
+    """Return the FLOP of a step's matmuls with weights."""
     shapes = weight_shapes(config).items()
     weights = sum(math.prod(size) for name, size in shapes if len(size) == 2 and name != EMBEDDING)
     return FORWARD_AND_BACKWARD * 2 * shape.rows * shape.length * weights
 
 
 def attention_flops(config: ModelConfig, shape: Shape) -> int:
-    """FLOP of a step's matmuls of queries with keys and of probabilities with values, over whole rows."""
+    """Return the FLOP of a step's matmuls of queries with keys and of probabilities with values, over whole rows."""
     products = 2 * config.encoder.num_layers
     return FORWARD_AND_BACKWARD * products * 2 * shape.rows * shape.length**2 * config.encoder.hidden_size
 
 
 def step_seconds(learner: Learner, batch: Batch) -> float:
-    """Seconds of one training step."""
+    """Return the seconds of one training step."""
     begun = time.perf_counter()
     float(learner.step(batch, _LEARNING_RATE).loss_sum)
     return time.perf_counter() - begun
 
 
 def measure(point: Point, options: Options) -> list[dict[str, Any]]:
-    """Each twin at one size, the matmul and the twins one after the other in each round."""
+    """Measure each backend at one size; each round runs the matmul and the backends one after the other."""
     training = make_options(
         "original",
         device="cpu",
@@ -163,8 +164,8 @@ def measure(point: Point, options: Options) -> list[dict[str, Any]]:
     ]
 
 
-def draw(courses: dict[str, list[dict[str, Any]]], backends: Sequence[Backend], path: Path) -> None:
-    """Cost of a piece above, share of the matmul rate below, a column for each thing that grows."""
+def draw(curves: dict[str, list[dict[str, Any]]], backends: Sequence[Backend], path: Path) -> None:
+    """Draw the cost per piece above, the share of the matmul rate below, one column for each growing size."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 6), layout="constrained")
@@ -172,11 +173,11 @@ def draw(courses: dict[str, list[dict[str, Any]]], backends: Sequence[Backend], 
     for column, (grows, words) in enumerate(_SWEEPS.items()):
         above, below = axes[0][column], axes[1][column]
         for backend in backends:
-            here = [row for row in courses[grows] if row["backend"] == backend]
+            here = [row for row in curves[grows] if row["backend"] == backend]
             sizes = [row[grows] for row in here]
             above.plot(sizes, [row["us_a_piece"] for row in here], marker="o", label=backend)
             below.plot(sizes, [row["percent_of_matmul_rate"] for row in here], marker="o", label=backend)
-        floor = {row[grows]: _floor(row) for row in courses[grows]}
+        floor = {row[grows]: _floor(row) for row in curves[grows]}
         above.plot(list(floor), list(floor.values()), color="gray", linestyle=":", label="its matmuls alone")
         above.set_xscale("log", base=2)
         above.set_yscale("log")
@@ -185,14 +186,14 @@ def draw(courses: dict[str, list[dict[str, Any]]], backends: Sequence[Backend], 
         below.set_xticks(list(floor), map(str, floor))
         for ax in (above, below):
             ax.grid(alpha=0.3)
-    axes[0][0].set_ylabel("µs a piece, one training step")
+    axes[0][0].set_ylabel("µs per piece, one training step")
     axes[1][0].set_ylabel("% of the matmul rate")
     axes[0][0].legend()
     figure.savefig(path, dpi=120, metadata={"Software": None})
 
 
 def _floor(row: dict[str, Any]) -> float:
-    """µs a piece that the matmuls would take at the rate measured beside them."""
+    """Return the µs per piece of the matmuls alone at the rate measured in the same rounds."""
     flops = row["gflop_weights"] + row["gflop_attention"]
     return 1e6 * flops / row["matmul_gflops"] / (row["rows"] * row["length"])
 
@@ -205,16 +206,16 @@ def main(options: Options = Options()) -> None:
     """
     check_writable(options.json)
     measured: dict[Point, list[dict[str, Any]]] = {}
-    courses: dict[str, list[dict[str, Any]]] = {}
+    curves: dict[str, list[dict[str, Any]]] = {}
     for grows, points in sweeps(options).items():
         print(
-            f"{_SWEEPS[grows]}\n{'rows':>5} {'length':>6} {'width':>5}  twin   ms a step  µs a piece  GFLOP/s  % matmul"
+            f"{_SWEEPS[grows]}\n{'rows':>5} {'length':>6} {'width':>5}  model    ms/step    µs/piece  GFLOP/s  % matmul"
         )
-        courses[grows] = []
+        curves[grows] = []
         for point in points:
             if point not in measured:
                 measured[point] = measure(point, options)
-            courses[grows] += measured[point]
+            curves[grows] += measured[point]
             for row in measured[point]:
                 print(
                     f"{point.rows:5} {point.length:6} {point.hidden_size:5}  {row['backend']:5} "
@@ -224,15 +225,15 @@ def main(options: Options = Options()) -> None:
                 )
     if options.json is not None:
         report = {
-            "what": "one training step, preset original, dropout on, float32, made rows without padding, median",
+            "what": "one training step, preset original, dropout on, float32, generated rows without padding, median",
             "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, Python {platform.python_version()}",
             "versions": versions(),
             "matmul": list(MATMUL),
             "options": {name: getattr(options, name) for name in ("rounds", "num_encoder_layers", "vocab_size")},
-            "by": courses,
+            "by": curves,
         }
         write_json(options.json, report)
-        draw(courses, options.backends, options.json.with_suffix(".png"))
+        draw(curves, options.backends, options.json.with_suffix(".png"))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""A contender in a process of its own, which answers each command on its input with a line of JSON.
+"""A contender in a separate process, which answers each command on its input with a line of JSON.
 
-Its one argument says what it is: ``{"name": …, "data": …, "tokenizer": …, "steps": …, "cache": …}``. It first says how
-large the work is. A command is the name of a method; the answer, the seconds that it took and what it gave.
+Its one argument is ``{"name": …, "data": …, "tokenizer": …, "steps": …, "cache": …}``. It first prints the size of the
+work. A command is the name of a method; the answer gives the seconds that it took and its result.
 """
 
 import json
@@ -21,7 +21,7 @@ def main(name: str, cache: str | None, **corpus: Any) -> None:
     else:
         os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
     if name in ("flax", "torch") and gains_by_keeping(name, make_options("original", data=corpus["data"])):
-        keep_freed_memory()  # as the command does, and as early
+        keep_freed_memory()  # as early as the command does it
     from benchmarks.contenders import CONTENDERS, Data
 
     prepared = Data(**corpus)
@@ -34,7 +34,7 @@ def main(name: str, cache: str | None, **corpus: Any) -> None:
 
 
 def answer(what: Any) -> None:
-    """Write a line and do not hold it back."""
+    """Write a line without buffering."""
     print(json.dumps(what), flush=True)
 
 

@@ -1,9 +1,8 @@
 """The baseline ``stock``: the same tagger in Flax from the library's own parts.
 
-``nnx.MultiHeadAttention``, ``nnx.RNN`` over ``nnx.OptimizedLSTMCell``, ``nnx.Dropout``, ``nnx.Optimizer`` and
-``nnx.jit``, with sentences padded to the longest of the batch: what somebody writes who ports the original by the
-names of its layers.
-Its LSTM has one bias, its initial weights are the library's; it exists to be measured against.
+It uses ``nnx.MultiHeadAttention``, ``nnx.RNN`` over ``nnx.OptimizedLSTMCell``, ``nnx.Dropout``, ``nnx.Optimizer`` and
+``nnx.jit`` and pads sentences to the longest of the batch, as a port of the original by its layers' names would.
+Its LSTM has one bias, its initial weights are the library's.
 """
 
 from typing import Any
@@ -60,7 +59,7 @@ class StockTagger(nnx.Module):
     def __call__(
         self, input_ids: Int[Array, "batch length"], mask: Int[Array, "batch length"]
     ) -> Float[Array, "batch length num_labels"]:
-        """Logits, with a mask of 1 for pieces."""
+        """Return logits; the mask is 1 for pieces."""
         table = position_table(self.config.input.max_length, self.config.encoder.hidden_size)
         table = jnp.asarray(table[: input_ids.shape[1]], jnp.float32)
         x = self.embedding_layer_norm(self.embed_tokens(input_ids) + table)
@@ -78,7 +77,7 @@ class StockTraining:
         self.model.train()
 
     def step(self, input_ids: np.ndarray, mask: np.ndarray, labels: np.ndarray) -> Any:
-        """One step on ``[batch, length]`` arrays; the mean loss, on the device."""
+        """Take one step on ``[batch, length]`` arrays; return the mean loss, on the device."""
         return _step(self.model, self.optimizer, *(jnp.asarray(a, jnp.int32) for a in (input_ids, mask, labels)))
 
 

@@ -15,7 +15,7 @@ SENTENCES = [["Anna", "Tarkin", "left", "Dorst", "."], ["Is", "Velmora", "old", 
 
 
 def main(source: str) -> None:
-    """Print the largest difference in float32 and in float64, where rounding leaves no room for another one."""
+    """Print the relative difference in float32, and in float64, where rounding leaves no room for a real one."""
     for dtype in ("float32", "float64"):
         flax, torch = (hybridner.load(source, backend, device="cpu", dtype=dtype) for backend in ("flax", "torch"))
         tokenizer = flax.model.tokenizer

@@ -1,4 +1,4 @@
-"""Train a tagger on sentences of your own, then tag a text.
+"""Train a tagger on your own sentences, then tag a text.
 
 python examples/own_sentences.py
 
@@ -23,7 +23,7 @@ NAMES = {
 
 
 def labelled(template: str, rng: random.Random) -> dict[str, list[str]]:
-    """Fill a template with names: its words, and a BIO tag for each."""
+    """Fill a template with names and return its words, and a BIO tag for each."""
     words, tags = [], []
     for part in template.split():
         kind = part.strip("{}")

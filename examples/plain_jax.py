@@ -1,4 +1,4 @@
-"""Fine-tune a saved model in a training loop of your own: the Flax module alone, with optax.
+"""Fine-tune a saved model in your own training loop: the Flax module alone, with optax.
 
 python examples/plain_jax.py runs/own-sentences
 """
@@ -24,7 +24,7 @@ def main(source: str) -> None:
     model = HybridNER(saved.config)
     load_weights(model, tagger.predictor.weights())
 
-    # A word's first piece bears its label; -1 marks the pieces that bear none.
+    # A word's first piece has its label; -1 marks the pieces without one.
     ids, labels = [saved.tokenizer.cls_id], [-1]
     for pieces, tag in zip(saved.tokenizer.encode_sentences([WORDS])[0], TAGS, strict=True):
         ids += pieces

@@ -1,1 +1,1 @@
-"""Harm done to runs and files on purpose, to see that nothing is lost and nothing is obeyed."""
+"""Faults in runs and files on purpose: nothing may be lost, and no hostile file obeyed."""

@@ -36,7 +36,7 @@ RUN_OPTIONS = {
 
 @pytest.fixture(scope="session")
 def make_twins():
-    """Both learners, holding the same weights; a Flax learner is compiled once for the whole session."""
+    """Make both learners with the same weights; compile a Flax learner once for the whole session."""
     compiled = {}
 
     def make(config, options):
@@ -53,7 +53,7 @@ def make_twins():
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory):
-    """Some hundred sentences of the sample corpus as files."""
+    """Write some hundred sentences of the sample corpus as files."""
     folder = tmp_path_factory.mktemp("corpus")
     for split, count in (("train", 240), ("valid", 40), ("test", 20)):
         sentences = list(sample_sentences(split))[:count]
@@ -64,13 +64,13 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def flax_run(corpus, tmp_path_factory):
-    """A run of the Flax twin by its own script."""
+    """Train the Flax version by its script."""
     return run_script("train_flax.py", corpus, tmp_path_factory.mktemp("runs") / "flax")
 
 
 @pytest.fixture(scope="session")
 def torch_processes(tmp_path_factory):
-    """What the PyTorch twin gives in two processes (DDP over gloo), as it is and with each bug of devices."""
+    """Run PyTorch in two processes (DDP over gloo), without bugs and with each bug of devices; return the results."""
     folder = tmp_path_factory.mktemp("processes")
     variants = [
         "dropout on",
@@ -104,7 +104,7 @@ def free_port():
 
 
 def run_python(*processes):
-    """Run Python processes side by side to their end, each given as arguments and environment."""
+    """Run Python processes in parallel, each given as arguments and environment, and wait for them."""
     started = []
     for args, env in processes:
         env = {**os.environ, "JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": "1", **{k: str(v) for k, v in env.items()}}

@@ -1,4 +1,4 @@
-"""What a step that is computed in parts gives on several devices or processes, in a process of its own.
+"""Results of a step computed in parts on several devices or processes, from a separate process.
 
 ``python -m parity_tests.in_parts BACKEND NUM_DEVICES FOLDER PARALLEL …`` writes ``FOLDER/PARALLEL.npz`` for each way.
 """
@@ -18,12 +18,12 @@ from hybridner.parity.samples import random_weights, standard_batches
 CONFIG = original_model(
     vocab_size=60, num_labels=5, hidden_size=16, num_heads=2, num_encoder_layers=1, max_length=64, dropout=0.25
 )
-# Both end with rows of padding alone, and the second has nearly all its labels in its first row.
+# Both end with rows of padding, and the second has nearly all its labels in its first row.
 BATCHES = standard_batches(CONFIG, row_multiple=8)[:2]
 
 
 def found(backend: str, parallel: str, accumulate: int, num_devices: int = 1) -> Trace:
-    """Loss and gradients of each batch, the losses of some steps, and the weights after them."""
+    """Return loss and gradients of each batch, the losses of some steps, and the weights after them."""
     options = make_options(
         "original", dtype="float64", parallel=parallel, device="cpu", clip_norm=0.1, accumulate=accumulate
     )

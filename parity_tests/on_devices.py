@@ -1,11 +1,11 @@
-"""What a twin makes of the same batches on the devices or processes of its surroundings, in a process of its own.
+"""A backend's results for the same batches on its devices or processes, from a separate process.
 
 ``python -m parity_tests.on_devices BACKEND PARALLEL[,…] NUM_DEVICES FOLDER VARIANT …`` writes
-``FOLDER/PARALLEL VARIANT.npz`` for each way to spread and each variant. A variant is "dropout on", "dropout off",
-"float32" (dropout on), the name of a bug that is put in with dropout on, "skipping" (dropout on; some steps are not
-finite), or "run, dropout on" and "run, dropout off": the first 50 steps of a run instead of the standard batches. All
-but "float32" are computed in float64. Processes that are to meet find COORDINATOR, NUM_PROCESSES and PROCESS_ID (Flax)
-or what torchrun sets in the environment.
+``FOLDER/PARALLEL VARIANT.npz`` for each mode and each variant. A variant is "dropout on", "dropout off", "float32"
+(dropout on), the name of a bug, installed with dropout on, "skipping" (dropout on; some steps are not finite), or "run,
+dropout on" and "run, dropout off": the first 50 steps of a run instead of the standard batches. All but "float32"
+compute in float64. Processes that join find COORDINATOR, NUM_PROCESSES and PROCESS_ID (Flax) or torchrun's variables in
+the environment.
 """
 
 import os
@@ -44,9 +44,9 @@ WORDS = ModelConfig(
     head=CRFHead(),
     dropout=0.33,
 )
-# Far from zero a LayerNorm that takes the variance as E[x²] − E[x]² shows; float32 has no room for it.
+# Far from zero, a LayerNorm with variance E[x²] − E[x]² shows; float32 has no room for it.
 EMBEDDING_MEAN = {"float64": 500.0, "float32": 0.0}
-# Four batches of 20 sentences and one of 10 an epoch.
+# Each epoch has four batches of 20 sentences and one of 10.
 RUNS = ("run, dropout on", "run, dropout off")
 SKIPPING = "skipping"
 SENTENCES, BATCH_SIZE, STEPS, MOST_DEVICES = 90, 20, 50, 8
@@ -72,7 +72,7 @@ def options_for(parallel: str, dtype: Dtype) -> Options:
 
 
 def traced(backend: str, parallel: str, variant: str) -> tuple[Probe, Trace]:
-    """A learner, and what it gives."""
+    """Make a learner and trace it on the standard batches."""
     if variant.startswith("run, "):
         return traced_run(backend, parallel, variant)
     if variant == SKIPPING:
@@ -95,7 +95,7 @@ def traced(backend: str, parallel: str, variant: str) -> tuple[Probe, Trace]:
 
 
 def traced_run(backend: str, parallel: str, variant: str) -> tuple[Probe, Trace]:
-    """A learner, and the first steps of a run with it."""
+    """Make a learner and trace the first steps of a run with it."""
     encoded, config = run_data()
     config = replace(config, dropout=0.25 if variant == "run, dropout on" else 0.0)
     options = options_for(parallel, "float64")
@@ -107,7 +107,7 @@ def traced_run(backend: str, parallel: str, variant: str) -> tuple[Probe, Trace]
 
 
 def run_data() -> tuple[Encoded, ModelConfig]:
-    """Some sentences of the sample corpus, and a model for them."""
+    """Return some sentences of the sample corpus, and a model for them."""
     sentences = list(sample_sentences("train"))[:SENTENCES]
     labels = labels_of(["PER", "ORG", "LOC", "MISC"])
     tokenizer = train_tokenizer(sentences, 300)

@@ -1,4 +1,4 @@
-"""Steps of which some are not finite, by a learner that skips them: the run is as if they were not there."""
+"""Steps of a learner that skips non-finite ones: the run equals one without them."""
 
 from dataclasses import replace
 
@@ -18,11 +18,11 @@ BAD_STEPS = {1: "loss", 3: "gradient"}
 
 
 def weights_for(config: ModelConfig) -> Weights:
-    """Weights with which every batch is finite that has neither the last piece nor the last label.
+    """Make weights with which every batch is finite, unless it has the last piece or the last label.
 
-    The embedding of the last piece is infinite: the loss is not a number where it stands. The logit of the last label
-    is 1e200 times the others and far below them: where that label is right, the loss is finite, and so is the gradient,
-    but not its square.
+    The embedding of the last piece is infinite, so the loss of a batch with it is not a number. The logit of the last
+    label is 1e200 times the others and far below them: where that label is right, loss and gradient are finite, but
+    the gradient's square is not.
     """
     weights = {name: value.astype(np.float64) for name, value in random_weights(config, 3).items()}
     weights[EMBEDDING][-1] = np.inf
@@ -32,7 +32,7 @@ def weights_for(config: ModelConfig) -> Weights:
 
 
 def batches_for(config: ModelConfig, bad: str | None = None, row_multiple: int = 1) -> list[Batch]:
-    """The standard batches without the last piece and the last label; one of the two stands in each if ``bad``."""
+    """Return the standard batches without the last piece and label; if ``bad``, each contains one of the two."""
     batches = []
     for batch in standard_batches(config, row_multiple=row_multiple):
         last_label = batch.labels == config.num_labels - 1
@@ -48,7 +48,7 @@ def batches_for(config: ModelConfig, bad: str | None = None, row_multiple: int =
 
 
 def skipping_trace(learner: Learner, row_multiple: int = 1) -> Trace:
-    """Losses of some steps, and the state after them but for what was made too large to be compared."""
+    """Return the losses of some steps, and the state after them without the parts that are too large to compare."""
     config = learner.config
     learner.init(weights_for(config))
     found: Trace = {}
@@ -63,13 +63,13 @@ def skipping_trace(learner: Learner, row_multiple: int = 1) -> Trace:
 
 
 def comparable(weights: Weights) -> Weights:
-    """All but the last piece's and the last label's."""
+    """Return all rows except the last piece's and the last label's."""
     cut = {EMBEDDING, "classifier.weight", "classifier.bias"}
     return {name: value[:-1] if name in cut else value for name, value in weights.items()}
 
 
 def states_differ(a: TrainingState, b: TrainingState) -> list[str]:
-    """The arrays that are not the same bits."""
+    """Return the names of the arrays whose bits differ."""
     return [
         f"{kind} {name}"
         for kind in ("weights", "exp_avg", "exp_avg_sq", "average")

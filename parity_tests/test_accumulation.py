@@ -1,4 +1,4 @@
-"""A step that is computed in parts is the step: same loss, gradients and dropout, on one device or several."""
+"""A step computed in parts equals the whole step: same loss, gradients and dropout, on one device or several."""
 
 import dataclasses
 import socket
@@ -56,7 +56,7 @@ def test_two_pytorch_processes_compute_their_rows_in_parts(whole, tmp_path):
 @pytest.mark.parametrize(
     "bug",
     [
-        # Each part as if it were the batch: dropout of its own first rows, or a mean of the parts' means.
+        # Each part as if it were the batch: dropout of the first rows, or a mean of the parts' means.
         ("DropoutStream", lambda right: lambda key, rows: right(key, rows - rows[0])),
         (
             "token_loss_sum",

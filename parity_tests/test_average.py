@@ -1,4 +1,4 @@
-"""The moving average of the weights: the same in both twins, what models are judged by, and at home in either."""
+"""The moving average of the weights: the same in both versions, used for scoring, and readable by either."""
 
 import numpy as np
 import pytest

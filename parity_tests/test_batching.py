@@ -1,4 +1,4 @@
-"""Batching is invisible: what a sentence gets and gives does not depend on padding, neighbours or packing."""
+"""Batching is invisible: a sentence's logits and gradient do not depend on padding, neighbours or packing."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ BAR = 1e-12
 ZEROS = shift_invariant(WORDS)
 LENGTHS = (7, 11, 5, 4, 16)
 SHAPE = (3, 24)
-# Where each sentence stands: {sentence: (row, first column)}.
+# The place of each sentence: {sentence: (row, first column)}.
 LAYOUTS = {
     "padded": {0: (0, 0)},
     "padded on the left": {0: (1, 17)},
@@ -63,7 +63,7 @@ def alone(learner):
 
 
 def sentence(config, number):
-    """Pieces (or words) and labels of a sentence; some are not labelled."""
+    """Make a sentence's pieces (or words) and labels; some have no label."""
     rng = np.random.Generator(np.random.Philox(key=[number, 5]))
     length = LENGTHS[number]
     labels = np.where(rng.random(length) < 0.3, IGNORED, rng.integers(0, 5, length))
@@ -74,7 +74,7 @@ def sentence(config, number):
 
 
 def layout_of(config, places, shape=SHAPE):
-    """A batch in which the first sentence alone is labelled, so that the gradient is its share."""
+    """Make a batch in which only the first sentence has labels, so the gradient is its share."""
     input_ids, attention_mask = np.zeros((*shape, *features_shape(config)), np.int32), np.zeros(shape, np.int32)
     labels = np.full(shape, IGNORED, np.int32)
     rows, starts = (np.array(column) for column in zip(*places.values(), strict=True))
@@ -90,7 +90,7 @@ def layout_of(config, places, shape=SHAPE):
 
 
 def in_batch(learner, batch):
-    """The first sentence's logits, its loss and its share of the gradient."""
+    """Return the first sentence's logits, its loss and its share of the gradient."""
     at = batch.examples.tolist().index(0)
     span = slice(batch.starts[at], batch.starts[at] + LENGTHS[0])
     logits = learner.gather(learner.predict(batch))[batch.rows[at], span]
@@ -98,12 +98,12 @@ def in_batch(learner, batch):
 
 
 def difference(found, expected):
-    """The largest relative error of logits, loss and gradients, and where it is."""
+    """Return the largest relative error of logits, loss and gradients, and its place."""
     (logits, loss, grads), (logits_alone, loss_alone, grads_alone) = found, expected
     size = global_norm(grads_alone)
     errors = {"logits": relative_error(logits, logits_alone), "loss": abs(loss - loss_alone) / loss_alone}
     errors |= tensor_errors(grads, grads_alone)
-    for name in errors.keys() & ZEROS:  # zero in truth
+    for name in errors.keys() & ZEROS:  # their true value is zero
         errors[name] = global_norm({name: grads[name]}) / size
     return worst(errors)
 

@@ -1,4 +1,4 @@
-"""Each rung can fail: the twin is broken on purpose, and the rung named beside the bug is the first to see it."""
+"""Each check can fail: with a deliberate bug in one version, the check named with the bug is the first to catch it."""
 
 import pytest
 

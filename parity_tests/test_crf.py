@@ -1,6 +1,6 @@
 """The CRF's loss is that of a list of all label sequences with their scores."""
 
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def sentences(learner, batch):
 
 
 def score(emissions, labels, transitions):
-    inner = sum(transitions.between[a, b] for a, b in zip(labels, labels[1:], strict=False))
+    inner = sum(transitions.between[a, b] for a, b in pairwise(labels))
     at_words = sum(emission[label] for emission, label in zip(emissions, labels, strict=True))
     return transitions.start[labels[0]] + at_words + inner + transitions.end[labels[-1]]
 

@@ -1,8 +1,8 @@
-"""One result on any number of devices and processes, and the same in both twins.
+"""One result on any number of devices and processes, and the same in both versions.
 
-The reference is the PyTorch twin in one process. The second of the standard batches has nearly all its labels in its
-first row, so that a mean of the devices' means would show; rows of padding alone stand at the end of each. A run goes
-over 90 sentences in batches of 20, so that the last of an epoch is smaller.
+The reference is PyTorch in one process. The second of the standard batches has nearly all its labels in its first row,
+which would reveal a mean of the devices' means; each batch ends with rows of padding. A run has 90 sentences in batches
+of 20, so the last batch of an epoch is smaller.
 """
 
 import numpy as np

@@ -15,6 +15,7 @@ from hybridner.parity.errors import tensor_errors, worst
 from hybridner.parity.ladder import without
 from hybridner.runs.checkpoints import newest_state, open_checkpoints
 from hybridner.runs.run_dir import RunDir
+from hybridner.saved.model import model_config
 from hybridner.tagging.tagger import load
 from hybridner.training.loop import TrainingLoop
 
@@ -24,7 +25,7 @@ TWINS = ("flax", "torch")
 STEPS_PER_EPOCH, STEPS = 5, 30
 AT = {"mid-epoch": 13, "at an epoch's end": 15}
 BAR = 1e-9
-# All sentences are of one length, two to a row: the Flax runs then compile for one shape.
+# All sentences have one length, two per row, so the Flax runs compile for one shape.
 ROWS = (
     "the O\nmayor O\n{} B-PER\n{} I-PER\nsleeps O\n\nthey O\nleft O\nthe O\nvillage O\n{} B-LOC\n\n-DOCSTART- -X-\n\n"
 )
@@ -39,7 +40,7 @@ OPTIONS = {
     "batch_size": 12,
     "epochs": STEPS // STEPS_PER_EPOCH,
     "learning_rate": 1e-2,
-    "schedule": "constant",  # after a warm-up that spans the moves, so that the rate tells the step
+    "schedule": "constant",  # after a warm-up that spans the moves, so the rate reveals the step
     "warmup_steps": 20,
     "clip_norm": 1.0,
     "dropout": 0.0,
@@ -61,7 +62,7 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def whole(corpus, tmp_path_factory):
-    """The run that stayed, in either twin."""
+    """Return the run that stayed in one backend."""
     return {
         twin: hybridner.train(twin, data=corpus, output=tmp_path_factory.mktemp(twin) / "whole", **OPTIONS).folder
         for twin in TWINS
@@ -69,7 +70,7 @@ def whole(corpus, tmp_path_factory):
 
 
 def first_part(twin, corpus, folder, stop, monkeypatch):
-    """A run that ends after some steps, or is stopped with Ctrl-C in the epoch after its newest checkpoint."""
+    """Make a run that ends after some steps, or that Ctrl-C stops in the epoch after its newest checkpoint."""
     if stop == "mid-epoch":
         return hybridner.train(twin, data=corpus, output=folder, **OPTIONS, max_steps=AT[stop]).folder
     epoch = TrainingLoop._epoch
@@ -97,14 +98,14 @@ def records(folder, event):
 
 
 def dev_tags(folder, twin, corpus):
-    """What the run's best model, in its own twin, says of the dev split."""
+    """Return the dev tags of the run's best model in the run's own backend."""
     rows = read_corpus(corpus).splits["valid"]
     tagger = load(folder, twin, dtype="float64")
     return [tagger.tag_words(sentence.words) for sentence in rows]
 
 
 def distance(a, b):
-    """The largest error of any weight or moment."""
+    """Return the largest error of any weight or moment."""
     return max(
         worst(tensor_errors(*(without(ZEROS, getattr(state, kind)) for state in (a, b))))[1]
         for kind in ("weights", "exp_avg", "exp_avg_sq")
@@ -137,7 +138,7 @@ def test_a_run_that_moved_is_the_run_that_stayed(here, there, stop, whole, corpu
 
 
 def test_the_dev_split_is_tagged_with_entities(whole, corpus):
-    """Else that all runs tag it alike would say little."""
+    """Otherwise equal tags of all runs would mean little."""
     tags = {tag for row in dev_tags(whole["torch"], "torch", corpus) for tag in row}
     assert {"O", "B-PER", "I-PER", "B-LOC"} <= tags
 
@@ -162,7 +163,7 @@ def test_a_move_that_loses_something_is_far_from_the_run_that_stayed(
     first_part("torch", corpus, tmp_path, "mid-epoch", monkeypatch)
     state, progress = newest("torch", tmp_path)
     checkpoints = open_checkpoints("torch", tmp_path / "checkpoints")
-    checkpoints.save(change(state, progress), progress)
+    checkpoints.save(change(state, progress), model_config(progress["model"], tmp_path), progress)
     hybridner.train("torch", output=tmp_path, resume=True, max_steps=None)
     error = distance(newest("torch", tmp_path)[0], newest("torch", whole["torch"])[0])
     assert error <= BAR if lost == "nothing" else error > 10 * BAR

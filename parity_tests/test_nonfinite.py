@@ -1,4 +1,4 @@
-"""A step that is not finite is skipped in both twins: it changes no bit, and the run is the run without it."""
+"""Both versions skip a non-finite step: it changes no bit, and the run equals the run without it."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Not one lucky model: models of random sizes, parts and weights hold the fast rungs in float64."""
+"""Not one lucky model: models of random sizes, parts and weights pass the fast checks in float64."""
 
 import pytest
 from hypothesis import given, settings
@@ -61,7 +61,7 @@ def models(draw):
 
 @st.composite
 def batches(draw, config):
-    """A batch with a sentence a row and a packed one, of one shape."""
+    """Make a batch with one sentence per row and a packed one, of one shape."""
     lengths = st.lists(st.integers(1, min(config.input.max_length, ROW_LENGTH)), min_size=1, max_size=NUM_ROWS)
     seed = draw(st.integers(0, 2**32))
     shape = {"row_length": ROW_LENGTH, "num_rows": NUM_ROWS}

@@ -1,4 +1,4 @@
-"""On small random models, both frameworks in one process: the twins are one function."""
+"""Small random models, both frameworks in one process: both versions are one function."""
 
 import math
 from dataclasses import replace
@@ -30,7 +30,7 @@ RATES = [COURSE.optimization.learning_rate_at(step, 200) for step in range(200)]
 
 
 def plain(dtype="float64"):
-    """A model and options whose programs the other tests compile too."""
+    """Return a model and options whose programs the other tests compile too."""
     return replace(SMALL, dropout=0.0), make_options("original", dtype=dtype, parallel="jit", **CLIPPED)
 
 

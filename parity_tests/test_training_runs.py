@@ -1,4 +1,4 @@
-"""Each twin trained by its own script on the sample corpus: with the same seed and no dropout it is one run."""
+"""Training by both scripts on the sample corpus: with the same seed and no dropout, it is one run."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def test_the_two_scripts_train_the_same_run(flax_run, torch_run):
 
 def test_the_runs_are_long_enough_to_tell(flax_run):
     assert list(flax_run.losses) == list(range(1, RUN_OPTIONS["max_steps"] + 1))
-    assert len(flax_run.dev_scores) == 2  # the second epoch has an order of its own
+    assert len(flax_run.dev_scores) == 2  # the second epoch has another order
     losses = np.array(list(flax_run.losses.values()))
     assert losses[-10:].mean() < 0.6 * losses[:10].mean()
     assert np.unique(flax_run.dev_logits, axis=0).shape[0] > 100

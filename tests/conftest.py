@@ -20,7 +20,7 @@ def tokenizer():
 
 @pytest.fixture(scope="session")
 def model(tokenizer):
-    """A small model with random weights and all that belongs to it."""
+    """Make a small model with random weights, labels and a tokenizer."""
     labels = labels_of(["PER", "ORG", "LOC", "MISC"])
     config = original_model(
         vocab_size=tokenizer.vocab_size,

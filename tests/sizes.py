@@ -4,7 +4,7 @@ from hybridner.config.model import original_model
 
 
 def resized(config, **sizes):
-    """``config``, a setting of the original's model, with other ``sizes``."""
+    """Return ``config``, a setting of the original's model, with other ``sizes``."""
     now = {
         "vocab_size": config.input.vocab_size,
         "num_labels": config.num_labels,

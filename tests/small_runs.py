@@ -1,4 +1,4 @@
-"""Options of a run that trains in a second, for tests that begin, stop and resume runs."""
+"""Options of a run that trains in a second, for tests that start, stop and resume runs."""
 
 NAMES = ("Anna", "Berta", "Carl", "Dora", "Emil", "Frida", "Gustav", "Hanna", "Ida", "Jan", "Karl", "Lena")
 SMALL = {

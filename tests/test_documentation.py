@@ -1,14 +1,14 @@
-"""What the documentation tells to type does what it says.
+"""The commands and code in the documentation work as described.
 
-Every ``bash`` and ``python`` block of the pages in ``RUN`` is run, page after page in one folder, and a plain block
-right after one is what it prints: each of its lines must come in that order, but for numbers and white space. A
-comment before a block says otherwise::
+The tests run every ``bash`` and ``python`` block of the pages in ``RUN``, page after page in one folder. A plain block
+right after one shows its output: each line must appear in that order, apart from numbers and white space. A comment
+before a block changes this::
 
-    <!-- not run: WHY -->                       its commands and options must exist all the same
+    <!-- not run: WHY -->                       its commands and options must still exist
     <!-- exit code N -->                        of its last line
     <!-- shortened in the tests: OPTIONS -->    are added to its last line
 
-On the other pages a block is run only with ``<!-- run -->`` before it, and checked like one that is not run without.
+On the other pages the tests run a block only after ``<!-- run -->``, and check the others like one that is not run.
 """
 
 import os
@@ -65,7 +65,7 @@ ALL = [block for page in PAGES for block in blocks(page)]
 
 
 def commands(script):
-    """The words of each command of ours that a script calls."""
+    """Yield the words of each HybridNER command that a script calls."""
     for line in script.replace("\\\n", " ").splitlines():
         words = shlex.split(line, comments=True)
         for i, word in enumerate(words):
@@ -76,7 +76,7 @@ def commands(script):
 
 @pytest.fixture(scope="module")
 def options():
-    """The options that each command's help names."""
+    """Return a function that lists the options in a command's help."""
     done = {}
 
     def options(command, capsys, monkeypatch):
@@ -109,7 +109,7 @@ def test_every_command_and_option_in_the_documentation_exists(block, options, ca
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A folder to run in, and the environment in which our commands are found and no network is."""
+    """Return a folder to run in, and an environment with our commands and without a network."""
     folder = tmp_path_factory.mktemp("documentation")
     (folder / ".bin").mkdir()
     for name, code in (("hybridner", '-c "from hybridner.cli import main; main()"'), ("python", "")):
@@ -129,7 +129,7 @@ def place(tmp_path_factory):
 
 
 def follow(page, place):
-    """Do what a page says."""
+    """Run the blocks of a page."""
     folder, environment = place
     for block in (block for block in ALL if block.page == page and block.is_run):
         mark = MARK.fullmatch(block.mark)
@@ -146,13 +146,13 @@ def follow(page, place):
 
 
 def without_numbers(line):
-    """What a line says apart from its numbers and its white space."""
+    """Return a line without its numbers and white space."""
     return " ".join(re.sub(r"\d[\d,.e-]*", "0", line).split())
 
 
 @pytest.fixture(scope="module")
 def followed(place):
-    """The folder after the tutorial, on which the other pages go on."""
+    """Return the folder after the tutorial, which the other pages continue to use."""
     if shutil.which("bash") is None:
         pytest.skip("no bash here")
     follow(RUN[0], place)
@@ -188,7 +188,7 @@ def test_what_is_marked_to_be_run_on_other_pages_runs(followed):
 def test_every_message_in_the_list_of_errors_is_one_that_the_code_can_give():
     packages = ("hybridner", "hybridner_flax", "hybridner_torch")
     code = "".join(path.read_text(encoding="utf-8") for name in packages for path in (ROOT / name).rglob("*.py"))
-    code = re.sub(r'"\n\s*f?"', "", code)  # a literal that goes on in the next line
+    code = re.sub(r'"\n\s*f?"', "", code)  # a literal that continues on the next line
     rows = re.findall(r"^\| (`.*?`) \| ", (ROOT / "docs" / "errors.md").read_text(encoding="utf-8"), re.MULTILINE)
     messages = [message for row in rows for message in re.findall(r"`([^`]+)`", row)]
     assert len(messages) > 30

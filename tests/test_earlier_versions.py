@@ -1,4 +1,4 @@
-"""Runs that the version before the rooms made, kept as fixtures: they open, score, resume and convert."""
+"""Runs that an earlier version made, kept as fixtures: they open, score, resume and convert."""
 
 import json
 import shutil

@@ -25,7 +25,7 @@ def tagger(saved_model):
 
 @pytest.fixture
 def taken(monkeypatch):
-    """The options that training was started with."""
+    """Return the options that training received."""
     taken = []
     monkeypatch.setattr(hybridner.training.train, "run_training", lambda backend, options, _: taken.append(options))
     return taken

@@ -1,4 +1,4 @@
-"""The two processes of a run, started by the user's own commands on one host."""
+"""The two processes of a run, started by the user's commands on one host."""
 
 import os
 import socket
@@ -16,7 +16,7 @@ def free_address():
 
 
 def start(backend, rank, address, args, folder):
-    """Start process ``rank`` of two, which meet at ``address``."""
+    """Start process ``rank`` of two, which join at ``address``."""
     host, _, port = address.partition(":")
     env = {**os.environ, "OMP_NUM_THREADS": "1", "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "1"}
     if backend == "torch":

@@ -1,1 +1,1 @@
-"""Harm done to real runs, and whether anything is lost: ``python -m hardening.faults``."""
+"""Faults injected into real runs, to check that nothing is lost: ``python -m hardening.faults``."""

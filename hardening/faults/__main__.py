@@ -1,4 +1,4 @@
-"""Harm done to real runs of both twins, and whether anything is lost: ``python -m hardening.faults``."""
+"""Faults injected into real runs of both backends, to check that nothing is lost: ``python -m hardening.faults``."""
 
 import os
 import platform
@@ -28,7 +28,7 @@ from hybridner.errors import InputError
 from hybridner.model.twins import BACKENDS, Backend, versions
 
 Name = Literal["kill", "sigterm", "kill-in-save", "disk-full", "read-only", "gone", "mutate", "hosts", "lock", "cost"]
-# What is done, and how often by default; for disk-full, read-only and gone: at how many places.
+# The faults and their default number; for disk-full, read-only and gone: the number of places.
 ROWS: dict[Name, tuple[Callable[[Bench, int, int], Row], int]] = {
     "kill": (kill, 30),
     "sigterm": (sigterm, 10),
@@ -45,16 +45,16 @@ ROWS: dict[Name, tuple[Callable[[Bench, int, int], Row], int]] = {
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Do harm to real runs, and see that nothing is lost."""
+    """Inject faults into real runs, and check that nothing is lost."""
 
     only: tuple[Name, ...] = ()
-    """Kinds of harm; by default all, and cost if --data is given."""
+    """Kinds of faults; by default all, and cost if --data is given."""
     backend: Literal["flax", "torch", "both"] = "both"
-    """The twins that come to harm."""
+    """The backends to test."""
     times: int | None = None
-    """How often each kind of harm is done; by default as often as the kind is worth."""
+    """Repetitions of each kind of fault; by default a number that suits the kind."""
     epochs: int = 16
-    """Epochs of 5 steps of a run."""
+    """Epochs of a run, of 5 steps each."""
     seed: int = 12
     """Decides the moments."""
     data: str | None = None
@@ -68,7 +68,7 @@ class Options:
 
 
 def main(options: Options = Options()) -> int:
-    """Do the harm, print the table and write the JSON.
+    """Inject the faults, print the table and write the JSON.
 
     Returns:
         1 if something was lost.
@@ -83,7 +83,7 @@ def main(options: Options = Options()) -> int:
     rows: list[Row] = []
     costs: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="hybridner-faults-") as scratch:
-        # One cache for all processes, this one too: JAX reads this when it is loaded.
+        # One cache for all processes, including this one: JAX reads this at import.
         os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", f"{scratch}/xla")
         os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
         for backend in backends:
@@ -103,12 +103,12 @@ def main(options: Options = Options()) -> int:
 
 
 def write(options: Options, backends: tuple[Backend, ...], rows: list[Row], costs: list[dict[str, Any]]) -> None:
-    """Write what is known so far: the whole takes the better part of an hour."""
+    """Write the results so far: all of them take the better part of an hour."""
     if options.output is None:
         return
     report = {
-        "what": "harm done to real runs, and how often nothing was lost: the run ends, but for times, byte for byte as "
-        "the one that nothing disturbed",
+        "what": "faults injected into real runs, and how often nothing was lost: the run ends, except for times, byte "
+        "for byte as the undisturbed one",
         "machine": f"{platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}",
         "versions": {name: version for backend in backends for name, version in versions(backend).items()},
         "seed": options.seed,
@@ -120,7 +120,7 @@ def write(options: Options, backends: tuple[Backend, ...], rows: list[Row], cost
 
 
 def line(row: Row) -> str:
-    """A row of the table, and what did not hold below it."""
+    """Format a row of the table, with the failures below it."""
     if row.skipped:
         return f"{row.name:13} {row.backend:5}  skipped: {row.skipped}"
     found = "".join(f"\n    {find}" for find in row.finds)
@@ -128,7 +128,7 @@ def line(row: Row) -> str:
 
 
 def cost_line(found: dict[str, Any]) -> str:
-    """What checkpoints cost a twin."""
+    """Format the cost of a backend's checkpoints."""
     each = {name: sum(seconds) / len(seconds) for name, seconds in found["seconds_of_each_save"].items() if seconds}
     return (
         f"cost          {found['backend']:5} {found['checkpoint_bytes'] / 2**20:.0f} MiB: the loop waits "

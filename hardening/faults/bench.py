@@ -1,4 +1,4 @@
-"""A twin's small run: how it is started, what it comes to undisturbed, and how another differs from that."""
+"""A backend's small run: its start, its undisturbed result, and another run's differences from that result."""
 
 import contextlib
 import io
@@ -41,23 +41,23 @@ _NAMES = ("Anna", "Berta", "Carl", "Dora", "Emil", "Frida", "Gustav", "Hanna", "
 _TIMES = ("seconds", "pieces_per_second")
 _TIMES_IN_PROGRESS = ("epoch_seconds", "metrics_bytes")
 _KINDS = ("weights", "exp_avg", "exp_avg_sq", "average")
-_OWN_OPTIONS = ("output", "resume", "keep_checkpoints", "coordinator", "num_processes", "process_id")  # of each run
+_OWN_OPTIONS = ("output", "resume", "keep_checkpoints", "coordinator", "num_processes", "process_id")  # one per run
 _SHOWN = 500  # letters
-_LIMIT, _HUNG = 300, 124  # seconds after which a process hangs, and its exit code
+_LIMIT, _HUNG = 300, 124  # seconds after which a process counts as hung, and its exit code
 
 
 @dataclass
 class Row:
-    """What came of one kind of harm to one twin.
+    """The result of one kind of fault in one backend.
 
     Attributes:
-        name: the kind of harm.
-        backend: the twin.
-        done: how many times the harm was really done.
-        held: how many of these left nothing to complain of.
-        finds: what did not hold.
-        told: what else was counted.
-        skipped: why the harm cannot be done here.
+        name: the kind of fault.
+        backend: "flax" or "torch".
+        done: number of injected faults.
+        held: number of those without a failure.
+        finds: the failures.
+        told: further counts.
+        skipped: the reason why this machine cannot inject the fault.
     """
 
     name: str
@@ -69,7 +69,7 @@ class Row:
     skipped: str = ""
 
     def add(self, finds: Sequence[str], done: int = 1) -> None:
-        """Count harm that was done ``done`` times with what did not hold afterwards."""
+        """Count ``done`` injected faults and the failures after them."""
         self.done += done
         self.held += 0 if finds else done
         self.finds += finds
@@ -88,13 +88,13 @@ class Ended:
 
 
 class Bench:
-    """A run of one twin, small enough to be made many times.
+    """A run of one backend, small enough to repeat many times.
 
     Attributes:
-        backend: the twin.
-        scratch: where the runs stand.
-        epochs: how long a run is.
-        in_process: let runs that nothing disturbs run in this process, which spares their start.
+        backend: "flax" or "torch".
+        scratch: folder of the runs.
+        epochs: length of a run.
+        in_process: undisturbed runs share this process, which saves their start.
     """
 
     def __init__(self, backend: Backend, scratch: Path, epochs: int, *, in_process: bool = False) -> None:
@@ -116,21 +116,21 @@ class Bench:
 
     @property
     def whole(self) -> Path:
-        """The run that nothing disturbed; it keeps every checkpoint."""
+        """Return the undisturbed run, which keeps every checkpoint."""
         return self._undisturbed[0]
 
     @property
     def counts(self) -> Counts:
-        """What that run did on the disk."""
+        """Return that run's operations on the disk."""
         return self._undisturbed[1]
 
     @cached_property
     def seconds(self) -> float:
-        """How long the user's command takes from its start to its end, with compiled programs at hand."""
+        """Return the seconds of the user's whole command with compiled programs."""
         begun = time.perf_counter()
         ended = self.wait(self.start(self.scratch / f"timed-{self.backend}"))
         if ended.code:
-            raise RuntimeError(f"the run that nothing disturbs fails: {ended}")
+            raise RuntimeError(f"the undisturbed run fails: {ended}")
         return time.perf_counter() - begun
 
     def start(
@@ -143,15 +143,15 @@ class Bench:
         env: Mapping[str, str] = MappingProxyType({}),
         **more: Any,
     ) -> "subprocess.Popen[str]":
-        """The user's command in a process of its own, which begins ``run`` or goes on with it.
+        """Start the user's command in a separate process, which begins or resumes ``run``.
 
         Args:
             run: the run's folder.
-            harm: what the process does to itself, as ``inside`` takes it.
-            prefix: what stands before the command.
-            how: what is to become of a run that is there.
-            env: environment beside that of all processes.
-            **more: options beside those of all runs.
+            harm: the fault that the process injects into itself, in the form of ``inside``.
+            prefix: words before the command.
+            how: the option for an existing run.
+            env: environment in addition to that of all processes.
+            **more: options in addition to those of all runs.
         """
         args = [f"--{name.replace('_', '-')}={value}" for name, value in self.options(run, **more).items()]
         script = [str(REPOSITORY / f"train_{self.backend}.py")]
@@ -162,7 +162,7 @@ class Bench:
         return subprocess.Popen(command, env={**self.env, **env}, cwd=self.scratch, **pipes)
 
     def wait(self, process: "subprocess.Popen[str]") -> Ended:
-        """Wait for a process; one that hangs is killed, and its exit code is that of ``timeout``."""
+        """Wait for a process; kill one that hangs, with the exit code of ``timeout``."""
         try:
             out, err = process.communicate(timeout=_LIMIT)
         except subprocess.TimeoutExpired:
@@ -172,15 +172,15 @@ class Bench:
         return Ended(process.returncode, out, err)
 
     def said(self, ended: Ended) -> str:
-        """The beginning of what a process said on stderr, without the place of this bench."""
+        """Return the beginning of a process' stderr, without this bench's path."""
         return ended.err.strip().replace(str(self.scratch), "…")[:_SHOWN]
 
     def to_end(self, run: Path) -> list[str]:
-        """Go on with ``run`` to its end; how it differs from the one that nothing disturbed."""
+        """Resume ``run`` to its end and list its differences from the undisturbed one."""
         if self.in_process:
             self._here(run, resume=True)
         elif (ended := self.wait(self.start(run))).code:
-            return [f"{run.name}: cannot go on: {ended}"]
+            return [f"{run.name}: cannot resume: {ended}"]
         return self.differences(run)
 
     def _here(self, run: Path, **more: Any) -> None:
@@ -188,12 +188,12 @@ class Bench:
             hybridner.train(self.backend, **self.options(run, **more))
 
     def options(self, run: Path, **more: Any) -> dict[str, Any]:
-        """The options of a run."""
+        """Return the options of a run."""
         return {**OPTIONS, "data": str(self.corpus), "output": str(run), "epochs": self.epochs, **more}
 
     @contextlib.contextmanager
     def store(self, run: Path) -> Iterator[CheckpointStore]:
-        """The checkpoints of a run, to be read."""
+        """Open the checkpoints of a run for reading."""
         store = open_checkpoints(self.backend, run / "checkpoints", read_only=True)
         try:
             yield store
@@ -201,7 +201,7 @@ class Bench:
             store.close()
 
     def unlike_saved(self, restored: Restored) -> list[str]:
-        """How a state and its progress differ from what the undisturbed run saved at the step that it claims."""
+        """List how a state and its progress differ from the undisturbed run's at the step that it claims."""
         state, saved, _ = restored
         with self.store(self.whole) as store:
             expected, progress, _ = store.restore(state.step)
@@ -218,7 +218,7 @@ class Bench:
         ]
 
     def differences(self, run: Path) -> list[str]:
-        """How a finished run differs from the one that nothing disturbed, but for times."""
+        """List how a finished run differs from the undisturbed one, except for times."""
         finds = _differing_records(metrics(run), metrics(self.whole))
         for path in sorted((self.whole / "best").iterdir()):
             other = run / "best" / path.name
@@ -235,7 +235,7 @@ class Bench:
         finds += [*restored.notes, *self.unlike_saved(restored)]
         saved_bytes = restored.progress["progress"]["metrics_bytes"]
         whole_lines = (run / "metrics.jsonl").read_bytes()[:saved_bytes].splitlines()
-        if len(whole_lines) != len(metrics(run)) - 1:  # all but that of the test split
+        if len(whole_lines) != len(metrics(run)) - 1:  # all except that of the test split
             finds.append("metrics_bytes is not the length of what was written before the last checkpoint")
         for suffix in (".partial", ".old", ".damaged", ".tmp"):
             finds += [f"{path.relative_to(run)} was left" for path in run.rglob(f"*{suffix}")]
@@ -243,13 +243,13 @@ class Bench:
 
 
 def metrics(run: Path) -> list[dict[str, Any]]:
-    """The lines of ``metrics.jsonl`` but for times."""
+    """Return the lines of ``metrics.jsonl`` without times."""
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     return [{name: value for name, value in record.items() if name not in _TIMES} for record in records]
 
 
 def wait_for_step(run: Path, step: int, processes: "Sequence[subprocess.Popen[str]]") -> None:
-    """Wait until a run that trains has written the loss of ``step``, or one of its processes has ended."""
+    """Wait until a run has written the loss of ``step``, or one of its processes has ended."""
     path = run / "metrics.jsonl"
     while all(process.poll() is None for process in processes):
         if path.exists() and any(record["step"] >= step for record in map(json.loads, _whole_lines(path))):
@@ -262,9 +262,9 @@ def _whole_lines(path: Path) -> list[str]:
 
 
 def one_line(ended: Ended, code: int, *, orbax: bool = False) -> list[str]:
-    """List what is wrong with a command's end, which should be with ``code`` and one line that says why.
+    """List what is wrong with a command's end, which should have exit code ``code`` and one line with the reason.
 
-    With ``orbax``, its own tracebacks about arrays that it could not write may surround that line.
+    With ``orbax``, Orbax's own tracebacks about arrays that it could not write may surround that line.
     """
     finds = [] if ended.code == code else [f"exit {ended.code}, not {code}"]
     lines = ended.err.splitlines()

@@ -1,4 +1,4 @@
-"""``cost``: what checkpoints cost a run of the preset ``original``."""
+"""``cost``: the cost of checkpoints in a run of the preset ``original``."""
 
 import contextlib
 import io
@@ -27,7 +27,7 @@ _CHILD = "import json, sys; from hardening.faults.cost import measure; print(jso
 
 
 def cost(backend: Backend, data: str, tokenizer: str, max_steps: int | None) -> dict[str, Any]:
-    """Measure one epoch, or its first ``max_steps`` steps, in a process of its own."""
+    """Measure one epoch, or its first ``max_steps`` steps, in a separate process."""
     command = [sys.executable, "-c", _CHILD, backend, data, tokenizer, str(max_steps or "")]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -35,10 +35,10 @@ def cost(backend: Backend, data: str, tokenizer: str, max_steps: int | None) -> 
 
 
 def measure(backend: Backend, data: str, tokenizer: str, max_steps: str) -> dict[str, Any]:
-    """Train, with a checkpoint every ``_EVERY`` steps and one at the end; the seconds of each part of each save.
+    """Train with a checkpoint every ``_EVERY`` steps and one at the end; return the seconds of each part of each save.
 
-    The loop waits while it takes the snapshot, looks for what is not finite, and hands it over; writing, checksums and
-    forcing to the disk go on behind its back.
+    The loop waits while it takes the snapshot, checks that it is finite, and passes it on; writing, checksums and
+    forcing to disk run in the background.
     """
     seconds: dict[str, list[float]] = {}
     options: dict[str, Any] = {"preset": "original", "data": data, "tokenizer": tokenizer, "epochs": 1}

@@ -1,4 +1,4 @@
-"""``disk-full``: a disk that fills up ends a run in one line; with room again it goes on as if nothing had been."""
+"""``disk-full``: a full disk ends a run in one line; with free space, the run resumes as if undisturbed."""
 
 import os
 import subprocess
@@ -14,16 +14,16 @@ _STATES_THAT_FIT = (0.5, 1.5, 2.5, 3.5)
 _NUMBERS = {"create": 1, "tokenizer": 1, "checkpoint": 4, "best": 1, "metrics": 4, "tensorboard": 2, "curves": 2}
 
 
-class NoDisk(Exception):  # noqa: N818 - nothing went wrong
-    """A file system in memory cannot be mounted here."""
+class NoDisk(Exception):  # noqa: N818 - not an error
+    """The machine cannot mount a file system in memory."""
 
 
 @contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """A file system of ``size`` in memory at ``folder`` while the block runs.
+    """Mount a file system of ``size`` in memory at ``folder`` while the block runs.
 
     Raises:
-        NoDisk: it cannot be mounted.
+        NoDisk: the mount fails.
     """
     folder.mkdir(parents=True)
     try:
@@ -39,7 +39,7 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
 
 
 def disk_full(bench: Bench, times: int, seed: int) -> Row:
-    """Fill the disk at each place that writes, and train on disks that hold so many states and no more."""
+    """Fill the disk at each place that writes, and train on disks with room for a limited number of states."""
     row = Row("disk-full", bench.backend)
     said: dict[str, str] = {}
     try:
@@ -66,7 +66,7 @@ def disk_full(bench: Bench, times: int, seed: int) -> Row:
 
 
 def _readable(bench: Bench, run: Path) -> list[str]:
-    """What is wrong with the checkpoints that are there."""
+    """List what is wrong with the existing checkpoints."""
     with bench.store(run) as store:
         if store.latest_step() is None:
             return []
@@ -75,6 +75,6 @@ def _readable(bench: Bench, run: Path) -> list[str]:
 
 
 def _bytes(folder: Path) -> int:
-    """Bytes of the files in a folder, in whole pages."""
+    """Return the bytes of the files in a folder, in whole pages."""
     page = os.sysconf("SC_PAGESIZE")
     return sum(-(-path.stat().st_size // page) * page for path in folder.rglob("*") if path.is_file())

@@ -1,4 +1,4 @@
-"""``hosts``: one of two processes that train together is killed; the other ends soon, and both resume together."""
+"""``hosts``: after one of two processes of a run is killed, the other ends soon, and both resume together."""
 
 import random
 import socket
@@ -15,7 +15,7 @@ _SOON = 120  # seconds
 
 
 class TwoProcesses(Bench):
-    """A run that two processes make together, each with one device."""
+    """A run of two processes with one device each."""
 
     @cached_property
     def _undisturbed(self) -> tuple[Path, Counts]:
@@ -24,7 +24,7 @@ class TwoProcesses(Bench):
         return run, {}
 
     def start_both(self, run: Path, **more: Any) -> "list[subprocess.Popen[str]]":
-        """Both processes of the user's command."""
+        """Start both processes of the user's command."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = str(free.getsockname()[1])
@@ -46,10 +46,10 @@ class TwoProcesses(Bench):
         """
         ended = [self.wait(process) for process in processes]
         if any(one.code for one in ended):
-            raise RuntimeError(f"the run that nothing disturbs fails: {'; '.join(map(str, ended))}")
+            raise RuntimeError(f"the undisturbed run fails: {'; '.join(map(str, ended))}")
 
     def to_end(self, run: Path) -> list[str]:
-        """Resume ``run`` to its end, both together; how it differs from the one that nothing disturbed."""
+        """Resume ``run`` to its end with both processes; list its differences from the undisturbed one."""
         ended = [self.wait(process) for process in self.start_both(run)]
         if any(one.code for one in ended):
             return [f"{run.name}: cannot resume: {'; '.join(map(str, ended))}"]
@@ -57,7 +57,7 @@ class TwoProcesses(Bench):
 
 
 def hosts(bench: Bench, times: int, seed: int) -> Row:
-    """Kill one of two processes at a random step, the first and the second by turns."""
+    """Kill one of two processes at a random step, alternating between the first and the second."""
     row, rng = Row("hosts", bench.backend, told={"seconds": []}), random.Random(seed)
     both = TwoProcesses(bench.backend, bench.scratch / "hosts", bench.epochs)
     for number in range(times):

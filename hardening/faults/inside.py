@@ -1,12 +1,13 @@
-"""A training process that harms itself at an exact place: ``python -m hardening.faults.inside HARM BACKEND ARGS...``.
+"""Training process that injects a fault at an exact place: ``python -m hardening.faults.inside HARM BACKEND ARGS...``.
 
-``HARM`` is a JSON object; ``"do"`` says what is done, ``"in"`` names one of ``PLACES``, ``"number"`` which call of it:
+``HARM`` is a JSON object: ``"do"`` is the fault, ``"in"`` one of ``PLACES``, ``"number"`` the number of its call:
 
-- ``kill``: SIGKILL inside the place, before its ``"call"``-th operation on the disk (0: before all that it does; one
-  too many: after), or ``"after"`` seconds. The steps of finished checkpoints are appended to the file ``"log"``.
-- ``sigterm``: SIGTERM ``"after"`` seconds after the ``"number"``-th step began; how many had begun goes to ``"log"``.
-- ``fill``: fill the disk that ``"filler"`` is on, before the place; ``limit``: let no file grow beyond ``"bytes"``;
-  ``protect``: take away the right to write in the run; ``remove``: remove the run.
+- ``kill``: SIGKILL inside the place, before its ``"call"``-th operation on the disk (0: before everything; one too
+  many: after everything), or ``"after"`` seconds. The file ``"log"`` lists the steps of finished checkpoints.
+- ``sigterm``: SIGTERM ``"after"`` seconds after the ``"number"``-th step began; ``"log"`` gets the number of begun
+  steps.
+- ``fill``: fill the disk of ``"filler"``, before the place; ``limit``: let no file grow beyond ``"bytes"``;
+  ``protect``: remove write permission from the run; ``remove``: remove the run.
 """
 
 import errno
@@ -41,7 +42,7 @@ _CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os
 
 
 class Disk:
-    """Tells of each operation that changes the disk while somebody watches, as far as Python's audit events show it."""
+    """An observer of each operation that changes the disk, as far as Python's audit events show it."""
 
     def __init__(self) -> None:
         self._watchers: list[Callable[[], None]] = []
@@ -58,7 +59,7 @@ class Disk:
             self._watchers.remove(watcher)
 
     def fsync(self, number: int) -> None:
-        """``os.fsync``, for which there is no audit event."""
+        """Call ``os.fsync``, which has no audit event."""
         self._tell()
         self._fsync(number)
 
@@ -76,7 +77,7 @@ class Disk:
 
 @contextmanager
 def around(place: str, does: _Around) -> Iterator[None]:
-    """Put ``does(call, arguments)`` in the place of a function while the block runs."""
+    """Replace a function by ``does(call, arguments)`` while the block runs."""
     module, _, path = PLACES[place].partition(":")
     *parents, name = path.split(".")
     owner: Any = importlib.import_module(module)
@@ -93,7 +94,7 @@ def around(place: str, does: _Around) -> Iterator[None]:
 
 @contextmanager
 def counting() -> Iterator[Counts]:
-    """For each call of the places that save: how many operations on the disk and how many seconds it took."""
+    """Record the disk operations and seconds of each call of the places that save."""
     counts: Counts = {place: [] for place in SAVES}
     disk = Disk()
 
@@ -213,20 +214,20 @@ def fill(path: Path) -> None:
 
 
 def remove(run: Path) -> None:
-    """Remove a run that may be writing at the moment, as often as it takes."""
+    """Remove a run that may be writing at the moment, with as many attempts as it takes."""
     while run.exists():
         shutil.rmtree(run, ignore_errors=True)
 
 
 def protect(run: Path, *, writable: bool = False) -> None:
-    """Take away the right to write in a run, or give it back."""
+    """Remove or restore write permission in a run."""
     for path in (run, *run.rglob("*")):
         mode = path.stat().st_mode
         path.chmod(mode | 0o200 if writable else mode & ~0o222)
 
 
 def harm_in(harm: dict[str, Any], stack: ExitStack, backend: str, run: Path) -> None:
-    """Prepare ``harm`` to a training process that will begin in this one."""
+    """Prepare ``harm`` for the training that will begin in this process."""
     if harm["do"] == "kill":
         _kill(harm, stack)
     elif harm["do"] == "sigterm":
@@ -242,7 +243,7 @@ def harm_in(harm: dict[str, Any], stack: ExitStack, backend: str, run: Path) -> 
 
 
 def main(harm: dict[str, Any], backend: Any, args: list[str]) -> None:
-    """Train as the user's command does, and come to harm."""
+    """Train as the user's command does, with the fault."""
     from hybridner.cli.train import main as train
 
     run = Path(next(arg for arg in args if arg.startswith("--output=")).partition("=")[2])

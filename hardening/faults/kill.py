@@ -7,7 +7,7 @@ from hardening.faults.bench import Bench, Row
 
 
 def kill(bench: Bench, times: int, seed: int) -> Row:
-    """Kill runs at moments drawn evenly from the time that a whole run takes, its start included."""
+    """Kill runs at moments drawn evenly from a whole run's time, including its start."""
     row, rng = Row("kill", bench.backend), random.Random(seed)
     limit, saved_at, runs = bench.seconds, [], 0
     while row.done < times:
@@ -26,7 +26,7 @@ def kill(bench: Bench, times: int, seed: int) -> Row:
                     saved_at.append(store.latest_step() or 0)
                 continue
             ended = bench.wait(process)
-            finds = [f"{run.name}: cannot go on after {kills} kills: {ended}"] if ended.code else bench.differences(run)
+            finds = [f"{run.name}: fails after {kills} kills: {ended}"] if ended.code else bench.differences(run)
             break
         row.add(bench.to_end(run) if finds is None else finds, kills)
     row.told = {"runs": runs, "steps_of_a_run": bench.steps, "newest_checkpoint_at_each_kill": saved_at}

@@ -1,4 +1,4 @@
-"""``kill-in-save``: SIGKILL inside the saving of a checkpoint, of the best model, and of a run's first files."""
+"""``kill-in-save``: SIGKILL while a run saves a checkpoint, the best model, or its first files."""
 
 import random
 from pathlib import Path
@@ -9,11 +9,11 @@ from hardening.faults.inside import SAVES
 from hybridner.errors import InputError
 
 _WEIGHTS = {"checkpoint": 6, "best": 3, "create": 4, "tokenizer": 3}
-_FARTHEST = {"checkpoint": 9, "best": 2, "create": 1, "tokenizer": 1}  # how many saves of a process may end before
+_FARTHEST = {"checkpoint": 9, "best": 2, "create": 1, "tokenizer": 1}  # the most saves of a process before it
 
 
 def kill_in_save(bench: Bench, times: int, seed: int) -> Row:
-    """Kill runs inside their saves: half of the times before an operation on the disk, half at a random moment."""
+    """Kill runs inside their saves: half before an operation on the disk, half at a random moment."""
     row, rng = Row("kill-in-save", bench.backend), random.Random(seed)
     hits = dict.fromkeys(SAVES, 0)
     runs = 0
@@ -31,7 +31,7 @@ def kill_in_save(bench: Bench, times: int, seed: int) -> Row:
             hits[harm["in"]] += 1
             finds += [f"{find} after {harm}" for find in _unusable(bench, run, log)]
         if ended.code not in (-9, 0):
-            row.add([*finds, f"{run.name}: cannot go on: {ended}"], kills)
+            row.add([*finds, f"{run.name}: cannot resume: {ended}"], kills)
         else:
             row.add([*finds, *(bench.differences(run) if ended.code == 0 else bench.to_end(run))], kills)
     row.told = {"runs": runs, "killed_in": hits}
@@ -48,7 +48,7 @@ def _choose(bench: Bench, rng: random.Random, *, begun: bool) -> dict[str, Any]:
 
 
 def _unusable(bench: Bench, run: Path, log: Path) -> list[str]:
-    """What is wrong with the checkpoints of a run that was killed."""
+    """List what is wrong with a killed run's checkpoints."""
     finished = [int(line) for line in log.read_text(encoding="ascii").split()]
     with bench.store(run) as store:
         if store.latest_step() is None:

@@ -1,4 +1,4 @@
-"""``lock``: a run that trains keeps others out of its folder, and no longer than it lives."""
+"""``lock``: a training run keeps others out of its folder, but only while it lives."""
 
 import signal
 
@@ -6,13 +6,13 @@ from hardening.faults.bench import Bench, Row, one_line, wait_for_step
 
 
 def lock(bench: Bench, times: int, seed: int) -> Row:
-    """Start other processes beside a run that trains, and let it go on; kill a run, and go on with it at once."""
+    """Start other processes in a training run's folder, then let it continue; kill a run, and resume it at once."""
     row = Row("lock", bench.backend, told={"said": {}})
     for number in range(times):
         run = bench.scratch / f"lock-{bench.backend}-{number}"
         first = bench.start(run)
         wait_for_step(run, 3, [first])
-        first.send_signal(signal.SIGSTOP)  # so that it still trains when the others come
+        first.send_signal(signal.SIGSTOP)  # pause: it must still train when the others start
         finds = []
         for how in ("--resume", "--overwrite"):
             second = bench.wait(bench.start(run, how=how))

@@ -1,4 +1,4 @@
-"""``mutate``: checkpoints that somebody or something changed are refused, or the one before them is used."""
+"""``mutate``: changed checkpoints are refused, or the one before them is used."""
 
 import random
 import shutil
@@ -125,7 +125,7 @@ MUTATIONS: tuple[Callable[[Path, random.Random], None], ...] = (
 
 
 def mutate(bench: Bench, times: int, seed: int) -> Row:
-    """Change the checkpoints of a real run at random, and read them, once changing nothing and once as a run does."""
+    """Change a real run's checkpoints at random; read them once without changes and once as a run does."""
     row, rng = Row("mutate", bench.backend), random.Random(seed)
     outcomes: Counter[str] = Counter()
     kinds: Counter[str] = Counter()
@@ -148,12 +148,12 @@ def mutate(bench: Bench, times: int, seed: int) -> Row:
 
 
 def _changed(folder: Path, rng: random.Random) -> list[str]:
-    """Change the states in ``folder`` once or a few times; in which ways."""
+    """Change the states in ``folder`` once or a few times and return the kinds of change."""
     done: list[str] = []
     changes = rng.choice((1, 1, 1, 2, 4))
     while not done:
         for mutation in rng.choices(MUTATIONS, k=changes):
-            # There may be nothing that could be changed in this way: no second state, nothing left at all.
+            # This kind of change may be impossible: no second state, or nothing left at all.
             with suppress(IndexError, ValueError, OSError):
                 mutation(folder, rng)
                 done.append(mutation.__name__.strip("_"))
@@ -161,7 +161,7 @@ def _changed(folder: Path, rng: random.Random) -> list[str]:
 
 
 def _read(bench: Bench, folder: Path, *, read_only: bool) -> tuple[str, list[str]]:
-    """What becomes of changed checkpoints, and what is wrong with that."""
+    """Read changed checkpoints; return the outcome and what is wrong with it."""
     store = None
     try:
         store = open_checkpoints(bench.backend, folder, read_only=read_only)

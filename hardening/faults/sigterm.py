@@ -1,4 +1,4 @@
-"""``sigterm``: the step in flight ends, where the run stands is saved, and it goes on from there."""
+"""``sigterm``: the current step ends, the run saves its state and resumes from there."""
 
 import random
 import re
@@ -10,7 +10,7 @@ _LONGEST_STEP = 0.05  # seconds
 
 
 def sigterm(bench: Bench, times: int, seed: int) -> Row:
-    """Send SIGTERM at random moments of training, each in a run of its own."""
+    """Send SIGTERM at random moments of training, each in a separate run."""
     row, rng = Row("sigterm", bench.backend), random.Random(seed)
     later: list[int] = []
     for number in range(times):

@@ -1,4 +1,4 @@
-"""``read-only`` and ``gone``: the right to write in the run, or the run itself, is taken away while it trains."""
+"""``read-only`` and ``gone``: a run loses its write permission, or its folder, while it trains."""
 
 import os
 import shutil
@@ -7,12 +7,12 @@ from hardening.faults.bench import Bench, Row, one_line
 from hardening.faults.inside import protect
 
 _NUMBERS = {"checkpoint": 4, "best": 1, "metrics": 4, "tensorboard": 2, "curves": 2}
-# The user root may write everywhere, unless a process of it gives that up.
+# Root may write everywhere, unless a process drops that right.
 _BOUND = ("setpriv", "--bounding-set=-dac_override", "--inh-caps=-all")
 
 
 def read_only(bench: Bench, times: int, seed: int) -> Row:
-    """Take away the right to write before each place that writes; given back, the run goes on."""
+    """Remove write permission before each place that writes; restore it, and the run resumes."""
     row = Row("read-only", bench.backend)
     prefix = _BOUND if os.geteuid() == 0 else ()
     if prefix and shutil.which(prefix[0]) is None:
@@ -31,7 +31,7 @@ def read_only(bench: Bench, times: int, seed: int) -> Row:
 
 
 def gone(bench: Bench, times: int, seed: int) -> Row:
-    """Remove the run before each place that writes; the same command then begins it anew."""
+    """Remove the run before each place that writes; the same command then starts a new one."""
     row = Row("gone", bench.backend, told={"said": {}})
     for place in list(_NUMBERS)[:times]:
         run = bench.scratch / f"gone-{bench.backend}-{place}"

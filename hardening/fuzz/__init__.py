@@ -1,1 +1,1 @@
-"""Damaged and hostile files for every reader: mutations of whole ones, read in a process with bounds."""
+"""Damaged and hostile files for every reader: mutations of intact files, read in a process with limits."""

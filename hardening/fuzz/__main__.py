@@ -1,8 +1,8 @@
 """Damaged files for every reader of the project: ``python -m hardening.fuzz``.
 
-Each reader gets mutations of files that the project wrote. It has to answer each with a value or with an
-``InputError`` of one line, within bounds of time and memory; anything else is a find, which is cut down and kept with
-its traceback. A fixed seed gives the same cases.
+Each reader gets mutations of files that the project wrote. It must answer each with a value or a one-line
+``InputError``, within limits of time and memory. The fuzzer shrinks anything else, a find, and keeps it with its
+traceback. A fixed seed gives the same cases.
 """
 
 import json
@@ -28,10 +28,10 @@ _PACKAGES = ("hybridner", "tokenizers", "safetensors", "pyarrow", "pyyaml", "tor
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Read damaged files and keep those that a reader does not answer with a value or with one clear line."""
+    """Read damaged files, and keep those to which a reader gives neither a value nor one clear line."""
 
     reader: tuple[str, ...] = tuple(reader.name for reader in READERS)
-    """Which readers."""
+    """Readers to fuzz."""
     minutes: float = 10.0
     """Time for each reader."""
     cases: int | None = None
@@ -39,13 +39,13 @@ class Options:
     seed: int = 0
     """Decides the cases."""
     finds: Path = Path("finds")
-    """Folder that takes the finds."""
+    """Folder for the finds."""
     output: Path | None = None
-    """Also write the counts to this JSON file; readers that it holds and that were not run stay in it."""
+    """Also write the counts to this JSON file; it keeps its rows of other readers."""
 
 
 def main(options: Options = Options()) -> int:
-    """Fuzz the readers one after the other; 1 if there was a find."""
+    """Fuzz the readers one after the other; return 1 after any find."""
     names = [reader.name for reader in READERS]
     if unknown := [name for name in options.reader if name not in names]:
         print(f"no reader {unknown[0]}; there are {', '.join(names)}", file=sys.stderr)
@@ -70,7 +70,7 @@ def main(options: Options = Options()) -> int:
 
 
 def table(rows: list[dict[str, Any]]) -> Table:
-    """A row for each reader."""
+    """Make a row for each reader."""
     header = ("reader", "cases", "accepted", "refused", "tracebacks", "hangs", "other", "slowest s", "MiB")
     cells = []
     for row in rows:
@@ -82,7 +82,7 @@ def table(rows: list[dict[str, Any]]) -> Table:
 
 
 def report(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """What the JSON holds."""
+    """Make the JSON report."""
     limits = Limits()
     return {
         "what": "damaged files read: each is to give a value or an InputError of one line, within the bounds of a case",
@@ -95,7 +95,7 @@ def report(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _kept(path: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """``rows``, and those of other readers that stand in the file, in the order of the readers."""
+    """Return ``rows`` and the file's rows of other readers, in the order of the readers."""
     before = json.loads(path.read_text(encoding="utf-8"))["readers"] if path.exists() else []
     by_name = {row["reader"]: row for row in (*before, *rows)}
     return [by_name[reader.name] for reader in READERS if reader.name in by_name]

@@ -1,4 +1,4 @@
-"""Damage to the archives that PyTorch writes, and to the pickles in them."""
+"""Damage to PyTorch's archives and the pickles in them."""
 
 import io
 import warnings
@@ -7,15 +7,15 @@ from random import Random
 
 
 def change_archive(content: bytes, rng: Random) -> bytes:
-    """An archive with one member changed; its sums are right again.
+    """Change one member of an archive and correct its checksums.
 
     Raises:
-        BadZipFile, LookupError, ValueError: it is too damaged for that.
+        BadZipFile, LookupError, ValueError: the archive is too damaged.
     """
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = [(info.filename, archive.read(info)) for info in archive.infolist()[:64]]
     at = rng.randrange(len(members))
-    if rng.random() < 0.6:  # the pickle, which says what the others are
+    if rng.random() < 0.6:  # the pickle, which describes the others
         at = next((i for i, (name, _) in enumerate(members) if name.endswith("data.pkl")), at)
     name, data = members[at]
     what = rng.random()
@@ -34,7 +34,7 @@ def change_archive(content: bytes, rng: Random) -> bytes:
         ) as archive,
         warnings.catch_warnings(),
     ):
-        warnings.simplefilter("ignore")  # two members of one name are meant
+        warnings.simplefilter("ignore")  # two members of one name are intended
         for name, data in members:
             archive.writestr(zipfile.ZipInfo(name), data)
     return out.getvalue()
@@ -45,7 +45,7 @@ def _cut(data: bytes, rng: Random) -> bytes:
 
 
 def _pickle(data: bytes, rng: Random) -> bytes:
-    """A pickle with an opcode, a number, a name or a range changed."""
+    """Change an opcode, a number, a name or a range of a pickle."""
     what = rng.random()
     start = rng.randrange(len(data) + 1)
     if what < 0.3:  # small numbers: shapes, strides, offsets, sizes

@@ -1,4 +1,4 @@
-"""Mutates whole files of a reader, case after case, and keeps what it finds."""
+"""Fuzzing of one reader: mutates intact files, case after case, and keeps the finds."""
 
 import json
 import shutil
@@ -22,12 +22,12 @@ _SECONDS_FOR_CUTS = 60.0
 
 @dataclass(slots=True)
 class Find:
-    """Something to mend.
+    """A bug to fix.
 
     Attributes:
-        case: the smallest found that shows it.
-        outcome: what became of it.
-        count: cases of this outcome.
+        case: the smallest case that shows it.
+        outcome: of that case.
+        count: number of cases with this outcome.
     """
 
     case: Case
@@ -37,7 +37,7 @@ class Find:
 
 @dataclass(slots=True)
 class Campaign:
-    """What a run over one reader found."""
+    """The findings for one reader."""
 
     reader: str
     cases: int = 0
@@ -49,7 +49,7 @@ class Campaign:
     memory: tuple[float, str] = (0.0, "")
 
     def to_dict(self) -> dict[str, Any]:
-        """The counts and the finds as plain values."""
+        """Return the counts and the finds as plain values."""
         return {
             "reader": self.reader,
             "seconds": round(self.seconds, 1),
@@ -81,17 +81,17 @@ def fuzz(
 ) -> Campaign:
     """Fuzz a reader.
 
-    The cases are a function of ``seed``, so long as the outcomes of those before are.
+    The cases are a function of ``seed`` as long as the outcomes of the cases before them are.
 
     Args:
-        reader: what is fuzzed.
+        reader: to fuzz.
         seed: decides the mutations.
-        goes_on: asked before each case.
-        finds: takes a folder for each find: its files, and its report beside them.
-        limits: bounds of a case.
+        goes_on: called before each case; false ends the campaign.
+        finds: receives a folder for each find, with its files and its report.
+        limits: of a case.
 
     Raises:
-        RuntimeError: a whole file cannot be read.
+        RuntimeError: the reader cannot read an intact file.
     """
     rng = Random(f"{reader.name} {seed}")
     with tempfile.TemporaryDirectory(prefix="hybridner-fuzz-") as scratch:
@@ -131,7 +131,7 @@ def _run(
 
     while goes_on(campaign):
         kind = rng.choice(kinds)
-        # What was refused gets few chances to go further than its first mistake.
+        # A refused case gets few chances, because it seldom gets beyond its first mistake.
         pool = refused[kind] if refused[kind] and rng.random() < 0.25 else accepted[kind]
         case = mutate(rng.choice(pool), rng, accepted[kind])
         if kind in reader.finish:
@@ -163,7 +163,7 @@ def _save(find: Find, folder: Path) -> None:
 
 
 def _smallest(case: Case, outcome: Outcome, read: Callable[[Case], Outcome]) -> tuple[Case, Outcome]:
-    """Leave out files and ranges of bytes, large ones first, so long as the outcome stays."""
+    """Leave out files and ranges of bytes, large ones first, as long as the outcome stays."""
     tries = _CUTS_IF_SLOW.get(outcome.result, _CUTS)
     deadline = time.perf_counter() + _SECONDS_FOR_CUTS
 

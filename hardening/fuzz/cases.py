@@ -1,4 +1,4 @@
-"""What a reader is to the fuzzer, and what became of a case."""
+"""Readers as the fuzzer sees them, cases, and their outcomes."""
 
 import hashlib
 from collections.abc import Callable, Iterable
@@ -21,18 +21,18 @@ FINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Files of one input, by their names relative to its folder, and which function reads them."""
+    """Files of one input, by their names relative to its folder, and the kind of function that reads them."""
 
     kind: str
     files: Files
 
     @property
     def size(self) -> int:
-        """Bytes of all files."""
+        """Return the bytes of all files."""
         return sum(map(len, self.files.values()))
 
     def name(self) -> str:
-        """Its kind, and a hash of what it holds."""
+        """Return the kind and a hash of the content."""
         digest = hashlib.blake2b(digest_size=4)
         for name, content in sorted(self.files.items()):
             digest.update(f"{name}\0{len(content)}\0".encode())
@@ -40,7 +40,7 @@ class Case:
         return f"{self.kind}-{digest.hexdigest()}"
 
     def write(self, folder: Path) -> None:
-        """Write the files into ``folder``, which is not there yet."""
+        """Write the files into ``folder``, which does not exist yet."""
         folder.mkdir(parents=True)
         for name, content in self.files.items():
             path = folder / name
@@ -49,20 +49,20 @@ class Case:
 
 
 def read_case(kind: str, folder: Path) -> Case:
-    """The case that :meth:`Case.write` wrote into ``folder``."""
+    """Read the case that :meth:`Case.write` wrote into ``folder``."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return Case(kind, {path.relative_to(folder).as_posix(): path.read_bytes() for path in files})
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """What is fuzzed together.
+    """Functions to fuzz together.
 
     Attributes:
-        name: what the command calls it.
+        name: in the command.
         kinds: functions that read the folder of a case, by kind.
-        seeds: makes whole cases of these kinds, given an empty folder.
-        finish: changes what bytes alone cannot, after a mutation, by kind: sums that one file holds of others.
+        seeds: makes intact cases of these kinds, given an empty folder.
+        finish: corrects a file's checksums of other files after a mutation, by kind.
     """
 
     name: str
@@ -73,7 +73,7 @@ class Reader:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of a case.
+    """Limits of a case.
 
     Attributes:
         seconds: wall-clock time.
@@ -88,14 +88,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a case.
+    """The outcome of a case.
 
     Attributes:
         result: ``ACCEPTED``, ``REFUSED`` or one of ``FINDS``.
-        sign: what tells outcomes of one result apart: the words of a message, the place of an exception.
+        sign: distinguishes outcomes of one result: the words of a message, the place of an exception.
         report: the message or traceback.
-        seconds: it took.
-        memory_mib: by which the resident memory grew at most.
+        seconds: of reading.
+        memory_mib: the largest growth of the resident memory.
     """
 
     result: str
@@ -106,10 +106,10 @@ class Outcome:
 
     @property
     def is_find(self) -> bool:
-        """Whether there is something to mend."""
+        """True if there is a bug to fix."""
         return self.result in FINDS
 
     @property
     def key(self) -> tuple[str, str]:
-        """Two outcomes with the same key are taken for the same one."""
+        """Key that equal outcomes share."""
         return self.result, self.sign

@@ -30,7 +30,9 @@ _CHECKSUMS = "checksums.json"
 
 def _model() -> SavedModel:
     tokenizer, labels = tiny_tokenizer(), labels_of(TYPES)
-    config = original_model(tokenizer.vocab_size, len(labels), hidden_size=4, num_heads=2, num_encoder_layers=1)
+    config = original_model(
+        vocab_size=tokenizer.vocab_size, num_labels=len(labels), hidden_size=4, num_heads=2, num_encoder_layers=1
+    )
     return SavedModel(config, labels, tokenizer, initial_weights(config, 1), {"data": "sample", "seed": 1})
 
 
@@ -60,12 +62,12 @@ def read_run(folder: Path) -> object:
 
 
 def _weights(folder: Path) -> Iterator[Case]:
-    # Damage to a tokenizer.json and to Orbax's arrays is for the libraries that read them.
+    # A tokenizer.json and Orbax's arrays are left to the libraries that read them.
     save_model(folder / "model", dataclasses.replace(_model(), tokenizer=None))
     case = read_case("model", folder / "model")
     yield case
     header = json.loads(case.files["config.json"])
-    del header["weights_sha256"]  # which the format allows
+    del header["weights_sha256"]  # the format allows its absence
     yield Case("model", {**case.files, "config.json": json.dumps(header).encode()})
 
 
@@ -94,7 +96,7 @@ def _checkpoints(folder: Path) -> Iterator[Case]:
     backends: tuple[Backend, ...] = ("torch", "flax")
     for backend in backends:
         store = open_checkpoints(backend, folder / backend / "checkpoints")
-        store.save(state, {"model": dataclasses.asdict(model.config), "best": None, "epoch": 1})
+        store.save(state, model.config, {"best": None, "epoch": 1})
         store.close()
         yield read_case(backend, folder / backend)
     run = RunDir(folder / "run")
@@ -105,7 +107,7 @@ def _checkpoints(folder: Path) -> Iterator[Case]:
 
 
 def sum_up(files: Files, rng: Random) -> Files:
-    """Make the checksums of a training checkpoint right again, more often than not, after its other files changed."""
+    """Usually correct the checksums of a training checkpoint after changes to its other files."""
     for name in [name for name in files if name.endswith(_CHECKSUMS)]:
         top = name.removesuffix(_CHECKSUMS)
         if rng.random() < 0.2:

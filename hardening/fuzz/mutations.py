@@ -1,4 +1,4 @@
-"""Damage to the files of a case: to bytes and lines, to what a format repeats, and to values inside of a structure."""
+"""Damage to the files of a case: to bytes and lines, to repeated parts of a format, and to values in a structure."""
 
 from collections.abc import Callable
 from random import Random
@@ -128,7 +128,7 @@ TOKENS: tuple[bytes, ...] = (
 
 
 def mutate(case: Case, rng: Random, pool: list[Case]) -> Case:
-    """A damaged copy of ``case``; ``pool`` has others to take pieces from."""
+    """Return a damaged copy of ``case``; ``pool`` has other cases to take pieces from."""
     files = dict(case.files)
     for _ in range(1 + min(int(rng.expovariate(1.2)), 7)):
         if len(files) > 1 and rng.random() < 0.05:
@@ -144,7 +144,7 @@ def mutate(case: Case, rng: Random, pool: list[Case]) -> Case:
 
 
 def _mix_up(files: Files, rng: Random) -> None:
-    """Lose a file, empty it, or let two change places."""
+    """Lose a file, empty it, or swap two."""
     one, other = rng.sample(list(files), 2)
     what = rng.randrange(3)
     if what == 0:
@@ -156,7 +156,7 @@ def _mix_up(files: Files, rng: Random) -> None:
 
 
 def _span(content: bytes, rng: Random) -> tuple[int, int]:
-    """A range of ``content``, short more often than long."""
+    """Choose a range of ``content``, usually a short one."""
     longest = max(1, min(len(content), int(2 ** rng.uniform(0, 14))))
     start = rng.randrange(len(content) + 1)
     return start, min(len(content), start + rng.randint(1, longest))
@@ -220,7 +220,7 @@ def _integer(content: bytes, rng: Random, _: list[bytes]) -> bytes:
 
 
 def _lines(content: bytes, rng: Random, _: list[bytes]) -> bytes:
-    """Take away, repeat or exchange lines."""
+    """Remove, repeat or exchange lines."""
     lines = content.splitlines(keepends=True) or [b"\n"]
     one, other = rng.randrange(len(lines)), rng.randrange(len(lines))
     what = rng.randrange(4)

@@ -1,4 +1,4 @@
-"""A process that reads one case after the other within bounds, and is started anew when it dies of one."""
+"""A process that reads one case after the other within limits, and restarts after a case that kills it."""
 
 import contextlib
 import faulthandler
@@ -29,19 +29,19 @@ Reads = dict[str, Callable[[Path], object]]
 
 
 class ReadingProcess:
-    """Reads cases in a process of its own."""
+    """A separate process that reads cases."""
 
     def __init__(self, reads: Reads, warm_up: list[tuple[str, Path]], limits: Limits, scratch: Path) -> None:
         """Start the process.
 
         Args:
-            reads: functions by kind; each has to be importable.
-            warm_up: kinds and folders of whole cases, read before the bounds are set.
-            limits: bounds of a case.
+            reads: functions by kind; each must be importable.
+            warm_up: kinds and folders of intact cases, read before the limits are set.
+            limits: of a case.
             scratch: a folder for temporary files.
 
         Raises:
-            RuntimeError: a whole case cannot be read.
+            RuntimeError: the process cannot read an intact case.
         """
         self._arguments = (reads, warm_up, limits, scratch)
         self._limits = limits
@@ -62,7 +62,7 @@ class ReadingProcess:
             raise RuntimeError(f"whole files cannot be read: {failed}")
 
     def read(self, kind: str, folder: Path) -> Outcome:
-        """Read a case; one that seems to hang or to kill the process is tried once more in a new one."""
+        """Read a case; if it seems to hang or to kill the process, try it once more in a new process."""
         outcome = self._read_once(kind, folder)
         if outcome.result in (HANG, CRASH, MEMORY):
             again = self._read_once(kind, folder)
@@ -98,7 +98,7 @@ class ReadingProcess:
 
 
 def _place(stack: str) -> str:
-    """The innermost of our functions in what faulthandler printed."""
+    """Return the innermost of our functions in faulthandler's output."""
     for name, function in re.findall(r'File "[^"]*?(\w+/[\w/]+\.py)", line \d+ in (\S+)', stack):
         if name.split("/")[0] in _OURS:
             return f"{name}:{function}"
@@ -137,7 +137,7 @@ def _serve(
 def _outcome(read: Callable[[Path], object], folder: Path, errors: Path, memory_mib: int = 2**20) -> Outcome:
     before = _status("VmRSS")
     with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+        Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     written = errors.stat().st_size
     begun = time.perf_counter()
     result, sign, report = ACCEPTED, "", ""
@@ -150,7 +150,7 @@ def _outcome(read: Callable[[Path], object], folder: Path, errors: Path, memory_
             result, sign, report = MESSAGE, _raised_at(error), repr(report)[:_REPORT]
     except MemoryError:
         result, sign, report = MEMORY, "MemoryError", traceback.format_exc()[-_REPORT:]
-    except BaseException as error:  # the kinds of the Rust libraries are no Exception
+    except BaseException as error:  # the Rust libraries' errors are no Exception
         result, sign, report = TRACEBACK, _raised_at(error), traceback.format_exc()[-_REPORT:]
     seconds = time.perf_counter() - begun
     grown = max(0, _status("VmHWM") - before) / 2**20
@@ -169,12 +169,12 @@ def _outcome(read: Callable[[Path], object], folder: Path, errors: Path, memory_
 
 
 def skeleton(message: str) -> str:
-    """What is left of a message without names, numbers and what is quoted."""
+    """Return a message without names, numbers and quoted parts."""
     return _VARIABLE.sub("…", message[:LONGEST_MESSAGE])[:120]
 
 
 def _raised_at(error: BaseException) -> str:
-    """The kind of an exception and the innermost of our functions that it went through."""
+    """Return the kind of an exception and the innermost of our functions in its traceback."""
     frames: list[Any] = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if any(f"/{name}/" in frame.filename for name in _OURS)]
     last = (ours or frames)[-1]
@@ -182,6 +182,6 @@ def _raised_at(error: BaseException) -> str:
 
 
 def _status(name: str) -> int:
-    """A number of bytes from Linux's ``/proc/self/status``."""
+    """Return a number of bytes from Linux's ``/proc/self/status``."""
     found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
     return int(found[1]) * 1024 if found else 0

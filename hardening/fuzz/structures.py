@@ -1,4 +1,4 @@
-"""Damage that leaves the form of a file whole: to a value of JSON, TOML or YAML, a header, a member of an archive."""
+"""Damage that keeps a file well-formed: to a value of JSON, TOML or YAML, a header, a member of an archive."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from typing import Any
 from hardening.fuzz.archives import change_archive
 
 _MARK = "\ue000"
-# Text that stands for a value, where Python's own writer would refuse it or write another.
+# Literals that Python's own writer would refuse or write differently.
 _RAW = (
     "1e999", "-1e999", "NaN", "Infinity", "9" * 5000, "1" + "0" * 30, "-0", "0.0", "1e-400",
     "[" * 900 + "]" * 900, "[" * 400 + "]" * 400, '{"a":' * 300 + "1" + "}" * 300,
@@ -158,7 +158,7 @@ _ASSIGNMENT = re.compile(rb"^([ \t]*[\w.\"'-]+[ \t]*[=:])([^\n]*)", re.MULTILINE
 
 
 def structural(name: str, content: bytes, rng: Random) -> bytes | None:
-    """A file with one value inside it changed; None where its form is not known or it is too damaged for that."""
+    """Change one value in a file; return None if the format is unknown or the file too damaged."""
     kind = _form(name, content)
     if kind is None:
         return None
@@ -200,11 +200,11 @@ def _json_line(content: bytes, rng: Random) -> bytes:
 
 
 def change_json(value: Any, rng: Random) -> Any:
-    """What ``value`` becomes with one place in it changed; it is changed itself."""
+    """Change one place in ``value`` itself and return it."""
     places = list(_places(value))
     if not places or rng.random() < 0.02:
         return _new(value, rng)
-    # A vocabulary must not hide what stands beside it.
+    # A vocabulary must not hide its neighbours.
     by_depth: dict[int, list[tuple[Any, Any]]] = {}
     for container, key, depth in places:
         by_depth.setdefault(depth, []).append((container, key))
@@ -247,7 +247,7 @@ def _new(old: Any, rng: Random) -> Any:
 
 
 def _assignments(content: bytes, rng: Random) -> bytes:
-    """One value of ``name = value`` or ``name: value`` changed, or a line more."""
+    """Change one value of ``name = value`` or ``name: value``, or add a line."""
     found = list(_ASSIGNMENT.finditer(content))
     one = rng.choice(found)
     value = b" " + rng.choice(_LITERALS).encode()
@@ -260,7 +260,7 @@ def _assignments(content: bytes, rng: Random) -> bytes:
 
 
 def _safetensors(content: bytes, rng: Random) -> bytes:
-    """A header of safetensors changed; its length is put right more often than not."""
+    """Change a header of safetensors and usually correct its length."""
     (size,) = struct.unpack_from("<Q", content)
     header = _json(content[8 : 8 + size], rng)
     if rng.random() < 0.1:

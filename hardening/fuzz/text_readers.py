@@ -31,7 +31,7 @@ _ODD_WORDS = ("Anna", "don't", "\u200b", "漢字", "é" * 50, "a" * 101, "a" * 3
 
 
 def tiny_tokenizer() -> WordTokenizer:
-    """Train a tokenizer of few pieces."""
+    """Train a tokenizer with few pieces."""
     return train_tokenizer([Sentence(("Anna", "Tarkin", "met", "the", "mayor", "of", "Dorst", "."))], 60)
 
 
@@ -48,17 +48,12 @@ def read_columns_file(folder: Path) -> object:
 
 
 def read_columns_by_number(folder: Path) -> object:
-    """Read columns that are named by number, with comments."""
+    """Read columns chosen by number, with comments."""
     return read_file(_only(folder), columns=ColumnFormat(1, -2, "#"))[1].scheme
 
 
-def read_unlabelled(folder: Path) -> object:
-    """Read a file without its tags."""
-    return len(read_file(_only(folder), labelled=False)[0])
-
-
 def read_dropping(folder: Path) -> object:
-    """Read a file of texts and leave out spans that fall on no words."""
+    """Read a file of texts and drop spans that do not match words."""
     return read_file(_only(folder), misaligned="drop")[1].scheme
 
 
@@ -81,7 +76,7 @@ def check_folder(folder: Path) -> object:
 
 
 def convert_file(folder: Path, to: Form) -> object:
-    """Write a file in another form."""
+    """Write a file in another format."""
     source = _only(folder)
     made = folder / "made"
     made.mkdir(exist_ok=True)
@@ -89,17 +84,17 @@ def convert_file(folder: Path, to: Form) -> object:
 
 
 def read_labels_file(folder: Path) -> object:
-    """Read names of classes."""
+    """Read class names."""
     return len(read_labels(_only(folder))) > 3
 
 
 def read_options(folder: Path) -> object:
-    """Read options of training."""
-    return sorted(type(value).__name__ for value in read_config(_only(folder)).values())
+    """Read training options."""
+    return sorted(type(value).__name__ for value in read_config(_only(folder)).values.values())
 
 
 def read_vocabulary(folder: Path) -> object:
-    """Open a tokenizer and cut words with it."""
+    """Open a tokenizer and split words with it."""
     tokenizer = load_tokenizer(str(_only(folder)))
     pieces = tokenizer.encode_sentences([_ODD_WORDS, ("Tarkin", "met", "Dorst")])
     tokenizer.to_json()
@@ -107,7 +102,7 @@ def read_vocabulary(folder: Path) -> object:
 
 
 def tag_inputs(folder: Path, skipping: bool = False) -> object:
-    """Read texts and write what tagging them gives, less the model: no word is an entity."""
+    """Read texts and write the output of tagging them without a model: no word is an entity."""
     skipped = Skipped() if skipping else None
     results = ((record, _untagged(record)) for record in read_texts([_only(folder)], None, skipped))
     both = list(results)
@@ -132,14 +127,14 @@ def _written(folder: Path, form: Form, scheme: str = "BIO") -> bytes:
     sentences = list(islice(sample_sentences("train"), 6))
     report = SplitReport("sample", "BIO", len(sentences), 0, 2, 0, {})
     path = folder / f"written{SUFFIX[form]}"
-    write_split(path, Split.write(sentences), report, form, scheme)  # type: ignore[arg-type]
+    write_split(path, Split(sentences), report, form, scheme)  # type: ignore[arg-type]
     return path.read_bytes()
 
 
 def _corpora(folder: Path) -> Iterator[Case]:
     columns = {scheme: _written(folder, "conll", scheme) for scheme in SCHEMES}
     for number, (kind, suffix) in enumerate(
-        [("columns", "conll"), ("columns", "tsv"), ("columns", "iob2"), ("unlabelled", "txt"), ("to_jsonl", "conll")]
+        [("columns", "conll"), ("columns", "tsv"), ("columns", "iob2"), ("columns", "txt"), ("to_jsonl", "conll")]
     ):
         yield Case(kind, {f"file.{suffix}": columns[SCHEMES[number]]})
     spaced = columns["BIO"].replace(b"\t", b" NNP I-NP ")
@@ -173,7 +168,7 @@ def _saved(folder: Path) -> Iterator[Case]:
 def _jsonl(folder: Path) -> Iterator[Case]:
     words, spans = _written(folder, "jsonl"), _written(folder, "spans")
     numbered = b"".join(b'{"id": %d, %s\n' % (i, line[1:]) for i, line in enumerate(words.splitlines()))
-    for kind in ("labelled", "unlabelled", "dropping", "to_conll", "to_spans"):
+    for kind in ("labelled", "dropping", "to_conll", "to_spans"):
         yield Case(kind, {"file.jsonl": numbered})
         yield Case(kind, {"file.jsonl": spans})
     yield Case("check", {"train.jsonl": spans, "test.jsonl": numbered})
@@ -214,7 +209,6 @@ READERS: tuple[Reader, ...] = (
         {
             "columns": read_columns_file,
             "numbered": read_columns_by_number,
-            "unlabelled": read_unlabelled,
             "to_jsonl": partial(convert_file, to="jsonl"),
             "folder": read_folder,
             "check": check_folder,
@@ -226,7 +220,6 @@ READERS: tuple[Reader, ...] = (
         "jsonl",
         {
             "labelled": read_columns_file,
-            "unlabelled": read_unlabelled,
             "dropping": read_dropping,
             "to_conll": partial(convert_file, to="conll"),
             "to_spans": partial(convert_file, to="spans"),

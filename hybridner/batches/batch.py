@@ -131,17 +131,10 @@ def training_batches(
     start: int = 0,
     part: tuple[int, int] = (0, 1),
 ) -> Iterator[Batch]:
-    """Build the batches of an epoch, each of ``batch_size`` random sentences, packed.
+    """Build the batches of an epoch from batch ``start`` on, each of ``batch_size`` random sentences, packed.
 
-    Args:
-        encoded: the split.
-        plan: shapes whose rows divide evenly among the parts.
-        batch_size: sentences in a batch, on all devices together.
-        seed: with ``epoch``, decides the order.
-        epoch: from 0.
-        pad_token_id: fills the padding.
-        start: batches to skip.
-        part: number of this process and of how many; its batches contain its rows only.
+    ``seed`` and ``epoch`` (from 0) decide the order. ``part`` is the number of this process and of how many: its
+    batches contain its rows only, so the rows of the plan's shapes must divide evenly among the parts.
     """
     order = epoch_order(len(encoded), seed, epoch)
     dropped = None if encoded.types is None else dropped_words(encoded, seed, epoch)
@@ -157,37 +150,28 @@ def inference_batches(
     """Batch all examples, grouped by length within chunks of the file, in at most three shapes per row length.
 
     On one device, sentences of a group that fit one row, or half of one, form a batch of just that. Chunks keep the
-    order of the file; the examples within a chunk do not.
-    ``part`` is as for :func:`training_batches`.
+    order of the file; the examples within a chunk do not. ``part`` is as for :func:`training_batches`.
     """
-    for first in range(0, len(encoded), _INFERENCE_CHUNK):
-        chunk = np.arange(first, min(first + _INFERENCE_CHUNK, len(encoded)))
-        lengths = encoded.lengths[chunk]
+    for examples, length in _by_length(encoded.lengths):
+        packing = pack(encoded.lengths[examples], length)
+        sizes = sorted({-(-max(1, pieces // length) // row_multiple) * row_multiple for pieces in _INFERENCE_PIECES})
+        if packing.num_rows == row_multiple == 1:
+            # Keep the latency of a single sentence low: compute no empty rows.
+            sizes, length = [1], length // 2 if encoded.lengths[examples].sum() <= length // 2 else length
+        top = 0
+        while top < packing.num_rows:
+            # Choose the largest batch that the remaining rows fill to three quarters.
+            rows = max([sizes[0], *(size for size in sizes if 4 * (packing.num_rows - top) >= 3 * size)])
+            here = (packing.rows >= top) & (packing.rows < top + rows)
+            placed = Packing(packing.rows[here] - top, packing.starts[here], rows)
+            yield build_batch(encoded, examples[here], Shape(rows, length), placed, pad_token_id, part)
+            top += rows
+
+
+def _by_length(lengths: Int[np.ndarray, "num_examples"]) -> Iterator[tuple[Int[np.ndarray, "group"], int]]:
+    """Group the examples of each chunk of the file by the row length that they need."""
+    for chunk in np.split(np.arange(len(lengths)), range(_INFERENCE_CHUNK, len(lengths), _INFERENCE_CHUNK)):
         shorter = 0
-        for length in row_lengths(int(lengths.max()), _INFERENCE_ROW):
-            group = chunk[(lengths > shorter) & (lengths <= length)]
+        for length in row_lengths(int(lengths[chunk].max(initial=0)), _INFERENCE_ROW):
+            yield chunk[(lengths[chunk] > shorter) & (lengths[chunk] <= length)], length
             shorter = length
-            yield from _packed(encoded, group, length, pad_token_id, row_multiple, part)
-
-
-def _packed(
-    encoded: Encoded,
-    examples: Int[np.ndarray, "num_examples"],
-    length: int,
-    pad_token_id: int,
-    row_multiple: int,
-    part: tuple[int, int],
-) -> Iterator[Batch]:
-    packing = pack(encoded.lengths[examples], length)
-    sizes = sorted({-(-max(1, pieces // length) // row_multiple) * row_multiple for pieces in _INFERENCE_PIECES})
-    if packing.num_rows == row_multiple == 1:
-        # Keep the latency of a single sentence low: compute no empty rows.
-        sizes, length = [1], length // 2 if encoded.lengths[examples].sum() <= length // 2 else length
-    top = 0
-    while top < packing.num_rows:
-        # Choose the largest batch that the remaining rows fill to three quarters.
-        rows = max([sizes[0], *(size for size in sizes if 4 * (packing.num_rows - top) >= 3 * size)])
-        here = (packing.rows >= top) & (packing.rows < top + rows)
-        placed = Packing(packing.rows[here] - top, packing.starts[here], rows)
-        yield build_batch(encoded, examples[here], Shape(rows, length), placed, pad_token_id, part)
-        top += rows

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from itertools import islice
+from itertools import chain, islice
 from tempfile import TemporaryFile
 from typing import IO, NamedTuple
 from weakref import finalize
@@ -21,6 +21,10 @@ from hybridner.text.vocabulary import TypeTable, Vocabulary
 IGNORED = -100
 _SENTENCES_AT_ONCE = 4096
 _PIECE = np.dtype(np.int32).itemsize
+_TYPES: dict[str, DTypeLike] = {
+    "input_ids": np.int32, "labels": np.int32, "offsets": np.int64, "lengths": np.int64, "sentence": np.int64,
+}  # fmt: skip
+_Files = dict[str, IO[bytes]]
 
 
 class Encoded:
@@ -39,17 +43,23 @@ class Encoded:
         types: the different words, if a model reads words: ``input_ids`` then contains their numbers.
     """
 
+    input_ids: Int[np.ndarray, "num_pieces"]
+    labels: Int[np.ndarray, "num_pieces"]
+    offsets: Int[np.ndarray, "num_offsets"]
+    lengths: Int[np.ndarray, "num_examples"]
+    sentence: Int[np.ndarray, "num_examples"]
+
     def __init__(
-        self, files: "_Files", opened: ExitStack, num_sentences: int, num_windowed: int, types: "WordTypes | None"
+        self, files: _Files, opened: ExitStack, num_sentences: int, num_windowed: int, types: "WordTypes | None"
     ) -> None:
-        self.input_ids: Int[np.ndarray, num_pieces] = _mapped(files.input_ids, np.int32)
-        self.labels: Int[np.ndarray, num_pieces] = _mapped(files.labels, np.int32)
-        self.offsets: Int[np.ndarray, num_offsets] = _mapped(files.offsets, np.int64)
-        self.lengths: Int[np.ndarray, num_examples] = _mapped(files.lengths, np.int64)
-        self.sentence: Int[np.ndarray, num_examples] = _mapped(files.sentence, np.int64)
+        for name, file in files.items():
+            file.flush()
+            is_empty = os.fstat(file.fileno()).st_size == 0
+            array = np.zeros(0, _TYPES[name]) if is_empty else np.memmap(file, _TYPES[name], "r").view(np.ndarray)
+            setattr(self, name, array)
         self.num_sentences, self.num_windowed, self.types = num_sentences, num_windowed, types
         # Pages read through a memory map count towards the process's memory; pages read with pread do not.
-        self._pieces = files.input_ids, files.labels
+        self._pieces = files["input_ids"], files["labels"]
         finalize(self, opened.close)
 
     def __len__(self) -> int:
@@ -74,35 +84,20 @@ class WordTypes(NamedTuple):
     drop: Float32[np.ndarray, "num_types"]
 
 
-class _Files(NamedTuple):
-    input_ids: IO[bytes]
-    labels: IO[bytes]
-    offsets: IO[bytes]
-    lengths: IO[bytes]
-    sentence: IO[bytes]
-
-
 def encode(
     sentences: Iterable[Sentence], tokenizer: WordTokenizer | Vocabulary, labels: Sequence[str], max_length: int
 ) -> Encoded:
     """Turn sentences into pieces (or words) and labels, a few thousand at a time.
 
-    A sentence of more than ``max_length`` pieces is cut at word boundaries into windows that overlap by about half.
-    Each word is labelled in one window only, where it has most context, so the labelled positions of a sentence's
-    windows, in order, are its words. A word longer than a window is cut to it.
-
-    Args:
-        sentences: words without a tag, or with one that ``labels`` lacks, get label 0.
-        tokenizer: cuts words into pieces, or numbers them.
-        labels: names of the labels by number.
-        max_length: most pieces of an example, [CLS] and [SEP] included.
+    A sentence of more than ``max_length`` pieces, [CLS] and [SEP] included, is cut at word boundaries into windows that
+    overlap by about half. Each word is labelled in one window only, where it has most context, so the labelled
+    positions of a sentence's windows, in order, are its words. A word longer than a window is cut to it. A word without
+    a tag, or with one that ``labels`` lacks, gets label 0.
     """
     with ExitStack() as opened:
-        files = _Files(*(opened.enter_context(TemporaryFile()) for _ in _Files._fields))
+        files: _Files = {name: opened.enter_context(TemporaryFile()) for name in _TYPES}
         encoder = tokenizer.encoder()
         counts = _write(files, iter(sentences), encoder, labels, max_length)
-        for file in files:
-            file.flush()
         types = WordTypes(encoder.features(), encoder.drop_probabilities()) if isinstance(encoder, TypeTable) else None
         return Encoded(files, opened.pop_all(), *counts, types)
 
@@ -119,37 +114,31 @@ def _write(
     as_bioes = is_bioes(labels)
     room = max_length - len(tokenizer.first) - len(tokenizer.last)
     count = windowed = end = 0
-    files.offsets.write(np.zeros(1, np.int64).tobytes())
+    files["offsets"].write(np.zeros(1, np.int64).tobytes())
     while chunk := list(islice(stream, _SENTENCES_AT_ONCE)):
         pieces = tokenizer.encode_sentences([sentence.words for sentence in chunk])
-        ids: list[int] = []
-        label_ids: list[int] = []
-        lengths: list[int] = []
-        sentence_of: list[int] = []
+        arrays: dict[str, list[int]] = {name: [] for name in _TYPES}
+        ids, label_ids, offsets, lengths, sentence_of = arrays.values()
         for number, (sentence, words) in enumerate(zip(chunk, pieces, strict=True), count):
             tags = sentence.tags or ("O",) * len(words)
             words = [word[:room] for word in words]
-            before_sentence = len(lengths)
-            for start, stop, first, last in windows([len(word) for word in words], room):
+            cut = list(windows([len(word) for word in words], room))
+            for start, stop, first, last in cut:
                 before = len(ids)
-                ids += tokenizer.first
-                label_ids += [IGNORED] * len(tokenizer.first)
                 # Entities are cut where the labelled part of a window is.
                 labelled = from_bio(to_bio(tags[first:last], "BIO")[0], "BIOES") if as_bioes else tags[first:last]
+                ids += [*tokenizer.first, *chain(*words[start:stop]), *tokenizer.last]
+                label_ids += [IGNORED] * len(tokenizer.first)
                 for i in range(start, stop):
-                    ids += words[i]
                     label_ids.append(numbers.get(labelled[i - first], 0) if first <= i < last else IGNORED)
                     label_ids += [IGNORED] * (len(words[i]) - 1)
-                ids += tokenizer.last
                 label_ids += [IGNORED] * len(tokenizer.last)
                 lengths.append(len(ids) - before)
-                sentence_of.append(number)
-            windowed += len(lengths) - before_sentence > 1
-        files.input_ids.write(np.asarray(ids, np.int32).tobytes())
-        files.labels.write(np.asarray(label_ids, np.int32).tobytes())
-        files.offsets.write((end + np.cumsum(lengths, dtype=np.int64)).tobytes())
-        files.lengths.write(np.asarray(lengths, np.int64).tobytes())
-        files.sentence.write(np.asarray(sentence_of, np.int64).tobytes())
+                offsets.append(end + len(ids))
+            sentence_of += [number] * len(cut)
+            windowed += len(cut) > 1
+        for name, values in arrays.items():
+            files[name].write(np.asarray(values, _TYPES[name]).tobytes())
         end += len(ids)
         count += len(chunk)
     return count, windowed
@@ -162,28 +151,21 @@ def windows(sizes: Sequence[int], room: int) -> Iterator[tuple[int, int, int, in
         ``(start, stop, first, last)``: the window contains the words ``start:stop`` and labels ``first:last`` of them.
         The labelled parts of all windows, in order, are all the words.
     """
-    if sum(sizes) <= room:
-        yield 0, len(sizes), 0, len(sizes)
-        return
-    spans: list[tuple[int, int]] = []
-    start = 0
+    start = stop = first = used = 0
     while True:
-        stop, used = start, 0
         while stop < len(sizes) and used + sizes[stop] <= room:
             used += sizes[stop]
             stop += 1
-        spans.append((start, stop))
         if stop == len(sizes):
-            break
+            yield start, stop, first, stop
+            return
         # The next window begins in the middle of this one, by pieces; later if it would end with the same word.
-        passed = 0
-        while start < stop and (2 * passed < used or used - passed + sizes[stop] > room):
-            passed += sizes[start]
+        window, half = start, used / 2
+        while start < stop and (used > half or used + sizes[stop] > room):
+            used -= sizes[start]
             start += 1
-    first = 0
-    for i, (start, stop) in enumerate(spans):
-        last = (spans[i + 1][0] + stop + 1) // 2 if i + 1 < len(spans) else stop
-        yield start, stop, first, last
+        last = (start + stop + 1) // 2
+        yield window, stop, first, last
         first = last
 
 
@@ -204,9 +186,3 @@ def by_sentence(encoded: Encoded, values: Iterable[tuple[int, np.ndarray]]) -> l
             raise ValueError(f"example {example} of {len(encoded)} is missing")
         parts[sentence].append(found[example])
     return [one[0] if len(one) == 1 else np.concatenate(one) for one in parts]
-
-
-def _mapped(file: IO[bytes], dtype: DTypeLike) -> np.ndarray:
-    if os.fstat(file.fileno()).st_size == 0:
-        return np.zeros(0, dtype)
-    return np.memmap(file, dtype, "r").view(np.ndarray)

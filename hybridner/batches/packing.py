@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -121,17 +122,11 @@ class ShapePlan:
         needs = np.array([[_rows(batch, length, multiple) for length in choices] for batch in full + last])
         heavy = _heavy_batch(lengths, size, rng)
         most = _round_up(size, multiple)
-        holding = [
-            Shape(min(_rows(heavy, length, multiple), most), length) for length in choices if length >= lengths.max()
-        ]
-        top = min(holding, key=lambda shape: shape.cost)
-        needed = {
-            Shape(int(rows), length)
-            for length, column in zip(choices, needs.T, strict=True)
-            for rows in np.unique(column)
-            if rows < NEVER
-        }
-        candidates = [top, *sorted(shape for shape in needed if shape.cost < top.cost)]
+        long = [length for length in choices if length >= lengths.max()]
+        top = min((Shape(min(_rows(heavy, length, multiple), most), length) for length in long), key=lambda s: s.cost)
+        by_length = zip(choices, needs.T.tolist(), strict=True)
+        needed = {Shape(rows, length) for length, column in by_length for rows in set(column)}
+        candidates = [top, *sorted(shape for shape in needed if shape.rows < NEVER and shape.cost < top.cost)]
         columns = np.searchsorted(choices, [shape.length for shape in candidates])
         fits = needs[:, columns] <= [shape.rows for shape in candidates]
         costs = np.where(fits, [shape.cost for shape in candidates], NEVER)
@@ -139,7 +134,7 @@ class ShapePlan:
         as_long = np.array([shape.length >= lengths.max() for shape in candidates])
         simulation = Simulation(costs[: len(full)], costs[len(full) :], num_full, 0, as_long)
         chosen, cost = simulation.choose(max_shapes)
-        return (*sorted((candidates[i] for i in chosen[1:]), key=lambda shape: shape.cost), top), cost
+        return (*sorted((candidates[i] for i in chosen[1:]), key=lambda s: s.cost), top), cost
 
     def fit(self, lengths: Int[np.ndarray, "num_sequences"]) -> tuple[Shape, Packing]:
         """Pack the sequences into the cheapest planned shape that fits them.
@@ -147,13 +142,11 @@ class ShapePlan:
         A batch that fits none, beyond six standard deviations, gets a new shape.
         """
         longest, total = int(lengths.max()), int(lengths.sum())
-        packings: dict[int, Packing] = {}
+        packed = cache(partial(pack, lengths))
         for shape in self._planned:
-            if longest <= shape.length and total <= shape.rows * shape.length:
-                if shape.length not in packings:
-                    packings[shape.length] = pack(lengths, shape.length)
-                if packings[shape.length].num_rows <= shape.rows:
-                    return self._padded(shape), packings[shape.length]
+            may_fit = longest <= shape.length and total <= shape.rows * shape.length
+            if may_fit and packed(shape.length).num_rows <= shape.rows:
+                return self._padded(shape), packed(shape.length)
         length = max(self._planned[-1].length, _round_up(longest, _LENGTH_MULTIPLE))
         return self._padded(Shape(_rows(lengths, length, self._planned_multiple), length)), pack(lengths, length)
 

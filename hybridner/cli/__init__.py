@@ -31,16 +31,12 @@ exit codes:
 
 
 def main() -> None:
-    """Run the command line and exit."""
+    """Run the command that the user typed, and exit."""
     sys.exit(guarded(lambda: run(sys.argv[1:])))
 
 
 def run(args: list[str]) -> int:
-    """Run a command with its arguments and return its exit code.
-
-    Raises:
-        InputError: there is no such command, or it cannot use its arguments.
-    """
+    """Run a command with its arguments and return its exit code; raise an :class:`InputError` if it cannot use them."""
     return call(make_app(), args)
 
 
@@ -58,7 +54,7 @@ def completions(shell: Literal["bash", "zsh", "fish"], /) -> None:
 
 
 def make_app() -> "App":
-    """Make the command line out of the functions of this package."""
+    """Make the command line from the functions of this package."""
     from cyclopts import Group
 
     from hybridner.cli import data
@@ -72,19 +68,18 @@ def make_app() -> "App":
 
     app = new_app("hybridner", help=_ABOUT, help_epilogue=_MORE, version=f"hybridner {__version__}")
     training = Group("Train a tagger", sort_key=1)
-    of_data = new_app("data", help=data.ABOUT, help_epilogue=examples("hybridner data"), group=training)
+    about = "Check, convert and split files of labelled sentences."
+    of_data = new_app("data", help=about, help_epilogue=examples("hybridner data"), group=training)
     app.command(of_data)
-    use, measure, shell = (Group(t, sort_key=n) for n, t in enumerate(("Use it", "Measure it", "Your shell"), 2))
-    for parent, group, commands in (
-        (of_data, None, (data.check, data.convert, data.split)),
-        (app, training, (train,)),
-        (app, use, (predict, convert, push)),
-        (app, measure, (evaluate, compare, verify)),
-        (app, shell, (completions,)),
+    for parent, prog, group, commands in (
+        (of_data, "hybridner data", None, (data.check, data.convert, data.split)),
+        (app, "hybridner", training, (train,)),
+        (app, "hybridner", Group("Use it", sort_key=2), (predict, convert, push)),
+        (app, "hybridner", Group("Measure it", sort_key=3), (evaluate, compare, verify)),
+        (app, "hybridner", Group("Your shell", sort_key=4), (completions,)),
     ):
-        path = "hybridner data" if parent is of_data else "hybridner"
         for command in commands:
             # The help keeps the docstring's line breaks: join the lines of an argument.
             command.__doc__ = re.sub(r"\n {8}", " ", inspect.cleandoc(command.__doc__ or ""))
-            parent.command(command, group=group, help_epilogue=examples(f"{path} {command.__name__}"))
+            parent.command(command, group=group, help_epilogue=examples(f"{prog} {command.__name__}"))
     return app

@@ -1,13 +1,9 @@
 """``hybridner compare``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hybridner.cli.report import ReportOptions
 from hybridner.model.twins import Backend
-
-if TYPE_CHECKING:
-    from hybridner.evaluation.compare import Comparison
 
 
 def compare(
@@ -25,23 +21,12 @@ def compare(
 
     Args:
         a: A run, a model folder, or OWNER/NAME on the Hugging Face Hub.
-        b: Another one, or the same.
+        b: Another model, or the same.
         report: The data and the files to write.
         backend_a: Backend of A: flax or torch; by default the one that is installed, Flax first.
         backend_b: Backend of B.
     """
-    report.check()
     from hybridner.evaluation.compare import compare as compare_models
     from hybridner.evaluation.comparison_report import comparison_page, comparison_text
-    from hybridner.tagging.tagger import load
 
-    def make() -> "Comparison":
-        first, second = (
-            load(model, backend, device=report.device, dtype=report.dtype)  # type: ignore[arg-type]
-            for model, backend in ((a, backend_a), (b, backend_b))
-        )
-        return compare_models(
-            first, second, str(report.data), report.split, columns=report.columns(), misaligned=report.misaligned
-        )
-
-    report.report(make, comparison_text, comparison_page)
+    report.make(compare_models, [(a, backend_a), (b, backend_b)], comparison_text, comparison_page)

@@ -42,5 +42,5 @@ def convert(
     with for_people(json):
         print(done, *notes, sep="\n")
     if json is not None:
-        facts = {"source": str(source), "destination": str(destination), "to": to}
-        write_json(json, {**facts, "done": done, "notes": notes})
+        report = {"source": str(source), "destination": str(destination), "to": to, "done": done, "notes": notes}
+        write_json(json, report)

@@ -12,9 +12,6 @@ from hybridner.cli.parse import USER_ERROR
 from hybridner.cli.reading import Reading
 from hybridner.errors import InputError
 
-ABOUT = "Check, convert and split files of labelled sentences."
-FOUND = 1
-
 
 def check(
     data: str | Path,
@@ -63,9 +60,7 @@ def check(
     sys.stdout.flush()
     for problem in found.problems:
         print(f"error: {' '.join(problem.split())}", file=sys.stderr)
-    if found.problems:
-        return USER_ERROR
-    return FOUND if strict and found.findings else 0
+    return USER_ERROR if found.problems else int(strict and bool(found.findings))
 
 
 def convert(
@@ -127,7 +122,7 @@ def split(
         file: A labelled file.
         folder: The folder to create; it must not exist yet.
         reading: The format of the file.
-        by: Draw whole documents, so that no document is in two splits, or single sentences.
+        by: Draw whole documents, which keeps each in one split, or single sentences.
         seed: Seed of the random split.
         dev: Share of the documents or sentences for the dev file; 0 for no such file.
         test: Share for the test file.
@@ -140,17 +135,16 @@ def split(
     from hybridner.display.tables import Table
     from hybridner.files.whole import written_whole
 
-    columns = reading.columns()
+    columns, misaligned, rows = reading.columns(), reading.misaligned, []
     with written_whole(folder) as partial:
         partial.mkdir()
         files = split_file(
-            file, partial, by=by, seed=seed, valid=dev, test=test, columns=columns, misaligned=reading.misaligned
+            file, partial, by=by, seed=seed, valid=dev, test=test, columns=columns, misaligned=misaligned
         )
-        reports = {path: read_file(path, True, columns, reading.misaligned)[1] for path in files.values()}
-    rows = [
-        [path.name, *(f"{n:,}" for n in (r.documents, r.sentences, r.words, sum(r.entities.values())))]
-        for path, r in reports.items()
-    ]
+        for path in files.values():
+            report = read_file(path, columns, misaligned)[1]
+            counts = (report.documents, report.sentences, report.words, sum(report.entities.values()))
+            rows.append([path.name, *(f"{count:,}" for count in counts)])
     print(Table(("", "documents", "sentences", "words", "entities"), rows, optional=(1,)).text())
     print(f"written: {folder}")
 

@@ -1,13 +1,9 @@
 """``hybridner evaluate``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hybridner.cli.report import ReportOptions
 from hybridner.model.twins import Backend
-
-if TYPE_CHECKING:
-    from hybridner.evaluation.evaluate import Evaluation
 
 
 def evaluate(
@@ -22,20 +18,7 @@ def evaluate(
             train split of --data.
         backend: flax or torch; by default the one that is installed, Flax first.
     """
-    report.check()
     from hybridner.evaluation.evaluate import evaluate as score
     from hybridner.evaluation.evaluation_report import evaluation_page, evaluation_text
-    from hybridner.tagging.tagger import load
 
-    def make() -> "Evaluation":
-        tagger = load(model, backend, device=report.device, dtype=report.dtype)  # type: ignore[arg-type]
-        return score(
-            tagger,
-            str(report.data),
-            report.split,
-            None if train is None else str(train),
-            columns=report.columns(),
-            misaligned=report.misaligned,
-        )
-
-    report.report(make, evaluation_text, evaluation_page)
+    report.make(score, [(model, backend)], evaluation_text, evaluation_page, train=train)

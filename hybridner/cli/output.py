@@ -1,4 +1,4 @@
-"""Files that commands write for machines, besides the text they print for people."""
+"""Files that commands write for programs, in addition to the text they print for people."""
 
 import json
 import sys
@@ -11,31 +11,26 @@ from hybridner.errors import InputError
 STANDARD_OUTPUT = Path("-")
 
 
-def check_writable(path: Path | None) -> None:
-    """Check before the work that its result can be written to ``path``.
+def check_writable(*paths: Path | None) -> None:
+    """Check that files can be written, before the work that makes their content.
 
     Raises:
-        InputError: its folder does not exist, or ``path`` is itself a folder.
+        InputError: the folder of one does not exist, or its path is itself a folder.
     """
-    if path is None or path == STANDARD_OUTPUT:
-        return
-    if path.is_dir():
-        raise InputError(f"{path}: a folder; expected the name of a file to write")
-    if not path.parent.is_dir():
-        raise InputError(f"{path}: cannot be written, there is no folder {path.parent}")
+    for path in filter(None, paths):
+        if path.is_dir():
+            raise InputError(f"{path}: a folder; expected the name of a file to write")
+        if not path.parent.is_dir():
+            raise InputError(f"{path}: cannot be written, there is no folder {path.parent}")
 
 
-def for_people(path: Path | None) -> AbstractContextManager[Any]:
-    """Redirect print to the standard error if the JSON for ``path`` takes the standard output."""
-    return redirect_stdout(sys.stderr) if path == STANDARD_OUTPUT else nullcontext()
+def for_people(*paths: Path | None) -> AbstractContextManager[Any]:
+    """Redirect print to the standard error if one of the files to write is the standard output."""
+    return redirect_stdout(sys.stderr) if STANDARD_OUTPUT in paths else nullcontext()
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as indented JSON; the path ``-`` is the standard output.
-
-    Raises:
-        InputError: the file cannot be written.
-    """
+    """Write ``value`` as indented JSON, as :func:`write_text` does."""
     write_text(path, json.dumps(value, indent=2) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""Commands run with one line per mistake, and exit codes."""
+"""Command lines: parsing, one-line messages for mistakes, and exit codes."""
 
 import io
 import os
@@ -18,20 +18,16 @@ CLOSED_PIPE = 141
 
 
 def new_app(*names: str, **values: Any) -> "App":
-    """Make a command line with plain help texts, and flags without a ``--no-`` form unless they ask for one."""
+    """Make a command line with plain help texts; a flag has no ``--no-`` form unless it asks for one."""
     from cyclopts import App, Parameter
 
-    return App(
-        names,
-        help_format="plaintext",
-        default_parameter=Parameter(negative=()),
-        suppress_keyboard_interrupt=False,  # guarded() handles it
-        **values,
-    )
+    plain = Parameter(negative=())
+    # guarded() handles Ctrl-C.
+    return App(names, help_format="plaintext", default_parameter=plain, suppress_keyboard_interrupt=False, **values)
 
 
 def call(app: "App", args: Sequence[str]) -> int:
-    """Run the command that ``args`` name and return its exit code; 0 if it returns none.
+    """Run the command that ``args`` name, and return its exit code, or 0 if it returns none.
 
     Raises:
         InputError: the command or an option does not exist (the message names the nearest), or a value does not fit.
@@ -57,7 +53,7 @@ def call(app: "App", args: Sequence[str]) -> int:
 
 
 def _join_dashes(args: Sequence[str]) -> list[str]:
-    """Turn ``--json -`` into ``--json=-``: a "-" alone is the standard input or output, not the start of an option."""
+    """Turn ``--json -`` into ``--json=-``: "-" is the standard input or output, not the start of an option."""
     joined: list[str] = []
     for arg in args:
         if arg == "-" and joined and joined[-1].startswith("--") and len(joined[-1]) > 2:
@@ -68,7 +64,7 @@ def _join_dashes(args: Sequence[str]) -> list[str]:
 
 
 def _check_whole_numbers(app: "App", commands: tuple[str, ...], arguments: "ArgumentCollection") -> None:
-    """Refuse 2.5 where an option takes a whole number: the parser would round it."""
+    """Refuse 2.5 for an option that is a whole number: the parser would round it."""
     for argument in arguments:
         for token in argument.tokens:
             if argument.hint in (int, int | None) and "." in token.value:
@@ -76,11 +72,10 @@ def _check_whole_numbers(app: "App", commands: tuple[str, ...], arguments: "Argu
 
 
 def guarded(command: Callable[[], Any]) -> int:
-    """Run a command; its exit code.
+    """Run a command and return its exit code, without a traceback.
 
-    0, 2 for a user's mistake said in one line, 130 for Ctrl-C, 143 for a SIGTERM that stopped training, 141 for a
-    closed pipe. None of these prints a traceback. Output is UTF-8, whatever the locale says: a text may hold any
-    character.
+    The code is 0, 2 for a user's mistake, which one line reports, 130 for Ctrl-C, 143 for a SIGTERM that stopped
+    training, or 141 for a closed pipe. Output is UTF-8 in any locale: a text may contain any character.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -89,7 +84,7 @@ def guarded(command: Callable[[], Any]) -> int:
         code = int(command() or 0)
         sys.stdout.flush()
         return code
-    except Stopped as stop:  # the run has said so
+    except Stopped as stop:  # the run has reported it
         return stop.exit_code
     except InputError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
@@ -98,6 +93,6 @@ def guarded(command: Callable[[], Any]) -> int:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read has read enough (``| head``); the interpreter's own flush at exit must not fail on it again.
+        # The reader has closed the pipe (``| head``): the interpreter's flush at exit must not fail on it again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CLOSED_PIPE

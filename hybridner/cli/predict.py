@@ -1,9 +1,10 @@
 """``hybridner predict``."""
 
 import sys
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from itertools import tee
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 
@@ -53,8 +54,8 @@ def predict(
         output_format: jsonl: one object per text; conll: a word and its tag per line; text: one entity per line; color:
             texts with the entities in brackets; html: a page. By default the output's suffix decides; without one,
             color in a terminal and jsonl elsewhere.
-        sentences: auto finds the sentences of a text, line takes each line as one, none the whole text.
-        raw_tags: Take the most probable tag of each word by itself, even if they form no valid sequence.
+        sentences: auto finds the sentences of a text, line makes each line one, none the whole text.
+        raw_tags: Choose the most probable tag of each word by itself, even if the tags form no valid sequence.
         backend: flax or torch; by default the one that is installed, Flax first.
         device: Device to compute on.
         dtype: Type of the computation.
@@ -72,14 +73,14 @@ def predict(
     to_file = output not in (None, STANDARD_OUTPUT)
     printed: AbstractContextManager[TextIO] = nullcontext(sys.stdout)
     with opened_whole(output) if output and to_file else printed as out:
-        # The bar would be drawn between the lines of a terminal that shows both.
+        # A terminal that shows both would mix the bar with the lines.
         bar = _progress_bar(inputs) if to_file or not sys.stdout.isatty() else nullcontext(lambda _: None)
         tagger = load(model, backend, device=device, dtype=dtype)  # type: ignore[arg-type]
         with bar as advance:
             records = map(TextRecord, text) if text else read_texts(paths, input_format, skipped, advance)
             typed = not text and STANDARD_INPUT in paths and sys.stdin.isatty()
             results = _Results(tagger, records, sentences, raw_tags, one_by_one=typed)
-            for piece in _formatter(output_format, output, tagger, out)(results):
+            for piece in _formatted(results, output_format, output, out):
                 out.write(piece)
                 if typed:
                     out.flush()
@@ -87,81 +88,64 @@ def predict(
         print(note, file=sys.stderr)
 
 
+@dataclass
 class _Results:
     """Records with their entities, and counts to report."""
 
-    def __init__(
-        self,
-        tagger: "Tagger",
-        records: "Iterable[TextRecord]",
-        sentences: SentenceMode,
-        raw: bool,
-        one_by_one: bool,
-    ) -> None:
-        self._tagger, self._records, self._one_by_one = tagger, records, one_by_one
-        self._sentences, self._raw = sentences, raw
-        self.num_windowed = self.num_replaced = 0
+    tagger: "Tagger"
+    records: "Iterable[TextRecord]"
+    sentences: SentenceMode
+    raw: bool
+    one_by_one: bool
+    num_windowed: int = 0
+    num_replaced: int = 0
 
     def __iter__(self) -> "Iterator[tuple[TextRecord, TaggedText]]":
         from hybridner.tagging.outputs import REPLACED
 
-        waiting: deque[TextRecord] = deque()
-
-        def texts(records: "Iterable[TextRecord]") -> Iterator:
-            for record in records:
-                waiting.append(record)
-                yield record.text
-
         # Answer typed lines at once; tag anything else in large chunks.
-        chunks = ([record] for record in self._records) if self._one_by_one else [self._records]
+        chunks = ([record] for record in self.records) if self.one_by_one else [self.records]
         for chunk in chunks:
-            for tagged in self._tagger.tag_texts(texts(chunk), self._sentences, raw=self._raw):
-                record = waiting.popleft()
+            records, ahead = tee(chunk)
+            tagged_texts = self.tagger.tag_texts((record.text for record in ahead), self.sentences, raw=self.raw)
+            for tagged, record in zip(tagged_texts, records, strict=True):
                 self.num_windowed += tagged.num_windowed
                 self.num_replaced += not record.carried.keys().isdisjoint(REPLACED)
                 yield record, tagged
 
 
-def _formatter(
-    chosen: Format | None, output: Path | None, tagger: "Tagger", out: TextIO
-) -> "Callable[[_Results], Iterator[str]]":
+def _formatted(results: _Results, chosen: Format | None, output: Path | None, out: TextIO) -> Iterator[str]:
+    from rich.console import Console
+
     from hybridner.tagging import outputs as plain
+    from hybridner.tagging.page import html_page
+    from hybridner.tagging.terminal import coloured
 
-    suffix = "" if output is None else output.suffix.lower()
+    suffix, labels = "" if output is None else output.suffix.lower(), results.tagger.model.labels
     chosen = chosen or _SUFFIXES.get(suffix, "color" if out.isatty() else "jsonl")
-    labels = tagger.model.labels
     if chosen == "html":
-        from hybridner.tagging.page import html_page
-
-        return lambda results: html_page(results, labels)
+        return html_page(results, labels)
     if chosen == "color":
-        from rich.console import Console
-
-        from hybridner.tagging.terminal import coloured
-
-        return lambda results: coloured(results, labels, Console(file=out))
-    return {"jsonl": plain.jsonl, "conll": plain.conll, "text": plain.text}[chosen]
+        return coloured(results, labels, Console(file=out))
+    return {"jsonl": plain.jsonl, "conll": plain.conll, "text": plain.text}[chosen](results)
 
 
 def _notes(results: _Results, skipped: "Skipped | None") -> Iterator[str]:
+    def counted(number: int, what: str) -> str:
+        return f"{number:,} {what}{'s' * (number != 1)}"
+
     if results.num_windowed:
-        yield f"{_number(results.num_windowed, 'sentence')} longer than the model takes, cut into windows"
+        yield f"{counted(results.num_windowed, 'sentence')} longer than the model accepts, cut into windows"
     if results.num_replaced:
-        yield (
-            f"{_number(results.num_replaced, 'object')} had words, tags or entities; the output has the predicted ones "
-            "instead"
-        )
+        replaced = counted(results.num_replaced, "object")
+        yield f"{replaced} had words, tags or entities; the output has the predicted ones instead"
     if skipped is not None and skipped.count:
-        yield f"{_number(skipped.count, 'line')} skipped; the first: {skipped.problems[0]}"
-
-
-def _number(number: int, what: str) -> str:
-    return f"{number:,} {what}{'s' * (number != 1)}"
+        yield f"{counted(skipped.count, 'line')} skipped; the first: {skipped.problems[0]}"
 
 
 @contextmanager
 def _progress_bar(paths: Iterable[Path]) -> Iterator[Callable[[int], None]]:
-    """Show a bar over the bytes of files on the standard error, if that is a terminal and there are files."""
+    """Show a bar over the bytes of files on the standard error, if it is a terminal and there are files."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 

@@ -1,27 +1,17 @@
 """Options and output of the commands that report on labelled data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import get_terminal_size
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from cyclopts import Parameter
 
-from hybridner.cli.output import STANDARD_OUTPUT, check_writable, for_people, write_json, write_text
+from hybridner.cli.output import check_writable, for_people, write_json, write_text
 from hybridner.cli.reading import Reading
 from hybridner.config.choices import Device, Dtype
-
-
-class Reported(Protocol):
-    """A report as plain values."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the numbers."""
-        ...
-
-
-Report = TypeVar("Report", bound=Reported)
+from hybridner.model.twins import Backend
 
 
 @Parameter(name="*")
@@ -30,7 +20,7 @@ class ReportOptions(Reading):
     """The data, the device and the files of a report."""
 
     data: str | Path
-    """A labelled file, or a folder with train, valid and test files, "sample", "conll2003", or a Hub id."""
+    """A labelled file, a folder with train, dev and test files, "sample", "conll2003", or a Hub id."""
     split: str | None = None
     """The split to score: train, dev or test; test by default. A single file has no splits."""
     device: Device = "auto"
@@ -42,26 +32,30 @@ class ReportOptions(Reading):
     html: Path | None = None
     """Also write the report to this HTML file, with pictures if matplotlib is installed; - prints it instead."""
 
-    def check(self) -> None:
-        """Check that the files can be written, before the work.
+    def make(
+        self,
+        score: Callable[..., Any],
+        models: Iterable[tuple[str | Path, Backend | None]],
+        text: Callable[[Any, int], str],
+        page: Callable[[Any], str],
+        **more: Any,
+    ) -> None:
+        """Load the models, ``score`` them on the data, write the report's files, and print it as wide as the terminal.
 
         Raises:
-            InputError: one cannot.
+            InputError: a file cannot be written, or the models or the data cannot be read.
         """
-        for path in (self.json, self.html):
-            check_writable(path)
+        check_writable(self.json, self.html)
+        from hybridner.tagging.tagger import load
 
-    def report(
-        self, make: Callable[[], Report], text: Callable[[Report, int], str], page: Callable[[Report], str]
-    ) -> None:
-        """Make a report, write its files, and print it as wide as the terminal."""
-        taken = STANDARD_OUTPUT if STANDARD_OUTPUT in (self.json, self.html) else None
-        with for_people(taken):
-            report = make()
+        with for_people(self.json, self.html):
+            taggers = [load(model, backend, device=self.device, dtype=self.dtype) for model, backend in models]
+            reading: dict[str, Any] = {"columns": self.columns(), "misaligned": self.misaligned}
+            report = score(*taggers, str(self.data), self.split, **reading, **more)
         if self.html is not None:
             write_text(self.html, page(report))
         if self.json is not None:
             write_json(self.json, report.to_dict())
-        # Print last: a reader may close the pipe (``| head``), and the files must be complete by then.
-        with for_people(taken):
+        # Print last: the files must be complete when a reader closes the pipe (``| head``).
+        with for_people(self.json, self.html):
             print(text(report, get_terminal_size().columns))

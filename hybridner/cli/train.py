@@ -13,15 +13,16 @@ from cyclopts import Group, Parameter
 
 from hybridner.cli.examples import examples
 from hybridner.cli.parse import call, guarded, new_app
+from hybridner.config.file import read_config
 from hybridner.config.options import FIELDS, TYPES, Options
-from hybridner.config.presets import PRESETS, make_options
+from hybridner.config.presets import PRESETS
 from hybridner.errors import InputError
 from hybridner.model.twins import Backend, choose_backend
 from hybridner.runs.run_dir import RunDir
 from hybridner.training.allocator import gains_by_keeping, keep_freed_memory
 
 _PATHS = ("data", "tokenizer")
-"""Options that take a path or a name: the shell completes file names."""
+"""Options whose value is a path or a name: the shell completes file names."""
 _GROUPS = {
     group.name: Group(group.name.capitalize(), sort_key=n) for n, group in enumerate(dataclasses.fields(Options))
 }
@@ -49,31 +50,19 @@ def train(
         dry_run: Prepare the run and time some steps of each shape, then report how long it would take; write nothing.
         **options: The options that were typed, and only those.
     """
-    values: dict[str, Any] = {}
-    if config is not None:
-        from hybridner.config.file import read_config
-
-        values = read_config(config)
-    backend = backend or values.pop("backend", None)
-    values = {**values, **options}
-    values.pop("backend", None)
-    made = make_options(**values)
-    chosen = choose_backend(backend)
-    if gains_by_keeping(chosen, _begun_with(made)):
+    made, values, named = read_config(config, **options)
+    chosen = choose_backend(backend or named)
+    if gains_by_keeping(chosen, _resumed(made)):
         keep_freed_memory()
-    # Not before: it loads libraries that start threads, and those would have arenas of their own.
+    # Import this after mallopt: it loads libraries that start threads, and these would keep their arenas.
+    from hybridner.training.dry_run import rehearse
     from hybridner.training.train import run_training
 
-    if dry_run:
-        from hybridner.training.dry_run import rehearse
-
-        rehearse(chosen, made, set(values))
-    else:
-        run_training(chosen, made, set(values))
+    (rehearse if dry_run else run_training)(chosen, made, set(values))
 
 
-def _begun_with(options: Options) -> Options:
-    """Read the options of the run to resume; where none can be read, return ``options``."""
+def _resumed(options: Options) -> Options:
+    """Read the options of the run to resume; if there is none, return ``options``."""
     if options.run.resume and options.run.output is not None:
         with suppress(InputError):
             return RunDir(options.run.output).read_options()[0]
@@ -86,21 +75,15 @@ def _parameters() -> Iterator[inspect.Parameter]:
         for option in docstring_parser.parse_from_object(group.type).params:  # type: ignore[arg-type]
             name = option.arg_name
             hint, default = TYPES[name] | Path if name in _PATHS else TYPES[name], FIELDS[name].default
-            about = Parameter(
-                group=_GROUPS[group.name],
-                help=option.description,
-                show_default=_shown_default(name),
-                negative=f"--no-{name.replace('_', '-')}"
-                if hint in (bool, bool | None) and default is not False
-                else (),
-            )
-            yield inspect.Parameter(
-                name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, about]
-            )
+            negative = f"--no-{name.replace('_', '-')}" if hint in (bool, bool | None) and default is not False else ()
+            shown, of_group = _shown_default(name), _GROUPS[group.name]
+            about = Parameter(group=of_group, help=option.description, show_default=shown, negative=negative)
+            annotated = {"annotation": Annotated[hint, about], "default": default}
+            yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, **annotated)
 
 
 def _shown_default(name: str) -> str | bool:
-    """Return the default for the user's own data, and that for the sample corpus if it differs."""
+    """Return the default for the user's data, and the one for the sample corpus if it differs."""
     default = FIELDS[name].default
     if default is None or default is False or default == "":
         return False

@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hybridner.config.checks import typed
 from hybridner.config.options import Options, names_with
@@ -13,8 +13,22 @@ from hybridner.files.reading import read_text
 _LARGEST = 2**15  # bytes: all options take 2,000, and the parsers' time may grow with the square of a file
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """Read the options that a file sets, by name, and "backend" if it sets that.
+class Config(NamedTuple):
+    """Options from a file and from the user.
+
+    Attributes:
+        options: all options.
+        values: those that the file or the user set, by name.
+        backend: the backend that the file names, or None.
+    """
+
+    options: Options
+    values: dict[str, Any]
+    backend: str | None
+
+
+def read_config(path: Path | None, /, **given: Any) -> Config:
+    """Make options from the file ``path``, if it is not None, and from ``given``, which overrides it.
 
     A name that ends in ``.yaml`` or ``.yml`` is YAML, any other TOML. A run's own ``config.toml`` repeats the run.
 
@@ -22,20 +36,27 @@ def read_config(path: Path) -> dict[str, Any]:
         InputError: the file does not exist or cannot be parsed, an option does not exist (the message names the
             nearest), or a value has another type or is out of its range.
     """
-    text = read_text(path, _LARGEST)
-    values = _parse_yaml(path, text) if path.suffix.lower() in (".yaml", ".yml") else _parse_toml(path, text)
+    values = {} if path is None else _parse(path)
+    given, where = checked(given), "" if path is None else f"{path}: "
     try:
-        backend = {"backend": typed("backend", values.pop("backend"), str)} if "backend" in values else {}
-        make_options(**(values := checked(values)))
+        backend = typed("backend", values.pop("backend"), str) if "backend" in values else None
+        values = checked(values)
+        where = f"{path} with the options given: " if path is not None and given else where
+        values |= given
+        return Config(make_options(**values), values, backend)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-    return {**values, **backend}
+        raise InputError(f"{where}{error}") from error
 
 
 def options_as_dict(options: Options) -> dict[str, Any]:
     """Return options as plain values for a file or a checkpoint, without those that are None or belong to one call."""
     call = names_with("not kept")
     return {name: value for name, value in options.flat().items() if value is not None and name not in call}
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    text = read_text(path, _LARGEST)
+    return _parse_yaml(path, text) if path.suffix.lower() in (".yaml", ".yml") else _parse_toml(path, text)
 
 
 def _parse_toml(path: Path, text: str) -> dict[str, Any]:

@@ -10,36 +10,33 @@ _NARROWEST = 24
 
 
 def check_text(check: CorpusCheck, width: int = WIDTH) -> str:
-    """Sizes of the splits and all findings, in lines of at most ``width`` characters where words allow it."""
+    """Report sizes of the splits and all findings, in lines of at most ``width`` characters where words allow it."""
     width = max(width, _NARROWEST)
-    names = list(check.splits)
-    table = _table(check.splits, names)
+    table = _table(check.splits)
     if max(map(len, table.splitlines())) > width:
-        table = "\n\n".join(_table(check.splits, [name]) for name in names)
-    parts = [table]
-    if check.notes:
-        parts.append("\n".join(_wrapped(note, width) for note in check.notes))
-    parts.append("\n".join(_findings(check, width)))
-    return "\n\n".join(parts)
+        table = "\n\n".join(_table({name: facts}) for name, facts in check.splits.items())
+    notes = "\n".join(_wrapped(note, width) for note in check.notes)
+    return "\n\n".join(filter(None, (table, notes, "\n".join(_findings(check, width)))))
 
 
-def _table(splits: dict[str, SplitFacts], names: list[str]) -> str:
+def _table(splits: dict[str, SplitFacts]) -> str:
     def row(title: str, cell: Callable[[SplitFacts], str]) -> list[str]:
-        return [title, *(cell(splits[name]) for name in names)]
+        return [title, *map(cell, splits.values())]
 
     rows = [
         row("scheme", lambda facts: facts.report.scheme),
         row("documents", lambda facts: f"{facts.report.documents:,}"),
         row("sentences", lambda facts: f"{facts.report.sentences:,}"),
         row("words", lambda facts: f"{facts.report.words:,}"),
-        *_lengths("words", [splits[name].words_per_sentence for name in names]),
-        *_lengths("pieces", [splits[name].pieces_per_sentence for name in names]),
+        *_lengths("words", [facts.words_per_sentence for facts in splits.values()]),
+        *_lengths("pieces", [facts.pieces_per_sentence for facts in splits.values()]),
         row("entities", lambda facts: f"{sum(facts.report.entities.values()):,}"),
-        *([f"  {kind}", *(f"{counts[name]:,}" for name in names)] for kind, counts in by_type(splits).items()),
+        *([f"  {kind}", *(f"{count:,}" for count in counts.values())] for kind, counts in by_type(splits).items()),
     ]
-    if any(splits[name].entities_in_train is not None for name in names):
-        rows.append(row("  of them in train", lambda facts: _share(facts.entities_in_train)))
-    return Table(["", *names], rows).text(10**6)
+    if any(facts.entities_in_train is not None for facts in splits.values()):
+        shares = (facts.entities_in_train for facts in splits.values())
+        rows.append(["  of them in train", *("" if share is None else f"{100 * share:.1f} %" for share in shares)])
+    return Table(["", *splits], rows).text(10**6)
 
 
 def _lengths(unit: str, lengths: list[Lengths | None]) -> Iterator[list[str]]:
@@ -48,10 +45,6 @@ def _lengths(unit: str, lengths: list[Lengths | None]) -> Iterator[list[str]]:
         yield [f"  {unit}, median", *(f"{one.median:,.0f}" for one in known)]
         yield ["  99th percentile", *(f"{one.p99:,.0f}" for one in known)]
         yield ["  longest", *(f"{one.longest:,}" for one in known)]
-
-
-def _share(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:.1f} %"
 
 
 def _findings(check: CorpusCheck, width: int) -> Iterator[str]:
@@ -64,11 +57,5 @@ def _findings(check: CorpusCheck, width: int) -> Iterator[str]:
 
 
 def _wrapped(text: str, width: int, indent: str = "") -> str:
-    return textwrap.fill(
-        text,
-        width,
-        initial_indent=indent,
-        subsequent_indent=f"{indent}  ",
-        break_on_hyphens=False,
-        break_long_words=False,
-    )
+    wrapper = textwrap.TextWrapper(width, indent, f"{indent}  ", break_on_hyphens=False, break_long_words=False)
+    return wrapper.fill(text)

@@ -7,19 +7,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
 from tempfile import TemporaryFile
-from typing import IO, overload
 from weakref import finalize
 
 import pyarrow as pa
 
-_SCHEMA = pa.schema(
-    [
-        ("words", pa.list_(pa.string())),
-        ("tags", pa.list_(pa.string())),
-        ("document", pa.int32()),
-        ("line", pa.int64()),
-    ]
-)
+_STRINGS = pa.list_(pa.string())
+_SCHEMA = pa.schema({"words": _STRINGS, "tags": _STRINGS, "document": pa.int32(), "line": pa.int64()})
 _ROWS_PER_CHUNK = 4096
 
 
@@ -28,10 +21,10 @@ class Sentence:
     """One sentence of a corpus.
 
     Attributes:
-        words: the words as they stand in the file.
-        tags: one BIO (IOB2) tag a word, or None where the text is not labelled.
-        document: number of the document it belongs to, from 0; sentences of one document are adjacent.
-        line: where it starts in its file, counted from 1 (for JSONL its line, for a table its row).
+        words: the words as the file spells them.
+        tags: one BIO (IOB2) tag per word, or None where the text is not labelled.
+        document: number of its document, from 0; sentences of one document are adjacent.
+        line: the line where it starts in its file, from 1 (for JSONL its line, for a table its row).
     """
 
     words: tuple[str, ...]
@@ -41,77 +34,48 @@ class Sentence:
 
 
 class Split:
-    """Sentences in an Arrow file without a name, read some thousands at a time.
+    """Sentences in an unnamed Arrow file, written and read some thousands at a time.
 
-    Host memory stays flat, however many there are, and a process that is killed leaves nothing on the disk. Build one
-    with :meth:`write`. Indexing with an int gives a
+    Memory use does not grow with their number, and a killed process leaves no file behind. An index gives a
     :class:`Sentence`; iteration goes in file order.
     """
 
-    def __init__(self, file: IO[bytes], length: int, opened: ExitStack) -> None:
-        self._length = length
-        self._file = pa.ipc.open_file(pa.PythonFile(file, "r"))
-        self._chunk: tuple[int, list[Sentence]] = (-1, [])
-        finalize(self, opened.close)
-
-    @classmethod
-    def write(cls, sentences: Iterable[Sentence]) -> "Split":
-        """Stream ``sentences`` to disk, a chunk of rows at a time, and open what was written."""
+    def __init__(self, sentences: Iterable[Sentence]) -> None:
         stream = iter(sentences)
-        length = 0
+        self._length = 0
         with ExitStack() as opened:
             file = opened.enter_context(TemporaryFile())
             with pa.ipc.new_file(pa.PythonFile(file, "w"), _SCHEMA) as writer:
                 while chunk := list(islice(stream, _ROWS_PER_CHUNK)):
-                    writer.write_batch(_record_batch(chunk))
-                    length += len(chunk)
-            return cls(file, length, opened.pop_all())
+                    columns = {name: [getattr(sentence, name) for sentence in chunk] for name in _SCHEMA.names}
+                    writer.write_batch(pa.RecordBatch.from_pydict(columns, _SCHEMA))
+                    self._length += len(chunk)
+            self._file = pa.ipc.open_file(pa.PythonFile(file, "r"))
+            finalize(self, opened.pop_all().close)
 
     def __len__(self) -> int:
         return self._length
 
-    @overload
-    def __getitem__(self, index: int) -> Sentence: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Sentence]: ...
-    def __getitem__(self, index: int | slice) -> Sentence | list[Sentence]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
+    def __getitem__(self, index: int) -> Sentence:
         if not -len(self) <= index < len(self):
             raise IndexError(f"sentence {index} of {len(self)}")
         chunk, row = divmod(index % len(self), _ROWS_PER_CHUNK)
-        held, sentences = self._chunk
-        if held != chunk:
-            sentences = list(_sentences(self._file.get_batch(chunk)))
-            self._chunk = chunk, sentences
-        return sentences[row]
+        return next(_sentences(self._file.get_batch(chunk).slice(row, 1)))
 
     def __iter__(self) -> Iterator[Sentence]:
         for chunk in range(self._file.num_record_batches):
             yield from _sentences(self._file.get_batch(chunk))
 
     def digest(self) -> str:
-        """Compute the SHA-256 of the words, tags and document borders of all sentences, streamed, as hexadecimal."""
+        """Compute the hexadecimal SHA-256 of the words, tags and document numbers of all sentences."""
         total = hashlib.sha256()
         for sentence in self:
             total.update(json.dumps([sentence.words, sentence.tags, sentence.document]).encode())
         return total.hexdigest()
 
 
-def _record_batch(sentences: list[Sentence]) -> pa.RecordBatch:
-    columns = [
-        [s.words for s in sentences],
-        [s.tags for s in sentences],
-        [s.document for s in sentences],
-        [s.line for s in sentences],
-    ]
-    arrays = [pa.array(column, type=f.type) for column, f in zip(columns, _SCHEMA, strict=True)]
-    return pa.record_batch(arrays, schema=_SCHEMA)
-
-
-def _sentences(table: pa.RecordBatch) -> Iterator[Sentence]:
-    columns = (table.column(name).to_pylist() for name in _SCHEMA.names)
-    for words, tags, document, line in zip(*columns, strict=True):
+def _sentences(batch: pa.RecordBatch) -> Iterator[Sentence]:
+    for words, tags, document, line in zip(*batch.to_pydict().values(), strict=True):
         yield Sentence(tuple(words), None if tags is None else tuple(tags), document, line)
 
 
@@ -120,12 +84,12 @@ class SplitReport:
     """Counts from reading one split.
 
     Attributes:
-        scheme: the scheme found ("BIO", "IOB1", …); tags are BIO after reading.
-        repairs: tags that made an invalid sequence (an I- with nothing before it) and were read as a valid one.
-        entities: number of entities by type, counted as conlleval counts them.
+        scheme: the detected scheme ("BIO", "IOB1", …); tags are BIO after reading.
+        repairs: tags repaired because they made an invalid sequence (an I- with nothing before it).
+        entities: number of entities by type, as conlleval counts them.
         first_repairs: lines of the first sentences with repairs.
-        dropped_spans: spans of the whole file, a held-out part included, that were left out because they do not fall on
-            word boundaries.
+        dropped_spans: spans of the whole file, a held-out part included, left out because they do not fall on word
+            boundaries.
         first_dropped: the first of them, one line each.
     """
 
@@ -143,11 +107,11 @@ class SplitReport:
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """Splits by name ("train", "valid", "test"), their labels, and what has to be said about them.
+    """Splits by name ("train", "valid", "test"), their labels, and notes about them.
 
     Attributes:
-        labels: "O", then "B-X", "I-X" for each type of the train split, both always.
-        notes: sentences for the user: what was held out, converted, repaired or preferred.
+        labels: "O", then both "B-X" and "I-X" for each type of the train split.
+        notes: sentences for the user about held-out, converted, repaired or preferred data.
     """
 
     name: str

@@ -7,12 +7,12 @@ from hybridner.errors import InputError
 
 @dataclass(slots=True)
 class Issues:
-    """Takes what readers find wrong with the lines of one file.
+    """Problems that readers find in the lines of one file.
 
     Attributes:
         limit: problems to collect before reading stops; with 0 the first one is raised.
-        problems: what was collected, one line each, with file and line.
-        dropped: spans that were left out because they do not fall on word boundaries.
+        problems: collected problems, one line each, with file and line.
+        dropped: number of spans left out because they do not fall on word boundaries.
         first_dropped: the first few of them, one line each.
     """
 
@@ -22,16 +22,16 @@ class Issues:
     first_dropped: list[str] = field(default_factory=list)
 
     def add(self, problem: InputError) -> None:
-        """Take a problem that leaves the rest of the file readable.
+        """Collect a problem that leaves the rest of the file readable, or raise it if ``limit`` is 0.
 
         Raises:
-            InputError: the problem itself where none is collected, or that there are too many.
+            InputError: the problem itself, or that there are ``limit`` problems.
         """
         if not self.limit:
             raise problem
         self.problems.append(str(problem))
         if len(self.problems) >= self.limit:
-            raise InputError(f"{self.limit} problems; what comes after them was not looked at")
+            raise InputError(f"{self.limit} problems; the rest was not read")
 
     def drop(self, what: str) -> None:
         """Count a span that is left out."""

@@ -14,7 +14,7 @@ from hybridner.corpora.issues import Issues
 from hybridner.corpora.labels import labels_of
 from hybridner.corpora.schemes import SchemeDetector, entity_spans, to_bio
 from hybridner.corpora.sources import file_source, find_sources
-from hybridner.corpora.splits import SPLITS, Source, split_name
+from hybridner.corpora.splits import SPLITS, Source, shown_split, split_name
 from hybridner.errors import InputError
 
 __all__ = ["check_types", "count_of", "read_corpus", "read_file", "read_split", "split_name"]
@@ -31,20 +31,20 @@ def read_corpus(
     columns: ColumnFormat = PLAIN,
     misaligned: Misaligned = "error",
 ) -> Corpus:
-    """Read a corpus, check it and turn its tags into BIO.
+    """Read a corpus, check it and convert its tags to BIO.
 
     Args:
         data: "sample", a folder with train, valid and test files, a folder saved by datasets, "conll2003", or a
             Hub id. A local folder wins.
-        require_train: whether the corpus is to be trained on: the train split must be there, and without a dev split
-            a tenth of it is held out.
+        require_train: whether to train on the corpus: it must have a train split, and without a dev split a tenth of
+            the train split is held out.
         splits: which to read.
-        columns: where the word and its tag stand, in files of columns.
-        misaligned: what becomes of spans that do not fall on word boundaries, in files of texts: "error", or "drop" to
-            leave them out and say how many.
+        columns: columns of the word and its tag, in files of columns.
+        misaligned: treatment of spans that cross word boundaries, in files of texts: "error", or "drop" to leave them
+            out and report their number.
 
     Raises:
-        InputError: nothing is there, or it breaks its format.
+        InputError: there is no such corpus, or it breaks its format.
     """
     notes: list[str] = []
     sources = find_sources(data, notes, columns, misaligned)
@@ -54,65 +54,61 @@ def read_corpus(
         )
     if not require_train and not set(splits) & set(sources):
         raise InputError(f"{data}: no {' or '.join(splits)} split; there are {', '.join(sources)}")
-    read: dict[str, Split] = {}
-    reports: dict[str, SplitReport] = {}
-    for name in SPLITS:
-        if name in sources and name in splits:
-            where, source = sources[name]
-            read[name], reports[name] = read_split(where, source, notes)
+    names = [name for name in SPLITS if name in sources and name in splits]
+    read: dict[str, tuple[Split, SplitReport]] = {name: read_split(*sources[name], notes) for name in names}
     if require_train and "valid" not in read and "valid" in splits:
-        _hold_out(sources["train"], read, reports, notes)
-    labels = labels_of(reports["train"].entities) if "train" in reports else ("O",)
-    return Corpus(Path(data).name or Path(data).resolve().name, read, reports, labels, notes)
+        _hold_out(sources["train"], read, notes)
+    labels = labels_of(read["train"][1].entities) if "train" in read else ("O",)
+    found = {name: split for name, (split, _) in read.items()}
+    reports = {name: report for name, (_, report) in read.items()}
+    return Corpus(Path(data).name or Path(data).resolve().name, found, reports, labels, notes)
 
 
 def check_types(corpus: Corpus) -> None:
-    """Check that the model will know every entity type of the splits it is scored on.
+    """Check that the train split contains every entity type of the other splits.
 
     Raises:
-        InputError: a type that does not stand in the train split; the message names the split it stands in and the
-            sentence it first does.
+        InputError: it lacks one; the message names the split and the first sentence with that type.
     """
     known = set(corpus.labels)
     for name, split in corpus.splits.items():
-        unseen = [kind for kind in corpus.reports[name].entities if f"B-{kind}" not in known]
-        for sentence in split if unseen else ():
-            for tag in sentence.tags or ():
-                if tag not in known:
-                    raise InputError(
-                        f"{corpus.reports[name].path}:{sentence.line}: type {tag[2:]!r} in the {name} split does not "
-                        f"stand in the train split, which has {', '.join(corpus.reports['train'].entities) or 'none'}"
-                    )
+        report = corpus.reports[name]
+        if known.issuperset(f"B-{kind}" for kind in report.entities):
+            continue
+        line, kind = next((s.line, tag[2:]) for s in split for tag in s.tags or () if tag not in known)
+        raise InputError(
+            f"{report.path}:{line}: type {kind!r} in the {shown_split(name)} split does not appear in the train split, "
+            f"which has {', '.join(corpus.reports['train'].entities) or 'none'}"
+        )
 
 
-def read_file(
-    path: Path, labelled: bool = True, columns: ColumnFormat = PLAIN, misaligned: Misaligned = "error"
-) -> tuple[Split, SplitReport]:
-    """Read one labelled or plain file in any of the formats.
+def read_file(path: Path, columns: ColumnFormat = PLAIN, misaligned: Misaligned = "error") -> tuple[Split, SplitReport]:
+    """Read one labelled file in any of the formats.
 
     Raises:
-        InputError: it is not there or breaks its format.
+        InputError: the file cannot be read, or breaks its format.
     """
-    if not path.exists():
-        raise InputError(f"{path}: no such file")
-    return read_split(*file_source(path, labelled, columns, misaligned), [])
+    return read_split(*file_source(path, columns, misaligned), [])
 
 
 def read_split(where: str, source: Source, notes: list[str], issues: Issues | None = None) -> tuple[Split, SplitReport]:
-    """Read a split: once to find its scheme, once more to turn it into BIO.
+    """Read a split from ``source`` once to detect its scheme, then convert it to BIO.
 
-    Args:
-        where: what it is read from.
-        source: gives its sentences.
-        notes: takes what has to be said about it.
-        issues: takes what is wrong with it; by default the first problem is raised.
+    ``where`` is its path; ``notes`` receives its scheme, repairs and dropped spans; ``issues`` collects its problems,
+    the first of which is raised by default.
 
     Raises:
-        InputError: it breaks its format, mixes schemes, or holds no sentence.
+        InputError: it breaks its format, mixes schemes, or contains no sentence.
     """
     issues = issues or Issues()
     detector = SchemeDetector()
-    raw = Split.write(_watched(source(issues), detector, where))
+
+    def watched() -> Iterator[Sentence]:
+        for sentence in source(issues):
+            detector.add(sentence.tags or (), f"{where}:{sentence.line}")
+            yield sentence
+
+    raw = Split(watched())
     if len(raw) == 0 and not issues.problems:
         raise InputError(f"{where}: no sentence in it; expected at least one")
     split, report = _in_bio(where, raw, detector.scheme(), issues)
@@ -136,55 +132,41 @@ def count_of(number: int, noun: str, plural: str = "") -> str:
 
 
 def _in_bio(where: str, sentences: Iterable[Sentence], scheme: str, issues: Issues) -> tuple[Split, SplitReport]:
+    counts: Counter[str] = Counter()
     entities: Counter[str] = Counter()
-    words = documents = repairs = 0
     repaired_at: list[int] = []
 
     def converted() -> Iterator[Sentence]:
-        nonlocal words, documents, repairs
         last_document = -1
         for sentence in sentences:
-            words += len(sentence.words)
-            documents += sentence.document != last_document
+            counts["words"] += len(sentence.words)
+            counts["documents"] += sentence.document != last_document
             last_document = sentence.document
-            if sentence.tags is None:
-                yield sentence
-                continue
-            tags, repaired = to_bio(sentence.tags, scheme)
-            repairs += repaired
-            if repaired and len(repaired_at) < _REPAIRS_NAMED:
+            tags, repairs = to_bio(sentence.tags or (), scheme)
+            counts["repairs"] += repairs
+            if repairs:
                 repaired_at.append(sentence.line)
+                del repaired_at[_REPAIRS_NAMED:]
             entities.update(kind for kind, _, _ in entity_spans(tags))
             yield replace(sentence, tags=tags)
 
-    split = Split.write(converted())
-    report = SplitReport(
+    split = Split(converted())
+    return split, SplitReport(
         where,
         scheme,
         len(split),
-        words,
-        documents,
-        repairs,
-        dict(sorted(entities.items())),
-        tuple(repaired_at),
-        issues.dropped,
-        tuple(issues.first_dropped),
+        **{name: counts[name] for name in ("words", "documents", "repairs")},
+        entities=dict(sorted(entities.items())),
+        first_repairs=tuple(repaired_at),
+        dropped_spans=issues.dropped,
+        first_dropped=tuple(issues.first_dropped),
     )
-    return split, report
 
 
-def _watched(sentences: Iterable[Sentence], detector: SchemeDetector, where: str) -> Iterator[Sentence]:
-    for sentence in sentences:
-        detector.add(sentence.tags or (), f"{where}:{sentence.line}")
-        yield sentence
-
-
-def _hold_out(
-    source: tuple[str, Source], read: dict[str, Split], reports: dict[str, SplitReport], notes: list[str]
-) -> None:
+def _hold_out(source: tuple[str, Source], read: dict[str, tuple[Split, SplitReport]], notes: list[str]) -> None:
     """Hold out a tenth of the train split's documents, or of its sentences if it has too few documents."""
-    report = reports["train"]
     where, sentences = source
+    report = read["train"][1]
     by_document = report.documents >= _FEWEST_DOCUMENTS
     units = report.documents if by_document else report.sentences
     if units < 2:
@@ -192,14 +174,14 @@ def _hold_out(
     rng = np.random.Generator(np.random.Philox(_HELD_OUT_SEED))
     held = set(rng.permutation(units)[: max(1, units // 10)].tolist())
 
-    def part(is_held: bool) -> Iterator[Sentence]:
+    def part(is_held: bool, issues: Issues) -> Iterator[Sentence]:
         for number, sentence in enumerate(sentences(issues)):
             if ((sentence.document if by_document else number) in held) == is_held:
                 yield sentence
 
-    # The scheme is the whole file's: a part may have too few entities to tell it.
+    # Use the scheme of the whole file: a part may have too few entities to show it.
     for name, is_held in (("valid", True), ("train", False)):
         issues = Issues()
-        read[name], reports[name] = _in_bio(where, part(is_held), report.scheme, issues)
+        read[name] = _in_bio(where, part(is_held, issues), report.scheme, issues)
     unit = "documents" if by_document else "sentences"
     notes.append(f"no dev split: {len(held):,} of {units:,} {unit} of the train split are held out for it")

@@ -1,46 +1,28 @@
-"""The sample corpus: made on the spot from templates, the same on every machine.
+"""The sample corpus: generated from templates, the same on every machine.
 
-Names of all four types come from one generator and stand in the same surroundings; only a word some way off tells the
-type. Names of the valid and test splits do not stand in the train split, nor do their words. So neither a list of
-names nor the neighbouring words are enough: the tagger has to read the sentence.
+Names of all four types come from one generator and have the same neighbours; only a word some way off reveals the type.
+No word of a name in the valid and test splits appears in the train split. So neither a list of names nor the
+neighbouring words are enough: the tagger has to read the sentence.
 """
 
-from collections.abc import Iterator
-from typing import Literal, TypeVar
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from hybridner.corpora import sample_words as parts
 from hybridner.corpora.corpus import Sentence
-from hybridner.corpora.sample_words import (
-    CLAUSES_WITHOUT_ENTITY,
-    CODAS,
-    FAR_CLAUSES,
-    FILLERS,
-    JOINTS,
-    NEAR_CLAUSES,
-    ONSETS,
-    TRIGGERS,
-    VOWELS,
-)
+from hybridner.corpora.splits import SplitName
 
-SampleSplit = Literal["train", "valid", "test"]
-SENTENCES: dict[SampleSplit, int] = {"train": 3600, "valid": 500, "test": 500}
+SENTENCES: dict[SplitName, int] = {"train": 3600, "valid": 500, "test": 500}
 
 _NAMES_SEED, _SENTENCES_SEED = 1, 2
-_NAME_WORDS = {"train": 4000, "valid": 900, "test": 900}
+_NAME_WORDS = {"train": slice(0, 4000), "valid": slice(4000, 4900), "test": slice(4900, 5800)}
 _NEAR_SHARE = 0.5
-_TYPES = tuple(TRIGGERS)
-T = TypeVar("T")
 
 
-def sample_sentences(split: SampleSplit) -> Iterator[Sentence]:
-    """Generate the sentences of a split, in documents of three to eight.
-
-    Args:
-        split: "train", "valid" or "test".
-    """
-    number = list(SENTENCES).index(split)
-    rng = np.random.Generator(np.random.Philox(key=[_SENTENCES_SEED, number]))
+def sample_sentences(split: SplitName) -> Iterator[Sentence]:
+    """Generate the sentences of a split, in documents of three to eight."""
+    rng = np.random.Generator(np.random.Philox(key=[_SENTENCES_SEED, list(SENTENCES).index(split)]))
     names = _name_words(split)
     document, left = -1, 0
     for line in range(1, SENTENCES[split] + 1):
@@ -48,24 +30,23 @@ def sample_sentences(split: SampleSplit) -> Iterator[Sentence]:
             document, left = document + 1, int(rng.integers(3, 9))
         left -= 1
         kind = rng.random()
-        if kind < 0.15:
-            words, tags = _clause(rng, _pick(rng, CLAUSES_WITHOUT_ENTITY), names)
-        else:
-            words, tags = _clause(rng, _entity_clause(rng), names)
-            if kind > 0.85:
-                joint = _pick(rng, JOINTS).split()
-                more_words, more_tags = _clause(rng, _entity_clause(rng), names)
-                words, tags = words + joint + more_words, tags + ["O"] * len(joint) + more_tags
+        words, tags = _clause(rng, names, parts.CLAUSES_WITHOUT_ENTITY) if kind < 0.15 else _entity_clause(rng, names)
+        if kind > 0.85:
+            joint = _pick(rng, parts.JOINTS).split()
+            more_words, more_tags = _entity_clause(rng, names)
+            words, tags = words + joint + more_words, tags + ["O"] * len(joint) + more_tags
         words[0] = words[0][0].upper() + words[0][1:]
         yield Sentence((*words, "."), (*tags, "O"), document, line)
 
 
-def _entity_clause(rng: np.random.Generator) -> str:
-    return _pick(rng, NEAR_CLAUSES if rng.random() < _NEAR_SHARE else FAR_CLAUSES)
+def _entity_clause(rng: np.random.Generator, names: list[str]) -> tuple[list[str], list[str]]:
+    return _clause(rng, names, parts.NEAR_CLAUSES if rng.random() < _NEAR_SHARE else parts.FAR_CLAUSES)
 
 
-def _clause(rng: np.random.Generator, template: str, names: list[str]) -> tuple[list[str], list[str]]:
-    kind = _pick(rng, _TYPES)
+def _clause(rng: np.random.Generator, names: list[str], templates: Sequence[str]) -> tuple[list[str], list[str]]:
+    template = _pick(rng, templates)
+    kind = _pick(rng, tuple(parts.TRIGGERS))
+    fillers = {**parts.FILLERS, "t": parts.TRIGGERS[kind]}
     words: list[str] = []
     tags: list[str] = []
     for slot in template.split():
@@ -73,32 +54,22 @@ def _clause(rng: np.random.Generator, template: str, names: list[str]) -> tuple[
             size = int(rng.choice(3, p=(0.5, 0.4, 0.1))) + 1
             words += [_pick(rng, names) for _ in range(size)]
             tags += [f"B-{kind}", *[f"I-{kind}"] * (size - 1)]
-            continue
-        if slot == "{t}":
-            slot = _pick(rng, TRIGGERS[kind])
-        elif slot[0] == "{":
-            slot = _pick(rng, FILLERS[slot[1:-1]])
-        words.append(slot)
-        tags.append("O")
+        else:
+            words.append(_pick(rng, fillers[slot[1:-1]]) if slot[0] == "{" else slot)
+            tags.append("O")
     return words, tags
 
 
-def _name_words(split: SampleSplit) -> list[str]:
-    """Make the words for the names of a split; no other split has them."""
+def _name_words(split: SplitName) -> list[str]:
+    """Generate the words for the names of a split; no other split has them."""
     rng = np.random.Generator(np.random.Philox(_NAMES_SEED))
     words: dict[str, None] = {}
-    while len(words) < sum(_NAME_WORDS.values()):
+    while len(words) < _NAME_WORDS["test"].stop:
         size = int(rng.integers(2, 4))
-        syllables = (_pick(rng, ONSETS) + _pick(rng, VOWELS) + _pick(rng, CODAS) for _ in range(size))
+        syllables = (_pick(rng, parts.ONSETS) + _pick(rng, parts.VOWELS) + _pick(rng, parts.CODAS) for _ in range(size))
         words["".join(syllables).capitalize()] = None
-    ordered = list(words)
-    first = 0
-    for name, count in _NAME_WORDS.items():
-        if name == split:
-            return ordered[first : first + count]
-        first += count
-    raise ValueError(f"no split {split!r}")
+    return list(words)[_NAME_WORDS[split]]
 
 
-def _pick(rng: np.random.Generator, choices: "tuple[T, ...] | list[T]") -> T:
+def _pick(rng: np.random.Generator, choices: Sequence[str]) -> str:
     return choices[int(rng.integers(len(choices)))]

@@ -1,115 +1,22 @@
 """Words and sentences that the sample corpus is made of.
 
-In a clause, ``{e}`` is an entity and ``{t}`` the word that tells its type. In the near clauses they stand side by
-side; in the far ones they do not, and what stands beside ``{e}`` is the same for all types. The other slots are filled
-from ``FILLERS``.
+In a clause, ``{e}`` is an entity and ``{t}`` the word that reveals its type. In the near clauses these two are
+neighbours; in the far ones they are apart, and the neighbours of ``{e}`` do not depend on the type. The other slots
+are filled from ``FILLERS``.
 """
 
 TRIGGERS: dict[str, tuple[str, ...]] = {
-    "PER": (
-        "mayor",
-        "singer",
-        "nurse",
-        "poet",
-        "lawyer",
-        "painter",
-        "judge",
-        "teacher",
-        "farmer",
-        "pilot",
-        "dancer",
-        "doctor",
-        "minister",
-        "goalkeeper",
-        "widow",
-        "prince",
-        "gardener",
-        "chemist",
-        "sailor",
-        "composer",
-        "waiter",
-        "detective",
-        "orphan",
-        "translator",
-    ),
-    "ORG": (
-        "company",
-        "bank",
-        "ministry",
-        "party",
-        "union",
-        "airline",
-        "newspaper",
-        "publisher",
-        "brewery",
-        "charity",
-        "orchestra",
-        "university",
-        "agency",
-        "committee",
-        "insurer",
-        "carmaker",
-        "retailer",
-        "broadcaster",
-        "club",
-        "court",
-        "cooperative",
-        "startup",
-        "regiment",
-        "parliament",
-    ),
-    "LOC": (
-        "river",
-        "village",
-        "valley",
-        "island",
-        "mountain",
-        "harbour",
-        "suburb",
-        "province",
-        "desert",
-        "lake",
-        "peninsula",
-        "forest",
-        "canyon",
-        "coast",
-        "street",
-        "bay",
-        "glacier",
-        "district",
-        "volcano",
-        "meadow",
-        "marsh",
-        "square",
-        "port",
-        "plateau",
-    ),
-    "MISC": (
-        "novel",
-        "festival",
-        "treaty",
-        "language",
-        "painting",
-        "opera",
-        "award",
-        "religion",
-        "dialect",
-        "tournament",
-        "film",
-        "anthem",
-        "ceremony",
-        "dance",
-        "comet",
-        "poem",
-        "holiday",
-        "recipe",
-        "manuscript",
-        "alphabet",
-        "sonata",
-        "doctrine",
-        "armistice",
-        "ballad",
-    ),
+    kind: tuple(words.split())
+    for kind, words in {
+        "PER": "mayor singer nurse poet lawyer painter judge teacher farmer pilot dancer doctor minister goalkeeper "
+        "widow prince gardener chemist sailor composer waiter detective orphan translator",
+        "ORG": "company bank ministry party union airline newspaper publisher brewery charity orchestra university "
+        "agency committee insurer carmaker retailer broadcaster club court cooperative startup regiment parliament",
+        "LOC": "river village valley island mountain harbour suburb province desert lake peninsula forest canyon "
+        "coast street bay glacier district volcano meadow marsh square port plateau",
+        "MISC": "novel festival treaty language painting opera award religion dialect tournament film anthem ceremony "
+        "dance comet poem holiday recipe manuscript alphabet sonata doctrine armistice ballad",
+    }.items()
 }
 
 FILLERS: dict[str, tuple[str, ...]] = {
@@ -175,27 +82,7 @@ CLAUSES_WITHOUT_ENTITY: tuple[str, ...] = (
 JOINTS: tuple[str, ...] = (" , while ", " ; ", " , and yet ")
 
 ONSETS: tuple[str, ...] = (
-    "b",
-    "br",
-    "d",
-    "dr",
-    "f",
-    "g",
-    "gr",
-    "h",
-    "k",
-    "kl",
-    "l",
-    "m",
-    "n",
-    "p",
-    "r",
-    "s",
-    "st",
-    "t",
-    "tr",
-    "v",
-    "z",
-)
+    "b", "br", "d", "dr", "f", "g", "gr", "h", "k", "kl", "l", "m", "n", "p", "r", "s", "st", "t", "tr", "v", "z"
+)  # fmt: skip
 VOWELS: tuple[str, ...] = ("a", "e", "i", "o", "u", "ai", "ou")
 CODAS: tuple[str, ...] = ("", "", "l", "n", "r", "s", "m", "nd", "th")

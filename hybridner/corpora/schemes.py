@@ -1,4 +1,4 @@
-"""Tagging schemes: IOB1, BIO (IOB2), BIOES, BILOU and IO are told apart and turned into BIO.
+"""Tagging schemes: recognition of IOB1, BIO (IOB2), BIOES, BILOU and IO, and conversion from and to BIO.
 
 | scheme | an entity of one word | of several words | next to another of its type |
 |---|---|---|---|
@@ -6,18 +6,17 @@
 | BIO, IOB2 | B | B I | B I |
 | BIOES | S | B I E | B I E |
 | BILOU | U | B I L | B I L |
-| IO | I | I I | cannot be told from one entity |
+| IO | I | I I | looks like one entity |
 """
 
 import re
-from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal, get_args
 
 from hybridner.errors import InputError
 
 _TAG = re.compile(r"O|[BIESLU]-[^\s\ud800-\udfff]+")  # half a surrogate pair is no character
-_LAST_PREFIXES = {"E": "BIOES", "S": "BIOES", "L": "BILOU", "U": "BILOU"}
 _END_AND_SINGLE = {"BIOES": "ES", "BILOU": "LU"}
 Scheme = Literal["BIO", "IOB1", "BIOES", "BILOU", "IO"]
 SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
@@ -35,100 +34,81 @@ def check_tag(tag: str, where: str) -> None:
 
 
 class SchemeDetector:
-    """Finds the scheme of a file from its sentences, one at a time.
+    """Detector of a file's scheme, which receives one sentence at a time.
 
-    In IOB1 a B- stands only right after a word of its own type, in BIO at the start of every entity; so one B- that
-    follows something else makes a file BIO, and its stray I- are mistakes to be repaired.
+    In IOB1 a B- appears only right after a word of its own type, in BIO at the start of every entity. So one B- that
+    follows anything else makes a file BIO, and its stray I- are mistakes to repair.
     """
 
     def __init__(self) -> None:
-        self._prefixes: Counter[str] = Counter()
-        self._first_of: dict[str, str] = {}
-        self._begins = False
-        self._starts_inside = False
+        self._first_of: dict[str, str] = {}  # by prefix
+        self._starters: set[str] = set()  # prefixes that follow a word of another type, or none
 
     def add(self, tags: Sequence[str], where: str) -> None:
-        """Look at the tags of a sentence, which stands at ``where``."""
-        before = "O"
+        """Read the tags of a sentence at ``where``."""
+        before = ""
         for tag in tags:
             prefix, _, kind = tag.partition("-")
-            self._prefixes[prefix] += 1
             self._first_of.setdefault(prefix, where)
-            if prefix == "B" and before.partition("-")[2] != kind:
-                self._begins = True
-            if prefix == "I" and before.partition("-")[2] != kind:
-                self._starts_inside = True
-            before = tag
+            if kind != before:
+                self._starters.add(prefix)
+            before = kind
 
     def scheme(self) -> str:
         """Name the scheme of all tags added; BIO if there is no entity.
 
         Raises:
-            InputError: prefixes that do not belong to one scheme.
+            InputError: the file mixes prefixes of BIOES and BILOU.
         """
-        found = {_LAST_PREFIXES[p]: p for p in self._prefixes if p in _LAST_PREFIXES}
-        if len(found) > 1:
-            (_, a), (_, b) = sorted(found.items())
+        found = {name: p for p in self._first_of for name, prefixes in _END_AND_SINGLE.items() if p in prefixes}
+        if len(found) == 2:
+            a, b = found["BIOES"], found["BILOU"]
             raise InputError(
-                f"{self._first_of[b]}: tag {b}- beside {a}- ({self._first_of[a]}): BIOES or BILOU, not both"
+                f"{self._first_of[b]}: tag {b}-, but {a}- at {self._first_of[a]}; use BIOES or BILOU, not both"
             )
         if found:
             return next(iter(found))
-        if self._begins or not self._starts_inside:
+        if "B" in self._starters or "I" not in self._starters:
             return "BIO"
-        return "IOB1" if self._prefixes["B"] else "IO"
+        return "IOB1" if "B" in self._first_of else "IO"
 
 
 def to_bio(tags: Sequence[str], scheme: str) -> tuple[tuple[str, ...], int]:
     """Convert tags to BIO, and count the repairs.
 
-    A tag that continues an entity where none of its type is open starts a new one: IOB1 and IO mean that by it,
-    elsewhere it is a repair. In BIOES and BILOU, a B- or I- that nothing continues is a repair too: its entity ends
-    there.
+    A tag that continues an entity, where none of its type is open, starts a new one: IOB1 and IO mean that by it, in
+    the other schemes it is a repair. In BIOES and BILOU, a B- or I- that no tag continues is a repair too: its entity
+    ends there.
     """
     result: list[str] = []
     repairs = 0
     open_type = ""
-    marks_ends = scheme in _END_AND_SINGLE
-    for i, tag in enumerate(tags):
+    for tag, following in pairwise([*tags, "O"]):
         prefix, _, kind = tag.partition("-")
-        if prefix == "O":
-            result.append("O")
-            open_type = ""
-            continue
-        goes_on = prefix in "IEL" and open_type == kind
-        strays = prefix in "IEL" and not goes_on and scheme not in ("IOB1", "IO")
-        stays_open = marks_ends and prefix in "BI" and not _goes_on_with(tags[i + 1 : i + 2], kind)
-        repairs += strays or stays_open
-        result.append(("I-" if goes_on else "B-") + kind)
+        continues = prefix in "IEL" and kind == open_type
+        is_stray = prefix in "IEL" and not continues and scheme not in ("IOB1", "IO")
+        has_next = following[0] in "IEL" and following[2:] == kind
+        repairs += is_stray or (prefix in "BI" and not has_next and scheme in _END_AND_SINGLE)
+        result.append("O" if prefix == "O" else ("I-" if continues else "B-") + kind)
         open_type = "" if prefix in "ESLU" else kind
     return tuple(result), repairs
 
 
-def _goes_on_with(following: Sequence[str], kind: str) -> bool:
-    return any(tag[0] in "IEL" and tag[2:] == kind for tag in following)
-
-
 def from_bio(tags: Sequence[str], scheme: str) -> tuple[str, ...]:
-    """BIO tags written in another scheme; in IO, neighbours of one type become one entity.
-
-    Args:
-        tags: valid BIO.
-        scheme: one of :data:`SCHEMES`.
-    """
+    """Convert valid BIO tags to one of :data:`SCHEMES`; in IO, neighbours of one type become one entity."""
     result = list(tags)
-    spans = entity_spans(tags)
-    end_and_single = _END_AND_SINGLE.get(scheme)
-    for number, (kind, start, stop) in enumerate(spans):
-        if end_and_single:
-            result[stop - 1] = f"{end_and_single[stop - start == 1]}-{kind}"
-        elif scheme == "IO" or (scheme == "IOB1" and (number == 0 or spans[number - 1][::2] != (kind, start))):
+    before = None
+    for kind, start, stop in entity_spans(tags):
+        if scheme in _END_AND_SINGLE:
+            result[stop - 1] = f"{_END_AND_SINGLE[scheme][stop - start == 1]}-{kind}"
+        elif scheme == "IO" or (scheme == "IOB1" and before != (kind, start)):
             result[start] = f"I-{kind}"
+        before = kind, stop
     return tuple(result)
 
 
 def entity_spans(tags: Sequence[str]) -> list[Span]:
-    """Entities in BIO tags as conlleval counts them: ``(type, first word, word after the last)``.
+    """List the entities in BIO tags as conlleval counts them: ``(type, first word, word after the last)``.
 
     An I- that continues no open entity of its type starts one.
     """

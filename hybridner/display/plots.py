@@ -12,21 +12,17 @@ FIGURE_WIDTH = 5.4  # inches; letters stay readable on a phone 360 points wide
 
 
 def bars(names: Sequence[str], series: Mapping[str, Sequence[float]], ink: str) -> "Figure":
-    """Draw shares in [0, 1] as groups of bars on a transparent background.
+    """Draw one group of bars per name, with lines and letters in the colour ``ink``.
 
-    Args:
-        names: names of the groups.
-        series: for each bar of a group, its name and its value in each group; at most ``len(COLOURS)`` bars.
-        ink: colour of lines and letters.
+    Each of at most ``len(COLOURS)`` named series has a share in [0, 1] for each group.
     """
-    height = max(1.6, 0.9 + len(names) * (0.16 * len(series) + 0.14))
-    figure = new_figure((FIGURE_WIDTH, height))
+    figure = new_figure((FIGURE_WIDTH, max(1.6, 0.9 + len(names) * (0.16 * len(series) + 0.14))))
     axes = figure.subplots()
     thickness = 0.8 / len(series)
     for number, (name, values) in enumerate(series.items()):
         at = [group + (number - (len(series) - 1) / 2) * thickness for group in range(len(names))]
         drawn = axes.barh(at, values, thickness * 0.92, label=name, color=COLOURS[number])
-        axes.bar_label(drawn, [f"{value:.2f}" for value in values], padding=3, fontsize=8, color=ink)
+        axes.bar_label(drawn, fmt="%.2f", padding=3, fontsize=8, color=ink)
     axes.set(xlim=(0, 1.08), xticks=[0, 0.25, 0.5, 0.75, 1])
     axes.set_yticks(range(len(names)), names, parse_math=False)
     axes.invert_yaxis()
@@ -37,7 +33,7 @@ def bars(names: Sequence[str], series: Mapping[str, Sequence[float]], ink: str) 
 
 
 def new_figure(size: tuple[float, float]) -> "Figure":
-    """Make an empty figure of ``size`` (width, height) in inches, on a transparent background."""
+    """Create an empty figure of ``size`` (width, height) in inches, on a transparent background."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=size, dpi=180, layout="constrained", facecolor="none")
@@ -45,10 +41,9 @@ def new_figure(size: tuple[float, float]) -> "Figure":
 
 def in_ink(axes: "Axes", ink: str) -> None:
     """Set the colour of the lines and letters of ``axes``."""
-    axes.set_facecolor("none")
+    axes.set(facecolor="none", axisbelow=True)
     axes.tick_params(colors=ink, which="both")
     axes.grid(alpha=0.25, color=ink)
-    axes.set_axisbelow(True)
     for label in (axes.xaxis.label, axes.yaxis.label):
         label.set_color(ink)
     for spine in axes.spines.values():

@@ -27,14 +27,14 @@ class Table:
 
     def text(self, width: int = WIDTH) -> str:
         """Write lines of at most ``width`` characters, if omitting the optional columns makes that possible."""
-        columns = list(range(len(self.header)))
-        sizes = [max(a, b) for a, b in zip(self._sizes(), self.widths or [0] * len(columns), strict=True)]
-        if _width(sizes, columns) > width:
-            sizes = self._sizes()
+        sizes = [max(map(len, column)) for column in zip(self.header, *self.rows, strict=True)]
+        roomy = [max(pair) for pair in zip(sizes, self.widths or sizes, strict=True)]
+        columns = list(range(len(sizes)))
+        if _width(roomy, columns) <= width:
+            sizes = roomy
         for column in self.optional:
-            if _width(sizes, columns) <= width:
-                break
-            columns.remove(column)
+            if _width(sizes, columns) > width:
+                columns.remove(column)
         if self.narrow is not None and _width(sizes, columns) > width:
             return self.narrow.text(width)
         return "\n".join(
@@ -44,17 +44,16 @@ class Table:
 
     def html(self) -> str:
         """Write the whole table in a box that scrolls on a narrow screen."""
-        number = ["" if i == 0 else ' class="number"' for i in range(len(self.header))]
-        head = "".join(f"<th{c}>{escape(cell)}</th>" for c, cell in zip(number, self.header, strict=True))
-        body = "".join(
-            "<tr>" + "".join(f"<td{c}>{escape(cell)}</td>" for c, cell in zip(number, row, strict=True)) + "</tr>\n"
-            for row in self.rows
-        )
-        return f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>'
-
-    def _sizes(self) -> list[int]:
-        return [max(map(len, column)) for column in zip(self.header, *self.rows, strict=True)]
+        head = _html_row("th", self.header)
+        body = "".join(_html_row("td", row) for row in self.rows)
+        return f'<div class="wide"><table>\n<thead>\n{head}</thead>\n<tbody>\n{body}</tbody>\n</table></div>'
 
 
 def _width(sizes: Sequence[int], columns: Sequence[int]) -> int:
     return sum(sizes[i] for i in columns) + len(columns) - 1
+
+
+def _html_row(tag: str, row: Sequence[str]) -> str:
+    first, *others = map(escape, row)
+    cells = "".join(f'<{tag} class="number">{cell}</{tag}>' for cell in others)
+    return f"<tr><{tag}>{first}</{tag}>{cells}</tr>\n"

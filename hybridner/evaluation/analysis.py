@@ -1,21 +1,11 @@
 """Analysis of mistakes: their kinds, the types confused, the most frequent ones, and entities seen in train.
 
-Each gold entity and each predicted one belongs to exactly one of these kinds:
-
-| kind | gold | predicted |
-|---|---|---|
-| correct | the same words, the same type | |
-| type | the same words, another type | |
-| boundary | other words that overlap, the same type | |
-| boundary and type | other words that overlap, another type | |
-| missed | no entity is paired with it | |
-| spurious | | no entity is paired with it |
-
-The first four kinds pair one gold entity with one predicted entity. We make pairs kind by kind in this order, within a
-kind by the number of shared words, largest first, then from left to right. An entity that only overlaps with entities
-already paired is missed or spurious. So the gold entities are correct + type + boundary + boundary and type + missed,
-and the predicted ones are the same with spurious instead of missed. MUC-5 (Chinchor and Sundheim 1993) introduced
-counting correct, partial, incorrect, missing and spurious answers; we split "partial" and "incorrect" by the mistake.
+Each gold entity and each predicted one gets exactly one of ``KINDS``. "correct", "type" (the same words, another type),
+"boundary" (other words that overlap, the same type) and "boundary and type" pair one gold entity with one predicted
+entity. We make pairs kind by kind in this order, within a kind by the number of shared words, largest first, then from
+left to right. A gold entity without a pair is missed, a predicted one without a pair spurious. MUC-5 (Chinchor and
+Sundheim 1993) introduced counting correct, partial, incorrect, missing and spurious answers; we split "partial" and
+"incorrect" by the mistake.
 """
 
 from collections import Counter
@@ -26,11 +16,12 @@ from typing import Any
 
 from hybridner.corpora.corpus import Sentence
 from hybridner.corpora.schemes import Span, entity_spans
+from hybridner.evaluation.scoring import Tags
 
 KINDS = ("correct", "type", "boundary", "boundary and type", "missed", "spurious")
 CORRECT, TYPE, BOUNDARY, BOTH, MISSED, SPURIOUS = KINDS
 MISTAKES = 20
-Tags = Sequence[Sequence[str]]
+SEEN = ("gold_seen", "gold_unseen", "predicted_seen", "predicted_unseen")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +71,13 @@ class Mistake:
     count: int
     example: Example
 
+    def __str__(self) -> str:
+        if self.gold and self.predicted and self.gold.text == self.predicted.text:
+            change = f"{self.gold.text}: {self.gold.type} → {self.predicted.type}"
+        else:
+            change = f"{self.gold or 'nothing'} → {self.predicted or 'nothing'}"
+        return f"{self.count:,} × {change} ({self.kind})"
+
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
@@ -111,30 +109,6 @@ class Share:
         """``correct / total``; None if ``total`` is 0."""
         return self.correct / self.total if self.total else None
 
-    def to_dict(self, total: str, value: str) -> dict[str, Any]:
-        """Return plain values, the total and the value under the given names."""
-        return {"correct": self.correct, total: self.total, value: self.value}
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """Recall of gold and precision of predicted entities: those with the text and type of one in train, and others."""
-
-    gold_seen: Share
-    gold_unseen: Share
-    predicted_seen: Share
-    predicted_unseen: Share
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, with the definition of "seen"."""
-        return {
-            "definition": "train has an entity of the same words, case kept, and the same type",
-            "gold_seen": self.gold_seen.to_dict("gold", "recall"),
-            "gold_unseen": self.gold_unseen.to_dict("gold", "recall"),
-            "predicted_seen": self.predicted_seen.to_dict("predicted", "precision"),
-            "predicted_unseen": self.predicted_unseen.to_dict("predicted", "precision"),
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
@@ -145,23 +119,28 @@ class Analysis:
         confusion: confusion between types.
         mistakes: the ``MISTAKES`` most frequent ones; of equally frequent ones those that occur first.
         num_different: number of different mistakes.
-        seen: scores on seen and unseen entities; None without train data.
+        seen: for each of ``SEEN`` the correct ones among these entities, which is recall for gold and precision for
+            predicted ones; None without train data. An entity is seen if train has one of the same text and type.
     """
 
     kinds: dict[str, int]
     confusion: Confusion
     mistakes: list[Mistake]
     num_different: int
-    seen: Seen | None
+    seen: dict[str, Share] | None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return plain values, with the definition of "seen"."""
+        seen: dict[str, Any] = {"definition": "train has an entity of the same words, case kept, and the same type"}
+        for name, share in (self.seen or {}).items():
+            side, measure = ("gold", "recall") if name.startswith("gold") else ("predicted", "precision")
+            seen[name] = {"correct": share.correct, side: share.total, measure: share.value}
         return {
             "errors": self.kinds,
             "confusion": asdict(self.confusion),
             "mistakes": [asdict(mistake) for mistake in self.mistakes],
             "different_mistakes": self.num_different,
-            "seen": None if self.seen is None else self.seen.to_dict(),
+            "seen": None if self.seen is None else seen,
         }
 
 
@@ -212,42 +191,31 @@ def analyse(sentences: Iterable[Sentence], predicted: Tags, train: AbstractSet[M
     counts: Counter[tuple[str, Mention | None, Mention | None]] = Counter()
     examples: dict[tuple[str, Mention | None, Mention | None], Example] = {}
     confusion: Counter[tuple[str | None, str | None]] = Counter()
-    seen: Counter[tuple[str, bool]] = Counter()
-    seen_correct: Counter[tuple[str, bool]] = Counter()
-    pairs = (
-        (sentence, pair)
-        for sentence, tags in zip(sentences, predicted, strict=True)
-        for pair in align(entity_spans(sentence.tags or ()), entity_spans(tags))
-    )
-    for sentence, pair in pairs:
-        kinds[pair.kind] += 1
-        gold, found = (span and mention(sentence.words, span) for span in (pair.gold, pair.predicted))
-        a, b = (None if one is None else one.type for one in (gold, found))
-        confusion.update([(a, b)] if pair.kind in (CORRECT, TYPE) else [(a, None), (None, b)])
-        for side, one in (("gold", gold), ("predicted", found)):
-            if one is not None and train is not None:
-                seen[side, one in train] += 1
-                seen_correct[side, one in train] += pair.kind == CORRECT
-        if pair.kind != CORRECT:
-            mistake = (pair.kind, gold, found)
-            counts[mistake] += 1
-            _, start, stop = pair.gold or pair.predicted or ("", 0, 0)
-            examples.setdefault(mistake, Example(list(sentence.words), start, stop, sentence.line))
-    cells = [(side, is_seen) for side in ("gold", "predicted") for is_seen in (True, False)]
+    correct: dict[str, list[bool]] = {name: [] for name in SEEN}
+    for sentence, tags in zip(sentences, predicted, strict=True):
+        for pair in align(entity_spans(sentence.tags or ()), entity_spans(tags)):
+            kinds[pair.kind] += 1
+            gold, found = (span and mention(sentence.words, span) for span in (pair.gold, pair.predicted))
+            a, b = (one.type if one else None for one in (gold, found))
+            confusion.update([(a, b)] if pair.kind in (CORRECT, TYPE) else [(a, None), (None, b)])
+            for side, one in (("gold", gold), ("predicted", found)):
+                if one and train is not None:
+                    correct[f"{side}_{'seen' if one in train else 'unseen'}"].append(pair.kind == CORRECT)
+            if pair.kind != CORRECT:
+                mistake = (pair.kind, gold, found)
+                counts[mistake] += 1
+                _, start, stop = pair.gold or pair.predicted or ("", 0, 0)
+                examples.setdefault(mistake, Example(list(sentence.words), start, stop, sentence.line))
+    types = sorted({kind for cell in confusion for kind in cell if kind is not None})
     return Analysis(
         kinds,
-        _confusion(confusion),
+        Confusion(
+            types,
+            [[confusion[a, b] for b in types] for a in types],
+            [confusion[a, None] for a in types],
+            [confusion[None, b] for b in types],
+        ),
         [Mistake(*key, count, examples[key]) for key, count in counts.most_common(MISTAKES)],
         len(counts),
-        None if train is None else Seen(*(Share(seen_correct[cell], seen[cell]) for cell in cells)),
-    )
-
-
-def _confusion(counts: Counter[tuple[str | None, str | None]]) -> Confusion:
-    types = sorted({kind for cell in counts for kind in cell if kind is not None})
-    return Confusion(
-        types,
-        [[counts[a, b] for b in types] for a in types],
-        [counts[a, None] for a in types],
-        [counts[None, b] for b in types],
+        None if train is None else {name: Share(sum(one), len(one)) for name, one in correct.items()},
     )

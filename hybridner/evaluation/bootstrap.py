@@ -1,9 +1,9 @@
 """Bootstrap intervals of F1 over documents (Efron and Tibshirani 1993), for one model and for a pair.
 
 A resample draws as many documents as the data have, with replacement. Sentences of one document share names and topic,
-so an interval over sentences would be too narrow. With fewer than ``FEWEST_DOCUMENTS`` documents we draw sentences
-nevertheless; reports name the unit. Documents with equal counts are interchangeable, so one multinomial draw over the
-different rows of counts replaces drawing document by document.
+so an interval over sentences would be too narrow. We draw sentences only if there are fewer than ``FEWEST_DOCUMENTS``
+documents; reports name the unit. Documents with equal counts are interchangeable, so we replace drawing document by
+document with one multinomial draw over the different rows of counts.
 """
 
 from collections.abc import Sequence
@@ -14,14 +14,15 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from hybridner.corpora.schemes import entity_spans
+from hybridner.evaluation.scoring import Tags
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
 SEED = 0
 FEWEST_DOCUMENTS = 10
 _DRAWN_AT_ONCE = 4_000_000  # numbers in memory
-Tags = Sequence[Sequence[str]]
 Interval = tuple[float, float]
+Counts = Int[np.ndarray, "num_units 3"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,6 @@ class Units:
 
     Attributes:
         of_sentence: int64, index of each sentence's unit.
-        count: number of units.
     """
 
     kind: Literal["documents", "sentences"]
@@ -39,12 +39,11 @@ class Units:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings of an interval over these units as plain values."""
-        settings = {"resamples": RESAMPLES, "confidence": CONFIDENCE, "seed": SEED}
-        return {"unit": self.kind, "units": self.count, **settings}
+        return {"unit": self.kind, "units": self.count, "resamples": RESAMPLES, "confidence": CONFIDENCE, "seed": SEED}
 
     def __str__(self) -> str:
-        drawn = f"{self.count:,} {self.kind if self.count != 1 else self.kind.removesuffix('s')}"
-        return f"{drawn}, {RESAMPLES:,} resamples, seed {SEED}"
+        kind = self.kind if self.count != 1 else self.kind.removesuffix("s")
+        return f"{self.count:,} {kind}, {RESAMPLES:,} resamples, seed {SEED}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,26 +64,15 @@ class Difference:
     share_a_not_better: float
 
 
-def resampling_units(num_sentences: int, documents: Sequence[int] | None) -> Units:
-    """Choose documents if there are at least ``FEWEST_DOCUMENTS``, else sentences.
-
-    Args:
-        num_sentences: number of sentences in the data.
-        documents: number of each sentence's document; None if unknown.
-
-    Raises:
-        ValueError: the numbers of documents and sentences differ.
-    """
-    if documents is not None:
-        if len(documents) != num_sentences:
-            raise ValueError(f"{len(documents)} documents for {num_sentences} sentences")
-        found, of_sentence = np.unique(np.asarray(documents, np.int64), return_inverse=True)
-        if len(found) >= FEWEST_DOCUMENTS:
-            return Units("documents", of_sentence, len(found))
+def resampling_units(num_sentences: int, documents: Sequence[int]) -> Units:
+    """Choose the ``documents`` of the sentences if at least ``FEWEST_DOCUMENTS`` differ, else the sentences."""
+    found, of_sentence = np.unique(np.asarray(documents, np.int64), return_inverse=True)
+    if len(found) >= FEWEST_DOCUMENTS:
+        return Units("documents", of_sentence, len(found))
     return Units("sentences", np.arange(num_sentences), num_sentences)
 
 
-def entity_counts(gold: Tags, predicted: Tags, units: Units) -> Int[np.ndarray, "num_units 3"]:
+def entity_counts(gold: Tags, predicted: Tags, units: Units) -> Counts:
     """Count the correct, predicted and gold entities of each unit as conlleval does, int64.
 
     Raises:
@@ -97,29 +85,22 @@ def entity_counts(gold: Tags, predicted: Tags, units: Units) -> Int[np.ndarray, 
     return counts
 
 
-def interval_of_counts(
-    counts: Int[np.ndarray, "num_units 3"], resamples: int = RESAMPLES, seed: int = SEED
-) -> Interval:
+def interval_of_counts(counts: Counts, resamples: int = RESAMPLES, seed: int = SEED) -> Interval:
     """Compute the 95 % percentile interval of micro F1 from the counts of :func:`entity_counts`."""
     return _middle(f1_of_counts(resampled(counts, resamples, seed)))
 
 
-def paired_difference(
-    counts_a: Int[np.ndarray, "num_units 3"],
-    counts_b: Int[np.ndarray, "num_units 3"],
-    resamples: int = RESAMPLES,
-    seed: int = SEED,
-) -> Difference:
+def paired_difference(counts_a: Counts, counts_b: Counts, resamples: int = RESAMPLES) -> Difference:
     """Run the paired bootstrap on counts of :func:`entity_counts`: each resample draws the same units for A and for B.
 
     Raises:
         ValueError: the numbers of units differ.
     """
-    if len(counts_a) != len(counts_b):
-        raise ValueError(f"{len(counts_a)} units of A and {len(counts_b)} of B")
-    draws = resampled(np.hstack([counts_a, counts_b]), resamples, seed)
-    differences = f1_of_counts(draws[:, :3]) - f1_of_counts(draws[:, 3:])
-    whole = f1_of_counts(counts_a.sum(0, keepdims=True)) - f1_of_counts(counts_b.sum(0, keepdims=True))
+    counts = np.hstack([counts_a, counts_b])
+    whole, differences = (
+        f1_of_counts(rows[:, :3]) - f1_of_counts(rows[:, 3:])
+        for rows in (counts.sum(0, keepdims=True), resampled(counts, resamples, SEED))
+    )
     return Difference(float(whole[0]), _middle(differences), float((differences <= 0).mean()))
 
 
@@ -138,8 +119,7 @@ def resampled(
 
 def f1_of_counts(counts: Int[np.ndarray, "n 3"]) -> Float[np.ndarray, "n"]:
     """Compute F1 from rows of correct, predicted and gold entities; 0 for a row without entities."""
-    correct, entities = counts[:, 0], counts[:, 1] + counts[:, 2]
-    return 2 * correct / np.maximum(entities, 1)
+    return 2 * counts[:, 0] / np.maximum(counts[:, 1] + counts[:, 2], 1)
 
 
 def _middle(values: Float[np.ndarray, "resamples"]) -> Interval:

@@ -11,12 +11,9 @@ BINS = 10
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Entities with a score above ``low`` and up to ``high``.
+    """Entities with a score above ``low`` and up to ``high``: their number, mean score and share of right ones.
 
-    Attributes:
-        count: number of entities.
-        mean_score: their mean score; None if there are none.
-        right: share of them that are exactly right; None if there are none.
+    ``mean_score`` and ``right`` are None without entities.
     """
 
     low: float
@@ -31,10 +28,9 @@ class Calibration:
     """Comparison of entity scores with the share of entities that are right.
 
     Attributes:
-        count: number of entities.
         ece: expected calibration error (Naeini et al. 2015; Guo et al. 2017): the mean over all entities of the
             distance between a bin's mean score and its share of right entities. In [0, 1]; None without entities.
-        mean_score: mean of all scores; None without entities.
+        mean_score: mean of all ``count`` scores; None without entities.
         right: precision, the share of all entities that are exactly right; None without entities.
         bins: ``BINS`` bins of equal width, from 0 to 1.
     """
@@ -59,18 +55,17 @@ def calibrate(scores: Sequence[float], right: Sequence[bool]) -> Calibration:
     values, hits = np.asarray(scores, np.float64), np.asarray(right, np.float64)
     if values.shape != hits.shape:
         raise ValueError(f"{len(values)} scores and {len(hits)} answers")
-    if len(values) and not (values.min() >= 0 and values.max() <= 1):
+    if not ((values >= 0) & (values <= 1)).all():
         raise ValueError(f"scores from {values.min()} to {values.max()}, expected 0 to 1")
     edges = np.arange(BINS + 1) / BINS
-    number = np.clip(np.searchsorted(edges, values, side="left") - 1, 0, BINS - 1)
-    bins, gap = [], 0.0
+    number = np.searchsorted(edges[1:-1], values)
+    bins = []
     for i in range(BINS):
         here = number == i
-        count = int(here.sum())
-        mean, share = (float(values[here].mean()), float(hits[here].mean())) if count else (None, None)
-        if mean is not None and share is not None:
-            gap += count * abs(mean - share)
-        bins.append(Bin(float(edges[i]), float(edges[i + 1]), count, mean, share))
-    if not len(values):
-        return Calibration(0, None, None, None, bins)
-    return Calibration(len(values), gap / len(values), float(values.mean()), float(hits.mean()), bins)
+        bins.append(Bin(float(edges[i]), float(edges[i + 1]), int(here.sum()), _mean(values[here]), _mean(hits[here])))
+    gap = sum(b.count * abs((b.mean_score or 0.0) - (b.right or 0.0)) for b in bins)
+    return Calibration(len(values), gap / len(values) if len(values) else None, _mean(values), _mean(hits), bins)
+
+
+def _mean(values: np.ndarray) -> float | None:
+    return float(values.mean()) if len(values) else None

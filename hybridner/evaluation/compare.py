@@ -7,10 +7,10 @@ from typing import Any
 from hybridner.config.choices import Misaligned
 from hybridner.corpora.formats import PLAIN, ColumnFormat
 from hybridner.corpora.schemes import entity_spans
-from hybridner.evaluation.analysis import CORRECT, Example, Mention, Tags, align, mention
+from hybridner.evaluation.analysis import CORRECT, Example, Mention, align, mention
 from hybridner.evaluation.bootstrap import Difference, entity_counts, paired_difference
 from hybridner.evaluation.evaluate import LabelledData, Setting, notes_on, predict, read_labelled, setting_of
-from hybridner.evaluation.scoring import Scores, score
+from hybridner.evaluation.scoring import Scores, Tags, score
 from hybridner.tagging.tagger import Tagger
 
 EXAMPLES = 20
@@ -28,43 +28,14 @@ class RightBy:
 
 
 @dataclass(frozen=True, slots=True)
-class Paired:
-    """Both models' scores for one way to choose the tags.
-
-    Attributes:
-        difference: difference in micro F1.
-        right_by: for each type, the gold entities by the models that found them.
-        words_tagged_differently: number of words to which A and B give different tags.
-    """
-
-    a: Scores
-    b: Scores
-    difference: Difference
-    right_by: dict[str, RightBy]
-    words_tagged_differently: int
-
-    @property
-    def right_by_in_all(self) -> RightBy:
-        """Sum ``right_by`` over all types."""
-        return RightBy(*map(sum, zip(*map(astuple, self.right_by.values()), strict=True)))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values."""
-        return {
-            "a": self.a.to_dict(),
-            "b": self.b.to_dict(),
-            **asdict(self.difference),
-            "right_by": {**asdict(self.right_by_in_all), "by_type": {k: asdict(v) for k, v in self.right_by.items()}},
-            "words_tagged_differently": self.words_tagged_differently,
-        }
-
-
-@dataclass(frozen=True, slots=True)
 class Answer:
     """A model's answer at a gold entity: one of ``analysis.KINDS``, and the predicted entity if there is one."""
 
     kind: str
     predicted: Mention | None
+
+    def __str__(self) -> str:
+        return "right" if self.kind == CORRECT else str(self.predicted or self.kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +48,43 @@ class Verdict:
     count: int
     example: Example
 
+    def __str__(self) -> str:
+        return f"{self.count:,} × {self.gold}. A: {self.a}. B: {self.b}."
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """Both models' scores for one way to choose the tags.
+
+    Attributes:
+        difference: difference in micro F1.
+        right_by: for each type, the gold entities by the models that found them.
+        words_tagged_differently: number of words to which A and B give different tags.
+        verdicts: the ``EXAMPLES`` most frequent ones under each of "only_a", "only_b" and "neither".
+    """
+
+    a: Scores
+    b: Scores
+    difference: Difference
+    right_by: dict[str, RightBy]
+    words_tagged_differently: int
+    verdicts: dict[str, list[Verdict]]
+
+    @property
+    def right_by_in_all(self) -> RightBy:
+        """Sum ``right_by`` over all types."""
+        return RightBy(*map(sum, zip(*map(astuple, self.right_by.values()), strict=True)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, without the verdicts."""
+        return {
+            "a": self.a.to_dict(),
+            "b": self.b.to_dict(),
+            **asdict(self.difference),
+            "right_by": {**asdict(self.right_by_in_all), "by_type": {k: asdict(v) for k, v in self.right_by.items()}},
+            "words_tagged_differently": self.words_tagged_differently,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -85,8 +93,6 @@ class Comparison:
     Attributes:
         argmax: scores of each word's most probable tag, the headline.
         decoded: scores of the most probable valid sequence of tags.
-        verdicts: the ``EXAMPLES`` most frequent for the headline, under each of "only_a", "only_b" and "neither".
-        notes: notes on data and labels.
     """
 
     data: LabelledData
@@ -94,7 +100,6 @@ class Comparison:
     b: Setting
     argmax: Paired
     decoded: Paired
-    verdicts: dict[str, list[Verdict]]
     notes: list[str]
 
     def to_dict(self) -> dict[str, Any]:
@@ -105,7 +110,7 @@ class Comparison:
             **self.data.to_dict(),
             "argmax": self.argmax.to_dict(),
             "decoded": self.decoded.to_dict(),
-            "examples": {who: [asdict(one) for one in verdicts] for who, verdicts in self.verdicts.items()},
+            "examples": {who: [asdict(one) for one in found] for who, found in self.argmax.verdicts.items()},
             "notes": self.notes,
         }
 
@@ -119,15 +124,9 @@ def compare(
     columns: ColumnFormat = PLAIN,
     misaligned: Misaligned = "error",
 ) -> Comparison:
-    """Score two models on the same labelled data. Their labels may differ: entities of an unknown type count as missed.
+    """Score two models, or one in both backends, on the same labelled data; the arguments are those of ``evaluate``.
 
-    Args:
-        a: a model.
-        b: another model, or the same one in the other backend.
-        data: a labelled file, or the name of a corpus.
-        split: split of the corpus, "test" by default. A file has none.
-        columns: positions of word and tag in files of columns.
-        misaligned: treatment of spans that do not fall on word boundaries.
+    The models' labels may differ: entities of a type that a model does not know count as missed.
 
     Raises:
         InputError: the data or the split is missing, or a model has no tokenizer.
@@ -140,49 +139,35 @@ def compare(
         if only:
             notes.append(f"types that only {name} knows: {', '.join(sorted(only))}")
         notes += [f"{name}: {note}" for note in notes_on(labelled, tagger, prediction)]
-    return Comparison(
-        labelled,
-        setting_of(a),
-        setting_of(b),
-        _paired(labelled, of_a.argmax, of_b.argmax),
-        _paired(labelled, of_a.decoded, of_b.decoded),
-        _verdicts(labelled, of_a.argmax, of_b.argmax),
-        notes,
-    )
+    argmax, decoded = _paired(labelled, of_a.argmax, of_b.argmax), _paired(labelled, of_a.decoded, of_b.decoded)
+    return Comparison(labelled, setting_of(a), setting_of(b), argmax, decoded, notes)
 
 
 def _paired(data: LabelledData, a: Tags, b: Tags) -> Paired:
-    counts_a, counts_b = (entity_counts(data.gold, tags, data.units) for tags in (a, b))
-    right_by: dict[str, Counter[str]] = {kind: Counter() for kind in data.report.entities}
-    for gold, one, other in zip(data.gold, a, b, strict=True):
-        found_a, found_b = set(entity_spans(one)), set(entity_spans(other))
-        for span in entity_spans(gold):
-            right_by[span[0]][_RIGHT_BY[span in found_a, span in found_b]] += 1
-    return Paired(
-        score(data.gold, a),
-        score(data.gold, b),
-        paired_difference(counts_a, counts_b),
-        {kind: RightBy(**counts) for kind, counts in right_by.items()},
-        sum(x != y for one, other in zip(a, b, strict=True) for x, y in zip(one, other, strict=True)),
-    )
-
-
-def _verdicts(data: LabelledData, a: Tags, b: Tags) -> dict[str, list[Verdict]]:
     counts: Counter[tuple[Mention, Answer, Answer]] = Counter()
     examples: dict[tuple[Mention, Answer, Answer], Example] = {}
-    for sentence, one, other in zip(data.sentences, a, b, strict=True):
+    for sentence, *both in zip(data.sentences, a, b, strict=True):
         words, gold = list(sentence.words), entity_spans(sentence.tags or ())
-        sides = (align(gold, entity_spans(tags)) for tags in (one, other))
-        answers = [
-            {p.gold: Answer(p.kind, p.predicted and mention(words, p.predicted)) for p in side} for side in sides
-        ]
+        of_a, of_b = (
+            {p.gold: Answer(p.kind, p.predicted and mention(words, p.predicted)) for p in align(gold, found)}
+            for found in map(entity_spans, both)
+        )
         for span in gold:
-            key = (mention(words, span), answers[0][span], answers[1][span])
+            key = (mention(words, span), of_a[span], of_b[span])
             counts[key] += 1
             examples.setdefault(key, Example(words, span[1], span[2], sentence.line))
+    right_by: dict[str, Counter[str]] = {kind: Counter() for kind in data.report.entities}
     verdicts: dict[str, list[Verdict]] = {"only_a": [], "only_b": [], "neither": []}
     for key, count in counts.most_common():
         who = _RIGHT_BY[key[1].kind == CORRECT, key[2].kind == CORRECT]
+        right_by[key[0].type][who] += count
         if who != "both" and len(verdicts[who]) < EXAMPLES:
             verdicts[who].append(Verdict(*key, count, examples[key]))
-    return verdicts
+    return Paired(
+        score(data.gold, a),
+        score(data.gold, b),
+        paired_difference(entity_counts(data.gold, a, data.units), entity_counts(data.gold, b, data.units)),
+        {kind: RightBy(**found) for kind, found in right_by.items()},
+        sum(x != y for one, other in zip(a, b, strict=True) for x, y in zip(one, other, strict=True)),
+        verdicts,
+    )

@@ -3,10 +3,9 @@
 from dataclasses import astuple
 
 from hybridner.display.tables import WIDTH, Table
-from hybridner.evaluation.analysis import CORRECT
 from hybridner.evaluation.bootstrap import Units
-from hybridner.evaluation.compare import EXAMPLES, Answer, Comparison, Paired, RightBy, Verdict
-from hybridner.evaluation.report import Block, Found, Section, as_page, as_text, bars_by_type
+from hybridner.evaluation.compare import EXAMPLES, Comparison, Paired, RightBy
+from hybridner.evaluation.report import Block, Sections, as_page, as_text, bars_by_type
 
 _SHOWN_IN_TERMINAL = 5
 _TITLES = {"only_a": "right in A only", "only_b": "right in B only", "neither": "right in neither"}
@@ -14,38 +13,28 @@ _TITLES = {"only_a": "right in A only", "only_b": "right in B only", "neither": 
 
 def comparison_text(comparison: Comparison, width: int = WIDTH) -> str:
     """Write the report for a terminal of ``width`` columns."""
-    about = Section(f"A against B on {comparison.data.title}", _about(comparison))
-    return as_text([about, *_sections(comparison, _SHOWN_IN_TERMINAL)], width)
+    return as_text(*_report(comparison, _SHOWN_IN_TERMINAL), width)
 
 
 def comparison_page(comparison: Comparison) -> str:
     """Write the report as one self-contained HTML page."""
-    title = f"A against B on {comparison.data.title}"
-    return as_page(title, [Section("", _about(comparison)), *_sections(comparison, EXAMPLES)])
+    return as_page(*_report(comparison, EXAMPLES))
 
 
-def _about(comparison: Comparison) -> list[str]:
-    return [f"A: {comparison.a}", f"B: {comparison.b}", *comparison.notes]
-
-
-def _sections(comparison: Comparison, shown: int) -> list[Section]:
+def _report(comparison: Comparison, shown: int) -> tuple[str, list[str], Sections]:
+    about = [f"A: {comparison.a}", f"B: {comparison.b}", *comparison.notes]
     units, headline = comparison.data.units, comparison.argmax
-    a, b = headline.a.by_type, headline.b.by_type
-    pictures = bars_by_type(
-        {kind: a[kind] for kind in headline.right_by},
-        {"F1 of A": lambda kind: a[kind].f1, "F1 of B": lambda kind: b[kind].f1},
-    )
-    sections = [
-        Section("argmax of each word (the headline)", [*_paired(headline, units), *pictures]),
-        Section("decoded to valid sequences, as predict does", _paired(comparison.decoded, units)),
-    ]
-    for who, verdicts in comparison.verdicts.items():
+    a, b = ({kind: scores.by_type[kind] for kind in headline.right_by} for scores in (headline.a, headline.b))
+    pictures = bars_by_type([("F1 of A", a, "f1"), ("F1 of B", b, "f1")])
+    sections: Sections = {
+        "argmax of each word (the headline)": [*_paired(headline, units), *pictures],
+        "decoded to valid sequences, as predict does": _paired(comparison.decoded, units),
+    }
+    for who, verdicts in headline.verdicts.items():
         if verdicts:
-            count = getattr(headline.right_by_in_all, who)
-            title = f"{_TITLES[who]} (argmax): {count:,} entities, the most frequent"
-            found = [Found(_verdict(verdict), verdict.example) for verdict in verdicts[:shown]]
-            sections.append(Section(title, [found]))
-    return sections
+            title = f"{_TITLES[who]} (argmax): {getattr(headline.right_by_in_all, who):,} entities, the most frequent"
+            sections[title] = [[(str(one), one.example) for one in verdicts[:shown]]]
+    return f"A against B on {comparison.data.title}", about, sections
 
 
 def _paired(paired: Paired, units: Units) -> list[Block]:
@@ -67,10 +56,10 @@ def _paired(paired: Paired, units: Units) -> list[Block]:
 
 
 def _table(paired: Paired) -> Table:
-    by_type_a, by_type_b = paired.a.by_type, paired.b.by_type
+    a, b = paired.a.by_type, paired.b.by_type
     rows = []
-    for kind in sorted(by_type_a.keys() | by_type_b.keys()):
-        f1_a, f1_b = (scores[kind].f1 if kind in scores else 0.0 for scores in (by_type_a, by_type_b))
+    for kind in sorted(a.keys() | b.keys()):
+        f1_a, f1_b = (scores[kind].f1 if kind in scores else 0.0 for scores in (a, b))
         rows.append(_row(kind, f1_a, f1_b, paired.right_by.get(kind, RightBy())))
     return Table(
         ("", "F1 of A", "F1 of B", "A less B", "both right", "only A", "only B", "neither"),
@@ -81,11 +70,3 @@ def _table(paired: Paired) -> Table:
 
 def _row(name: str, f1_a: float, f1_b: float, right: RightBy) -> tuple[str, ...]:
     return (name, f"{f1_a:.4f}", f"{f1_b:.4f}", f"{f1_a - f1_b:+.4f}", *(f"{count:,}" for count in astuple(right)))
-
-
-def _verdict(verdict: Verdict) -> str:
-    return f"{verdict.count:,} × {verdict.gold}. A: {_answer(verdict.a)}. B: {_answer(verdict.b)}."
-
-
-def _answer(answer: Answer) -> str:
-    return "right" if answer.kind == CORRECT else str(answer.predicted or answer.kind)

@@ -1,14 +1,13 @@
 """Evaluation of a saved model on labelled data."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from hybridner.config.choices import Misaligned
-from hybridner.corpora.corpus import Split, SplitReport
+from hybridner.corpora.corpus import Corpus, Split, SplitReport
 from hybridner.corpora.formats import PLAIN, ColumnFormat
-from hybridner.corpora.read import read_corpus, read_file, read_split
+from hybridner.corpora.read import read_corpus, read_split
 from hybridner.corpora.schemes import entity_spans
 from hybridner.corpora.sources import file_source, find_sources
 from hybridner.corpora.splits import shown_split, split_name
@@ -16,7 +15,7 @@ from hybridner.errors import InputError
 from hybridner.evaluation.analysis import Analysis, Mention, analyse, mentions
 from hybridner.evaluation.bootstrap import Interval, Units, entity_counts, interval_of_counts, resampling_units
 from hybridner.evaluation.calibration import Calibration, calibrate
-from hybridner.evaluation.scoring import Scores, score
+from hybridner.evaluation.scoring import Scores, Tags, score
 from hybridner.model.twins import versions
 from hybridner.tagging.decoding import ScoredSpans, argmax_tags, bio_tags, decode_many, scored_spans_many
 from hybridner.tagging.inference import predict_words
@@ -31,9 +30,7 @@ class LabelledData:
         name: name of the corpus, or path of the file.
         split: split of the corpus; None for a file.
         gold: BIO tags, one tuple per sentence.
-        report: counts from reading the data.
-        train: entities of the train data; None without train data.
-        train_name: path of the train data.
+        train: entities of the train data at ``train_name``; both are None without train data.
     """
 
     name: str
@@ -52,7 +49,7 @@ class LabelledData:
         return self.name if self.split is None else f"{self.name}, {shown_split(self.split)} split"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the description of the data as plain values."""
+        """Return plain values."""
         return {
             "data": self.name,
             "split": self.split,
@@ -71,7 +68,6 @@ class Prediction:
         argmax: the most probable tag of each word by itself, one list per sentence.
         decoded: the most probable valid sequence of tags.
         scored: the entities of ``decoded`` with their scores (see :class:`hybridner.tagging.decoding.Entity`).
-        num_windowed: number of sentences longer than the model's ``max_length``.
     """
 
     argmax: list[list[str]]
@@ -97,7 +93,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Scores of one way to choose the tags, with the bootstrap interval of micro F1 and an analysis of the mistakes."""
+    """Scores of one way to choose the tags, with the interval of micro F1 and an analysis of the mistakes."""
 
     scores: Scores
     f1_interval: Interval
@@ -110,7 +106,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Scores of a model on labelled data, with the data and the setting.
+    """Scores of a model on labelled data.
 
     Attributes:
         argmax: scores of each word's most probable tag; the headline, and the score that selects the best epoch.
@@ -164,12 +160,17 @@ def evaluate(
     """
     labelled = read_labelled(data, split, train, columns=columns, misaligned=misaligned)
     prediction = predict(tagger, labelled)
-    gold = {(i, span) for i, tags in enumerate(labelled.gold) for span in entity_spans(tags)}
-    scored = [(score, (i, span) in gold) for i, spans in enumerate(prediction.scored) for span, score in spans]
-    calibration = calibrate([score for score, _ in scored], [is_right for _, is_right in scored])
-    argmax, decoded = _result(labelled, prediction.argmax), _result(labelled, prediction.decoded)
-    notes = [*labelled.notes, *notes_on(labelled, tagger, prediction)]
-    return Evaluation(labelled, setting_of(tagger), argmax, decoded, calibration, prediction.num_windowed, notes)
+    sentences = zip(labelled.gold, prediction.scored, strict=True)
+    scored = [(prob, span in entity_spans(gold)) for gold, spans in sentences for span, prob in spans]
+    return Evaluation(
+        labelled,
+        setting_of(tagger),
+        _result(labelled, prediction.argmax),
+        _result(labelled, prediction.decoded),
+        calibrate([prob for prob, _ in scored], [is_right for _, is_right in scored]),
+        prediction.num_windowed,
+        [*labelled.notes, *notes_on(labelled, tagger, prediction)],
+    )
 
 
 def read_labelled(
@@ -187,27 +188,35 @@ def read_labelled(
         InputError: the data are missing, break their format, or are a file although ``split`` is given.
     """
     data = str(data)
-    train_read: tuple[Split, SplitReport] | None = None
-    notes: list[str] = []
-    if _is_file(data):
-        if split is not None:
-            raise InputError(f"{data}: a file, which has no {shown_split(split)} split; leave --split out")
-        name = data
-        sentences, report = read_split(*file_source(Path(data), True, columns, misaligned), notes)
-    else:
-        split = split_name(split or "test")
-        with_train = seen and train is None and split != "train" and {split, "train"} <= find_sources(data, []).keys()
-        splits = (split, "train") if with_train else (split,)
-        corpus = read_corpus(data, require_train=False, splits=splits, columns=columns, misaligned=misaligned)
-        sentences, report, name, notes = corpus.splits[split], corpus.reports[split], corpus.name, list(corpus.notes)
-        if with_train:
-            train_read = corpus.splits["train"], corpus.reports["train"]
-    if train is not None:
-        train_read = _read_train(str(train), columns, misaligned)
+    is_file = _is_file(data)
+    if is_file and split is not None:
+        raise InputError(f"{data}: a file, which has no {shown_split(split)} split; leave --split out")
+    name = split_name(split or "test")
+    has_train = seen and not (train or is_file or name == "train") and {name, "train"} <= find_sources(data, []).keys()
+    corpus = _read(data, (name, "train") if has_train else (name,), columns, misaligned)
+    of_train = corpus if has_train else _read(str(train), ("train",), columns, misaligned) if train else None
+    sentences = corpus.splits[name]
     gold = [sentence.tags or () for sentence in sentences]
-    units = resampling_units(len(gold), [sentence.document for sentence in sentences])
-    entities, train_name = (mentions(train_read[0]), train_read[1].path) if train_read else (None, None)
-    return LabelledData(name, split, sentences, gold, report, units, entities, train_name, notes)
+    return LabelledData(
+        corpus.name,
+        None if is_file else name,
+        sentences,
+        gold,
+        corpus.reports[name],
+        resampling_units(len(gold), [sentence.document for sentence in sentences]),
+        mentions(of_train.splits["train"]) if of_train else None,
+        of_train.reports["train"].path if of_train else None,
+        corpus.notes,
+    )
+
+
+def _read(data: str, splits: tuple[str, ...], columns: ColumnFormat, misaligned: Misaligned) -> Corpus:
+    """Read ``splits`` of a corpus; a file counts as the first of them."""
+    if not _is_file(data):
+        return read_corpus(data, require_train=False, splits=splits, columns=columns, misaligned=misaligned)
+    notes: list[str] = []
+    split, report = read_split(*file_source(Path(data), columns, misaligned), notes)
+    return Corpus(data, {splits[0]: split}, {splits[0]: report}, (), notes)
 
 
 def predict(tagger: Tagger, data: LabelledData) -> Prediction:
@@ -216,22 +225,17 @@ def predict(tagger: Tagger, data: LabelledData) -> Prediction:
     Raises:
         InputError: the model has no tokenizer, or its logits are not finite.
     """
-    model = tagger.model
-    encoded = tagger.encode(data.sentences)
+    model, encoded = tagger.model, tagger.encode(data.sentences)
     logits = predict_words(tagger.predictor, encoded, model.config.input.pad_token_id)
+    argmax = bio_tags([argmax_tags(one) for one in logits], model.labels)
     decoded = bio_tags(decode_many(logits, tagger.transitions), model.labels)
-    return Prediction(
-        bio_tags([argmax_tags(one) for one in logits], model.labels),
-        decoded,
-        scored_spans_many(decoded, logits, model.labels, tagger.transitions),
-        encoded.num_windowed,
-    )
+    scored = scored_spans_many(decoded, logits, model.labels, tagger.transitions)
+    return Prediction(argmax, decoded, scored, encoded.num_windowed)
 
 
 def setting_of(tagger: Tagger) -> Setting:
     """Describe the tagger's model and the software and device that compute with it."""
-    backend = tagger.backend
-    return Setting(tagger.model.where, backend, tagger.predictor.device, tagger.dtype, versions(backend))
+    return Setting(tagger.model.where, tagger.backend, tagger.predictor.device, tagger.dtype, versions(tagger.backend))
 
 
 def notes_on(data: LabelledData, tagger: Tagger, prediction: Prediction) -> list[str]:
@@ -243,19 +247,9 @@ def notes_on(data: LabelledData, tagger: Tagger, prediction: Prediction) -> list
     return notes
 
 
-def _result(data: LabelledData, tags: Sequence[Sequence[str]]) -> Result:
-    return Result(
-        score(data.gold, tags),
-        interval_of_counts(entity_counts(data.gold, tags, data.units)),
-        analyse(data.sentences, tags, data.train),
-    )
-
-
-def _read_train(train: str, columns: ColumnFormat, misaligned: Misaligned) -> tuple[Split, SplitReport]:
-    if _is_file(train):
-        return read_file(Path(train), columns=columns, misaligned=misaligned)
-    corpus = read_corpus(train, require_train=False, splits=("train",), columns=columns, misaligned=misaligned)
-    return corpus.splits["train"], corpus.reports["train"]
+def _result(data: LabelledData, tags: Tags) -> Result:
+    interval = interval_of_counts(entity_counts(data.gold, tags, data.units))
+    return Result(score(data.gold, tags), interval, analyse(data.sentences, tags, data.train))
 
 
 def _is_file(data: str) -> bool:

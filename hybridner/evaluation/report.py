@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hybridner.display.html import page, png
 from hybridner.display.plots import bars
-from hybridner.display.tables import WIDTH, Table
+from hybridner.display.tables import Table
 from hybridner.errors import needs
 from hybridner.evaluation.analysis import Example
 from hybridner.evaluation.scoring import TypeScores
@@ -44,52 +44,39 @@ class Picture:
     about: str
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A finding in words, with an example from the data."""
-
-    text: str
-    example: Example
+# A paragraph, a table, a picture, or a list of findings, each with an example from the data.
+Block = str | Table | Picture | Sequence[tuple[str, Example]]
+Sections = dict[str, Sequence[Block]]  # blocks by heading
 
 
-Block = str | Table | Picture | Sequence[Found]
+def bars_by_type(series: Sequence[tuple[str, Mapping[str, TypeScores], str]]) -> list[Picture]:
+    """Draw shares of the types with most gold entities; each series is a name, scores by type, and the share's name."""
+    by_type = series[0][1]
+    kinds = sorted(sorted(by_type, key=lambda kind: -by_type[kind].gold)[:MOST_TYPES])
+    shares = {name: [getattr(scores[kind], share) for kind in kinds] for name, scores, share in series}
+    about = f"bar chart of {', '.join(shares)} for the most frequent types"
+    return [Picture(lambda ink: bars(kinds, shares, ink), about)] if kinds else []
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A heading (empty for none) and the blocks under it: paragraphs, tables, pictures, lists of findings."""
-
-    title: str
-    blocks: Sequence[Block]
-
-
-def bars_by_type(by_type: Mapping[str, TypeScores], series: Mapping[str, Callable[[str], float]]) -> list[Picture]:
-    """Draw shares of the types with most gold entities: for each name a function from type to share."""
-    names = sorted(sorted(by_type, key=lambda kind: -by_type[kind].gold)[:MOST_TYPES])
-    shares = {name: [share(kind) for kind in names] for name, share in series.items()}
-    about = f"bar chart of {', '.join(series)} for the most frequent types"
-    return [Picture(lambda ink: bars(names, shares, ink), about)] if names else []
-
-
-def as_text(sections: Sequence[Section], width: int = WIDTH) -> str:
-    """Write the report for a terminal of ``width`` columns, without colours."""
+def as_text(title: str, about: Sequence[str], sections: Sections, width: int) -> str:
+    """Write a report for a terminal of ``width`` columns, without colours; ``about`` are paragraphs below the title."""
     width = max(width, _NARROWEST)
     parts = []
-    for section in sections:
-        blocks = [text for block in section.blocks if (text := _block_text(block, width))]
-        parts.append("\n".join(filter(None, [textwrap.fill(section.title, width), *blocks])))
+    for heading, blocks in {title: about, **sections}.items():
+        parts.append("\n".join(filter(None, (_block_text(block, width) for block in (heading, *blocks)))))
     return "\n\n".join(parts)
 
 
-def as_page(title: str, sections: Sequence[Section]) -> str:
-    """Write the report as one self-contained HTML page; without matplotlib, a note replaces its pictures."""
+def as_page(title: str, about: Sequence[str], sections: Sections) -> str:
+    """Write a report as one self-contained HTML page; without matplotlib, a note replaces its pictures."""
     parts = [f"<h1>{escape(title)}</h1>"]
-    if note := needs("a page with pictures", "matplotlib", "plots"):
+    note = needs("a page with pictures", "matplotlib", "plots")
+    if note:
         parts.append(f'<p class="faint">{escape(note)}</p>')
-        sections = [Section(s.title, [b for b in s.blocks if not isinstance(b, Picture)]) for s in sections]
-    for section in sections:
-        heading = f"<h2>{escape(section.title[:1].upper() + section.title[1:])}</h2>" if section.title else ""
-        parts.append("\n".join(["<section>", heading, *map(_block_html, section.blocks), "</section>"]))
+    for heading, blocks in {"": about, **sections}.items():
+        parts += ["<section>", f"<h2>{escape(heading[0].upper() + heading[1:])}</h2>" if heading else ""]
+        parts += [_block_html(block) for block in blocks if not (note and isinstance(block, Picture))]
+        parts.append("</section>")
     return page(title, "\n".join(parts), _STYLE)
 
 
@@ -101,13 +88,11 @@ def _block_text(block: Block, width: int) -> str:
     if isinstance(block, Picture):
         return ""
     lines = []
-    for found in block:
-        before, entity, after = _snippet(found.example)
-        sentence = " ".join(filter(None, (before, f"[{entity}]", after, f"(line {found.example.line:,})")))
-        lines += [
-            textwrap.fill(found.text, width, subsequent_indent="  "),
-            textwrap.fill(sentence, width, initial_indent=_INDENT, subsequent_indent=_INDENT),
-        ]
+    for text, example in block:
+        before, entity, after = _snippet(example)
+        sentence = " ".join(filter(None, (before, f"[{entity}]", after, f"(line {example.line:,})")))
+        lines.append(textwrap.fill(text, width, subsequent_indent="  "))
+        lines.append(textwrap.fill(sentence, width, initial_indent=_INDENT, subsequent_indent=_INDENT))
     return "\n".join(lines)
 
 
@@ -123,17 +108,16 @@ def _block_html(block: Block) -> str:
             f'<img src="{light}" alt="{escape(block.about)}"></picture>'
         )
     items = []
-    for found in block:
-        before, entity, after = map(escape, _snippet(found.example))
-        line = f'<span class="faint">line {found.example.line:,}</span>'
-        items.append(f"<li><b>{escape(found.text)}</b><br>{before} <mark>{entity}</mark> {after} {line}</li>")
+    for text, example in block:
+        before, entity, after = map(escape, _snippet(example))
+        line = f'<span class="faint">line {example.line:,}</span>'
+        items.append(f"<li><b>{escape(text)}</b><br>{before} <mark>{entity}</mark> {after} {line}</li>")
     return "\n".join(['<ol class="found">', *items, "</ol>"])
 
 
 def _snippet(example: Example) -> tuple[str, str, str]:
-    """Cut out the words before, of and after an entity."""
+    """Return the words before, of and after an entity."""
     words, start, stop = example.words, example.start, example.stop
-    first, last = max(0, start - _CONTEXT), stop + _CONTEXT
-    before = ["…"] * (first > 0) + words[first:start]
-    after = words[stop:last] + ["…"] * (last < len(words))
+    before = ["…"] * (start > _CONTEXT) + words[max(0, start - _CONTEXT) : start]
+    after = words[stop : stop + _CONTEXT] + ["…"] * (stop + _CONTEXT < len(words))
     return " ".join(before), " ".join(words[start:stop]), " ".join(after)

@@ -1,12 +1,14 @@
 """Scores of predicted tags: precision, recall and F1 of entities, strict F1 and token accuracy."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from importlib.util import find_spec
 from typing import Any
 
 from hybridner.corpora.schemes import entity_spans, invalid_transitions
 from hybridner.display.tables import Table
+
+Tags = Sequence[Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,19 +23,16 @@ class TypeScores:
     gold: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scores(TypeScores):
     """Scores of a split: micro averages over all types, of which F1 is the headline, and more.
 
     Attributes:
-        scorer: how precision, recall and F1 were computed, with seqeval named where it is installed.
-        strict_scorer: how the strict F1 was computed.
+        scorer: name of the method behind precision, recall and F1; it names seqeval if that is installed.
+        strict_scorer: name of the method behind the strict F1.
         strict_f1: F1 of valid BIO entities only.
         token_accuracy: share of words with the right tag, O included.
         invalid_transitions: number of predicted I- tags that continue no entity of their type.
-        sentences: number of sentences scored.
-        words: number of words scored.
-        by_type: scores of each type.
     """
 
     scorer: str
@@ -51,19 +50,12 @@ class Scores(TypeScores):
 
     def as_table(self) -> Table:
         """Make a table of the scores of each type and their micro average."""
-        return Table(
-            ("", "precision", "recall", "F1", "correct", "predicted", "gold"),
-            [
-                (
-                    name,
-                    *(f"{share:.4f}" for share in (s.precision, s.recall, s.f1)),
-                    *(f"{count:,}" for count in (s.correct, s.predicted, s.gold)),
-                )
-                for name, s in [*self.by_type.items(), ("micro", self)]
-            ],
-            widths=(10, 9, 7, 7, 8, 9, 7),
-            optional=(4, 5),
-        )
+        rows = []
+        for name, s in [*self.by_type.items(), ("micro", self)]:
+            shares = (f"{share:.4f}" for share in (s.precision, s.recall, s.f1))
+            rows.append((name, *shares, f"{s.correct:,}", f"{s.predicted:,}", f"{s.gold:,}"))
+        header = ("", "precision", "recall", "F1", "correct", "predicted", "gold")
+        return Table(header, rows, widths=(10, 9, 7, 7, 8, 9, 7), optional=(4, 5))
 
     def summary(self) -> str:
         """Write one line with the scores that the table omits."""
@@ -73,11 +65,11 @@ class Scores(TypeScores):
         )
 
 
-def score(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> Scores:
+def score(gold: Tags, predicted: Tags) -> Scores:
     """Score predicted BIO tags against gold ones.
 
-    Entities are counted as conlleval counts them (Tjong Kim Sang and De Meulder 2003). If seqeval is installed, it
-    computes the micro averages, with the same numbers, and the scores name it.
+    We count entities as conlleval does (Tjong Kim Sang and De Meulder 2003). If seqeval is installed, it computes the
+    micro averages, with the same numbers, and the scores name it.
 
     Raises:
         ValueError: the numbers of sentences, or of tags in a sentence, differ, or a tag is not BIO (seqeval would
@@ -91,43 +83,32 @@ def score(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> 
     for tag in {tag for tags in (*gold, *predicted) for tag in tags}:
         if tag != "O" and not (tag[:2] in ("B-", "I-") and tag[2:]):
             raise ValueError(f"tag {str(tag)!r}; expected O, B-TYPE or I-TYPE")
-    gold_spans, predicted_spans = (
-        {(i, *span) for i, tags in enumerate(side) for span in entity_spans(tags)} for side in (gold, predicted)
-    )
-    micro = _score_spans(gold_spans, predicted_spans)
+    spans = [{(i, *span) for i, tags in enumerate(side) for span in entity_spans(tags)} for side in (gold, predicted)]
     # An entity that starts with I- is not valid BIO.
-    strict_f1 = _score_spans(
-        {span for span in gold_spans if gold[span[0]][span[2]][0] == "B"},
-        {span for span in predicted_spans if predicted[span[0]][span[2]][0] == "B"},
-    ).f1
+    valid = (
+        {span for span in found if side[span[0]][span[2]][0] == "B"}
+        for found, side in zip(spans, (gold, predicted), strict=True)
+    )
+    micro, strict_f1 = _score_spans(*spans), _score_spans(*valid).f1
     scorer, strict_scorer = "micro average as conlleval counts", "micro average of valid BIO entities only"
-    precision, recall, f1 = micro.precision, micro.recall, micro.f1
     if find_spec("seqeval"):
         scorer, strict_scorer = f"{scorer} (seqeval, default mode)", f"{strict_scorer} (seqeval, strict mode, IOB2)"
-        if gold_spans or predicted_spans:
+        if any(spans):
             precision, recall, f1, strict_f1 = _by_seqeval(gold, predicted)
-    types = sorted({span[1] for span in gold_spans | predicted_spans})
-    words = sum(map(len, gold))
-    right = sum(a == b for one, other in zip(gold, predicted, strict=True) for a, b in zip(one, other, strict=True))
+            micro = replace(micro, precision=precision, recall=recall, f1=f1)
+    right = [a == b for one, other in zip(gold, predicted, strict=True) for a, b in zip(one, other, strict=True)]
     return Scores(
-        precision,
-        recall,
-        f1,
-        micro.correct,
-        micro.predicted,
-        micro.gold,
+        *astuple(micro),
         scorer=scorer,
         strict_scorer=strict_scorer,
         strict_f1=strict_f1,
-        token_accuracy=right / words if words else 0.0,
+        token_accuracy=sum(right) / len(right) if right else 0.0,
         invalid_transitions=sum(map(invalid_transitions, predicted)),
         sentences=len(gold),
-        words=words,
+        words=len(right),
         by_type={
-            name: _score_spans(
-                *({span for span in spans if span[1] == name} for spans in (gold_spans, predicted_spans))
-            )
-            for name in types
+            name: _score_spans(*({span for span in found if span[1] == name} for found in spans))
+            for name in sorted({span[1] for found in spans for span in found})
         },
     )
 
@@ -135,19 +116,18 @@ def score(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> 
 def _score_spans(gold: set[Any], predicted: set[Any]) -> TypeScores:
     """Score sets of entities; a share of none is 0."""
     correct = len(gold & predicted)
-    precision = correct / len(predicted) if predicted else 0.0
-    recall = correct / len(gold) if gold else 0.0
+    precision, recall = (correct / len(spans) if spans else 0.0 for spans in (predicted, gold))
     f1 = 2 * precision * recall / (precision + recall) if correct else 0.0
     return TypeScores(precision, recall, f1, correct, len(predicted), len(gold))
 
 
-def _by_seqeval(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> tuple[float, ...]:
+def _by_seqeval(gold: Tags, predicted: Tags) -> list[float]:
     """Compute precision, recall, F1 and strict F1 with seqeval, which refuses tags without any entity."""
     from seqeval.metrics.sequence_labeling import precision_recall_fscore_support as scores
     from seqeval.metrics.v1 import precision_recall_fscore_support as strict_scores
     from seqeval.scheme import IOB2
 
     lists = [list(tags) for tags in gold], [list(tags) for tags in predicted]
-    precision, recall, f1, _ = scores(*lists, average="micro", zero_division=0)
-    strict_f1 = strict_scores(*lists, average="micro", scheme=IOB2, zero_division=0)[2]
-    return tuple(float(share or 0.0) for share in (precision, recall, f1, strict_f1))
+    micro = scores(*lists, average="micro", zero_division=0)
+    strict = strict_scores(*lists, average="micro", scheme=IOB2, zero_division=0)
+    return [float(share) for share in (*micro[:3], strict[2])]

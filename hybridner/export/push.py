@@ -11,21 +11,21 @@ from hybridner.saved.open import find_model, open_model
 def push_model(
     source: str | Path, repository: str, *, private: bool = False, message: str | None = None, dry_run: bool = False
 ) -> list[str]:
-    """Publish a saved model: its own four files, never a run's checkpoints.
+    """Publish a saved model on the Hub: its four files, never a run's checkpoints.
 
     Args:
         source: a run (meaning its best model) or a model folder in safetensors form.
-        repository: OWNER/NAME on the Hub; made if it is not there.
-        private: keep it from others.
-        message: of the commit.
-        dry_run: only say what would be done; no network is needed.
+        repository: OWNER/NAME on the Hub; it is created if need be.
+        private: hide the repository from others.
+        message: the commit message.
+        dry_run: only report what would be published; this needs no network.
 
     Returns:
         Sentences for the user.
 
     Raises:
-        InputError: there is no model, it is damaged or in another form, a file of it is a link that leads out of its
-            folder, the name is not one, or the Hub is out of reach or refuses.
+        InputError: there is no whole model in safetensors form, a file of it is a link that leads out of its folder,
+            ``repository`` is not a valid name, or the Hub is out of reach or refuses.
     """
     if not is_repository(repository):
         raise InputError(f"{repository}: not a name on the Hub; expected OWNER/NAME of letters, digits, '-', '_', '.'")
@@ -36,7 +36,7 @@ def push_model(
             f"{folder}: no {' and no '.join(missing)} in it; make a whole model folder with: "
             "hybridner convert MODEL FOLDER --to torch"
         )
-    model = open_model(folder)  # a damaged one is not published
+    data = open_model(folder).provenance.get("data")  # do not publish a damaged one
     sizes = [f"  {name}  {(folder / name).stat().st_size:,} bytes" for name in MODEL_FILES]
     where = f"https://huggingface.co/{repository}{' (private)' if private else ''}"
     if dry_run:
@@ -45,7 +45,6 @@ def push_model(
         hub.create_repo(repository, private=private or None, exist_ok=True)
         if private and not hub.model_info(repository).private:
             raise InputError(f"{repository}: is there already, and public; choose another name or leave --private out")
-        data = model.provenance.get("data")
         hub.upload_folder(
             repo_id=repository,
             folder_path=folder,

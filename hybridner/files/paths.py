@@ -12,15 +12,9 @@ from pathlib import Path
 
 from hybridner.errors import InputError
 
-_CACHES = ("models--", "datasets--")
-
 
 def inside(folder: Path, name: str) -> Path:
-    """Return the path of ``name`` in ``folder``; it need not exist.
-
-    Args:
-        folder: what the user named; it may be a link itself.
-        name: relative to it, such as "config.json" or "best/config.json".
+    """Return the path ``folder``/``name``, which need not exist; ``folder`` itself may be a link.
 
     Raises:
         InputError: the path lies outside ``folder`` after all links are resolved, or its links form a circle.
@@ -41,23 +35,23 @@ def check_links(folder: Path, name: str = ".") -> None:
     Raises:
         InputError: something leads out of ``folder``; the message names it.
     """
-    for at, folders, files in os.walk(inside(folder, name)):  # which enters no link
+    for at, folders, files in os.walk(inside(folder, name)):  # os.walk enters no link
         for entry in (*folders, *files):
             inside(folder, os.path.relpath(Path(at) / entry, folder))
 
 
 def remove(path: Path) -> None:
     """Remove a file, a folder with its content, or a link but not its target; ignore what cannot be removed."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with suppress(OSError):
+    with suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
             path.unlink()
 
 
 def _blobs(root: Path) -> Path | None:
-    """Return the folder that the links of a Hub cache snapshot lead to; None for any other folder."""
+    """Return the target folder of the links of a Hub cache snapshot; None for any other folder."""
     for snapshots in root.parents:
-        if snapshots.name == "snapshots" and snapshots.parent.name.startswith(_CACHES):
+        if snapshots.name == "snapshots" and snapshots.parent.name.startswith(("models--", "datasets--")):
             return snapshots.parent / "blobs"
     return None

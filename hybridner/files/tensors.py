@@ -1,4 +1,4 @@
-"""Safetensors, read in two steps: what is in the file is checked before any of it is in memory."""
+"""Safetensors files, whose header is checked before their values are in memory."""
 
 import hashlib
 import json
@@ -13,10 +13,11 @@ from safetensors.numpy import save_file
 from hybridner.errors import InputError
 
 Weights = dict[str, np.ndarray]
+_TYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
 class TensorHeader(NamedTuple):
-    """A tensor's shape and numpy's name of its type, read from a file before its values."""
+    """A tensor's shape and numpy's name of its dtype, read from a file before its values."""
 
     shape: tuple[int, ...]
     dtype: str
@@ -24,36 +25,34 @@ class TensorHeader(NamedTuple):
 
 Headers = Mapping[str, TensorHeader]
 
-_TYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
-
 
 def read_tensors(path: Path, check: Callable[[Headers], None]) -> Weights:
-    """Read the tensors of a file of safetensors into one piece of memory, which is free again once all are gone.
+    """Read the tensors of a safetensors file into one block of memory, which is free again once all are gone.
 
     Args:
         path: the file.
-        check: is called with the names, shapes and types that the file's header tells, and raises if they are not what
-            is expected; only then are the values read.
+        check: receives the header before the values are read, and raises if it is not as expected.
 
     Raises:
         InputError: the file cannot be read, or ``check`` raised it.
     """
     try:
-        with safe_open(path, "numpy") as file:
-            headers = {}
-            for name in file.keys():  # noqa: SIM118, it is no dict
-                tensor = file.get_slice(name)
-                headers[name] = TensorHeader(tuple(tensor.get_shape()), _numpy_type(tensor.get_dtype()))
+        with safe_open(path, "numpy"):
+            pass  # the library checks the header
+        with path.open("rb") as file:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+            header.pop("__metadata__", None)
+            headers = {
+                name: TensorHeader(tuple(one["shape"]), _TYPES.get(one["dtype"], one["dtype"].lower()))
+                for name, one in sorted(header.items())
+            }
             check(headers)
-        # One piece, and no tensor by itself: the allocator keeps small pieces, and gives a large one back.
-        content = np.fromfile(path, np.uint8)
-        start = 8 + int.from_bytes(content[:8].tobytes(), "little")
-        places = json.loads(content[8:start].tobytes())
+            # One block, not one per tensor: the allocator keeps small blocks, and gives a large one back.
+            content = np.fromfile(file, np.uint8)
         weights = {}
-        for name, header in headers.items():
-            first, last = places[name]["data_offsets"]
-            value = content[start + first : start + last].view(np.dtype(header.dtype).newbyteorder("<"))
-            weights[name] = np.require(value.reshape(header.shape), requirements="A")
+        for name, (shape, dtype) in headers.items():
+            value = content[slice(*header[name]["data_offsets"])].view(np.dtype(dtype).newbyteorder("<"))
+            weights[name] = np.require(value.reshape(shape), requirements="A")
         return weights
     except InputError:
         raise
@@ -62,7 +61,7 @@ def read_tensors(path: Path, check: Callable[[Headers], None]) -> Weights:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
-    """Write a file of safetensors; the user's umask sets its permissions, where the library would set 0600.
+    """Write a safetensors file with the permissions of the user's umask; the library would set 0600.
 
     Raises:
         OSError, SafetensorError: the file cannot be written.
@@ -73,12 +72,8 @@ def write_tensors(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
     path.chmod(mode)
 
 
-def _numpy_type(name: str) -> str:
-    return _TYPES.get(name, name.lower())
-
-
 def digest(weights: Mapping[str, np.ndarray]) -> str:
-    """SHA-256 of names, types, shapes and values, in hexadecimal: the same for the same bits in any form of file."""
+    """Compute the SHA-256 of names, dtypes, shapes and values, in hexadecimal; the form of file does not matter."""
     total = hashlib.sha256()
     for name, value in sorted(weights.items()):
         value = np.ascontiguousarray(value, value.dtype.newbyteorder("<"))

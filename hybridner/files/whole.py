@@ -1,7 +1,7 @@
-"""A file that is written as the work goes, and has its name only once it is whole."""
+"""Files and folders that get their name only once they are complete."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
@@ -13,59 +13,56 @@ from hybridner.files.paths import remove
 
 @contextmanager
 def opened_whole(path: Path) -> Iterator[TextIO]:
-    r"""Open a UTF-8 file that gets the name ``path`` when the block ends; after an error it is removed.
-
-    What is no plain file, such as a pipe, is written as it is. Half a surrogate pair is written as ``\ud800``, which
-    JSON reads as what it is.
+    r"""Open a UTF-8 file to write, as :func:`written_whole` does; half a surrogate pair becomes ``\ud800``, as in JSON.
 
     Raises:
-        InputError: it cannot be written.
+        InputError: ``path`` is a folder, or cannot be written.
     """
-    partial = path if path.exists() and not path.is_file() else path.with_name(f"{path.name}.partial")
-    try:
-        with partial.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-            yield file
-        if partial != path:
-            partial.replace(path)
-    except BaseException as error:
-        if partial != path:
-            with suppress(OSError):
-                partial.unlink()
-        if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
-            raise InputError(f"{path}: cannot be written ({error.strerror})") from error
-        raise
+    if path.is_dir():
+        raise InputError(f"{path}: a folder; expected the name of a file to write")
+    with (
+        written_whole(path, parents=False) as partial,
+        partial.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
+        yield file
 
 
 @contextmanager
 def written_whole(path: Path, *, parents: bool = True) -> Iterator[Path]:
     """Provide a temporary path for a file or folder, which replaces ``path`` when the block ends.
 
-    What a process that was killed left there is removed first; after an error it is removed at once.
+    An error, or the next call after a killed process, removes it. A pipe or a device is written in place.
 
     Raises:
         InputError: it cannot be written.
     """
     partial = path.with_name(f"{path.name}.partial")
     try:
-        remove(partial)
+        if path.exists() and not path.is_file() and not path.is_dir():
+            partial = path
+        else:
+            remove(partial)
         if parents:
             partial.parent.mkdir(parents=True, exist_ok=True)
         yield partial
-        replace_folder(partial, path)
+        if partial != path:
+            replace_folder(partial, path)
     except BaseException as error:
-        remove(partial)
-        if isinstance(error, (OSError, SafetensorError)):
-            raise CannotWriteError(f"{path}: cannot be written ({error})") from error
+        if partial != path:
+            remove(partial)
+        if isinstance(error, (OSError, SafetensorError)) and not isinstance(error, BrokenPipeError):
+            reason = getattr(error, "strerror", None) or error
+            raise CannotWriteError(f"{path}: cannot be written ({reason})") from error
         raise
 
 
 def replace_folder(partial: Path, folder: Path) -> None:
     """Replace ``folder`` by ``partial``; a reader sees one or the other.
 
-    Where ``folder`` is a link, the link is replaced, and what it leads to stays as it is.
+    A link ``folder`` is replaced itself; its target remains.
     """
     if not folder.is_dir():
-        partial.replace(folder)  # a NAME.old that is here is not ours
+        partial.replace(folder)  # NAME.old, if there is one, is the user's
         return
     old = folder.with_name(f"{folder.name}.old")
     remove(old)

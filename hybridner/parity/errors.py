@@ -25,12 +25,10 @@ def tensor_errors(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> d
     own rounding. The error is infinite if the shapes differ or one side lacks the tensor.
     """
     floor = 1e-3 * global_norm(b) / math.sqrt(max(len(b), 1))
-    errors = {}
-    for name in dict.fromkeys([*b, *a]):
-        if name in a and name in b and a[name].shape == b[name].shape:
+    errors = dict.fromkeys([*b, *a], math.inf)
+    for name in a.keys() & b.keys():
+        if a[name].shape == b[name].shape:
             errors[name] = _ratio(_distance(a[name], b[name]), max(_norm(b[name]), floor))
-        else:
-            errors[name] = math.inf
     return errors
 
 

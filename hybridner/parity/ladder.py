@@ -4,7 +4,7 @@ A wrong epsilon, a swapped gate or a mean over padding is many orders of magnitu
 """
 
 import math
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from hybridner.batches.batch import Batch
@@ -28,16 +28,13 @@ MakeLearners = Callable[[ModelConfig, Options], tuple[Probe, Probe]]
 def compare_weights(a: Probe, b: Probe) -> Finding:
     """Compare the weights bit for bit; NaN never equals NaN."""
     weights_a, weights_b = a.weights(), b.weights()
-    differing = list(bitwise_differences(weights_a, weights_b))
-    if differing:
+    if differing := list(bitwise_differences(weights_a, weights_b)):
         errors = tensor_errors(weights_a, weights_b)
-        for name in differing:
-            errors[name] = errors[name] or math.inf  # the same value in other bits, such as -0
+        errors |= {name: errors[name] or math.inf for name in differing}  # 0: other bits of one value, -0
         where, error = worst({name: errors[name] for name in differing})
         count = f"{len(differing)} of {len(errors)} tensors differ{'s' * (len(differing) == 1)}"
         return Finding("weights", error, f"{where}; {count}", 0.0, errors)
-    strange = not_finite(weights_a)
-    if strange is not None:
+    if (strange := not_finite(weights_a)) is not None:
         return Finding("weights", math.inf, f"{strange} contains values that are not finite", 0.0)
     return Finding("weights", 0.0, f"{len(weights_a)} tensors, bit for bit", 0.0)
 
@@ -54,9 +51,8 @@ def compare_activations(a: Probe, b: Probe, batches: Sequence[Batch], bars: Bars
             both = place in found_a and place in found_b
             error = relative_error(found_a[place][here], found_b[place][here]) if both else math.inf
             errors[place] = max(errors.get(place, 0.0), error)
-    first = next((place for place, error in errors.items() if not error <= bars.activations), None)
-    place, error = (first, errors[first]) if first else worst(errors)
-    return Finding("activations", error, place, bars.activations, errors)
+    where = next((place for place, error in errors.items() if not error <= bars.activations), worst(errors)[0])
+    return Finding("activations", errors[where], where, bars.activations, errors)
 
 
 def compare_gradients(a: Probe, b: Probe, batches: Sequence[Batch], bars: Bars, check: str = "gradients") -> Finding:
@@ -140,20 +136,19 @@ def relative_loss(a: float, b: float) -> float:
     return difference / max(abs(b), _TINY) if math.isfinite(difference) else math.inf
 
 
-def gradient_errors(a: Weights, b: Weights, bars: Bars, zeros: Collection[str]) -> dict[str, float]:
+def gradient_errors(a: Weights, b: Weights, bars: Bars, zeros: set[str]) -> dict[str, float]:
     """Compute :func:`tensor_errors` of gradients; those of ``zeros`` must be tiny compared with all together.
 
     A gradient whose true value is zero consists of rounding. Its error is its share of the global norm, scaled to put
     ``bars.zero_gradient`` at the bar of gradients.
     """
     errors = tensor_errors(a, b)
-    for name in errors:
-        if name in zeros and name in a and name in b:
-            shares = [global_norm({name: grads[name]}) / max(global_norm(grads), _TINY) for grads in (a, b)]
-            errors[name] = math.inf if math.isnan(sum(shares)) else max(shares) / bars.zero_gradient * bars.gradients
+    for name in a.keys() & b.keys() & zeros:
+        shares = [global_norm({name: grads[name]}) / max(global_norm(grads), _TINY) for grads in (a, b)]
+        errors[name] = math.inf if math.isnan(sum(shares)) else max(shares) / bars.zero_gradient * bars.gradients
     return errors
 
 
-def without(zeros: Collection[str], tensors: Weights) -> Weights:
+def without(zeros: set[str], tensors: Weights) -> Weights:
     """Leave out tensors whose true gradient is zero: AdamW turns the noise in their gradients into updates."""
     return {name: value for name, value in tensors.items() if name not in zeros}

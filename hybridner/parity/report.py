@@ -30,10 +30,7 @@ def can_be_drawn(findings: Sequence[Finding]) -> bool:
 def draw_errors(findings: Sequence[Finding], title: str, path: Path) -> None:
     """Draw the error of each part of the model and of each tensor's gradient, with their bars, as a PNG.
 
-    Args:
-        findings: findings for which :func:`can_be_drawn` is True.
-        title: title of the plot.
-        path: the file to write.
+    :func:`can_be_drawn` must be True of ``findings``.
 
     Raises:
         InputError: the file cannot be written.

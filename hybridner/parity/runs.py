@@ -54,7 +54,19 @@ def read_run(folder: Path) -> FinishedRun:
     if not losses:
         raise InputError(f"{folder}: no training loss was logged; train with --log-every 1")
     scores = [(record["step"], record["valid"]) for record in run.records() if record["event"] == "epoch"]
-    return FinishedRun(losses, run.tokenizer.read_bytes(), scores, _final_logits(run))
+    options, name = run.read_options()
+    backend = choose_backend(name)
+    newest = newest_state(backend, run.checkpoints)
+    if newest is None:
+        raise InputError(f"{run.checkpoints}: no checkpoint")
+    corpus, tokenizer = read_data(options), load_saved(run.tokenizer)
+    labels = bioes_labels(corpus.labels) if options.model.head == "crf" else corpus.labels
+    config = options.model.config(tokenizer.model_input(options.model.max_length), len(labels))
+    learner = learner_class(backend)(config, options)
+    learner.init(newest.state.weights)
+    encoded = encode(corpus.splits["valid"], tokenizer, labels, config.input.max_length)
+    logits = np.concatenate(predict_words(learner, encoded, config.input.pad_token_id))
+    return FinishedRun(losses, run.tokenizer.read_bytes(), scores, logits)
 
 
 def loss_errors(a: FinishedRun, b: FinishedRun) -> dict[int, float]:
@@ -77,19 +89,3 @@ def compare_training(a: FinishedRun, b: FinishedRun, bars: Bars) -> Finding:
     errors |= {name: 0.0 if is_same else math.inf for name, is_same in same.items()}
     where, error = worst(errors)
     return Finding("training", error, where, bars.training, errors)
-
-
-def _final_logits(run: RunDir) -> Float[np.ndarray, "words labels"]:
-    options, name = run.read_options()
-    backend = choose_backend(name)
-    newest = newest_state(backend, run.checkpoints)
-    if newest is None:
-        raise InputError(f"{run.checkpoints}: no checkpoint")
-    corpus = read_data(options)
-    tokenizer = load_saved(run.tokenizer)
-    labels = bioes_labels(corpus.labels) if options.model.head == "crf" else corpus.labels
-    config = options.model.config(tokenizer.model_input(options.model.max_length), len(labels))
-    learner = learner_class(backend)(config, options)
-    learner.init(newest.state.weights)
-    encoded = encode(corpus.splits["valid"], tokenizer, labels, config.input.max_length)
-    return np.concatenate(predict_words(learner, encoded, config.input.pad_token_id))

@@ -1,6 +1,7 @@
 """Random weights and batches to compare models on, and batches of a corpus's text."""
 
 import zlib
+from functools import partial
 
 import numpy as np
 from jaxtyping import Int32
@@ -24,12 +25,8 @@ def random_weights(config: ModelConfig, seed: int, embedding_mean: float = 0.0) 
     """Draw float32 weights that hide no mistake.
 
     LayerNorms at 1 and 0 would hide a missing or swapped one, so would transitions and relative positions at 0, and a
-    mean near zero a variance of E[x²] − E[x]².
-
-    Args:
-        config: the model.
-        seed: seed of the values.
-        embedding_mean: added to every embedding but the pad piece's; a correct LayerNorm removes it.
+    mean near zero a variance of E[x²] − E[x]². ``embedding_mean`` is added to every embedding but the pad piece's; a
+    correct LayerNorm removes it.
     """
     weights = initial_weights(config, seed)
     for row in rows(config):
@@ -56,38 +53,29 @@ def random_batch(
 
     The first piece is the pad piece: even within a sentence, its row of the embedding must get no gradient.
 
-    Args:
-        config: sizes to draw within.
-        lengths: pieces of each sentence.
-        seed: seed of the pieces and labels.
-        row_length: length of the rows; by default that of the longest sentence.
-        num_rows: minimum number of rows; unused rows are padding.
-        packed: put several sentences into a row instead of one.
+    ``lengths`` are the pieces of each sentence. A row has one sentence, or several if ``packed``, and by default the
+    length of the longest. There are at least ``num_rows``; unused rows are padding.
     """
     rng = np.random.Generator(np.random.Philox(key=[seed, 7]))
     length = row_length or max(lengths)
-    packing = pack(lengths, length)
-    if not packed:
-        packing = Packing(np.arange(len(lengths)), np.zeros(len(lengths), int), len(lengths))
+    packing = pack(lengths, length) if packed else _one_per_row(len(lengths))
     shape = Shape(max(packing.num_rows, num_rows), length)
     input_ids = np.full((*shape, *features_shape(config)), config.input.pad_token_id, np.int32)
     attention_mask = np.zeros(shape, np.int32)
     labels = np.full(shape, IGNORED, np.int32)
-    in_row = [0] * shape.rows
     for number, (row, start, size) in enumerate(zip(packing.rows, packing.starts, lengths, strict=True)):
         span = slice(start, start + size)
-        in_row[row] += 1
         input_ids[row, span] = random_ids(config, size, rng)
-        attention_mask[row, span] = in_row[row]
-        drawn = rng.integers(0, config.num_labels, size)
-        labels[row, span] = np.where(rng.random(size) < _UNLABELLED, IGNORED, drawn)
-        if number == 0:
-            input_ids[row, start] = config.input.pad_token_id
-            labels[row, start] = drawn[0]
+        attention_mask[row, span] = attention_mask[row].max() + 1
+        labels[row, span] = rng.integers(0, config.num_labels, size)
+        unlabelled = rng.random(size) < _UNLABELLED
+        unlabelled[0] &= number > 0
+        labels[row, span][unlabelled] = IGNORED
         if config.head.kind == "crf":
             make_valid(labels[row, span], config.num_labels)
-    sizes = np.asarray(lengths)
-    return Batch(input_ids, attention_mask, labels, np.arange(len(lengths)), packing.rows, packing.starts, sizes)
+    input_ids[packing.rows[0], packing.starts[0]] = config.input.pad_token_id
+    examples, sizes = np.arange(len(lengths)), np.asarray(lengths)
+    return Batch(input_ids, attention_mask, labels, examples, packing.rows, packing.starts, sizes)
 
 
 def features_shape(config: ModelConfig) -> tuple[int, ...]:
@@ -123,22 +111,17 @@ def make_valid(labels: Int32[np.ndarray, "length"], num_labels: int) -> None:
         may_follow = allowed.between[labels[word]]
 
 
-def standard_batches(config: ModelConfig, seed: int = 0, row_multiple: int = 1) -> list[Batch]:
+def standard_batches(config: ModelConfig, row_multiple: int = 1) -> list[Batch]:
     """Make three random batches (padded, ragged, packed) of one shape, for which a program is compiled once.
 
-    Args:
-        config: sizes to draw within.
-        seed: seed of the pieces and labels.
-        row_multiple: round the number of rows up to a multiple of this, with padding.
+    Padding rounds the number of rows up to a multiple of ``row_multiple``.
     """
     longest = min(config.input.max_length, _LENGTH)
-    rows = -(-_ROWS // row_multiple) * row_multiple
-    padded = [max(1, longest - 3 * i) for i in range(_ROWS)]
-    packed = [min(longest, n) for n in _PACKED]
+    draw = partial(random_batch, config, row_length=_LENGTH, num_rows=-(-_ROWS // row_multiple) * row_multiple)
     return [
-        random_batch(config, padded, seed, row_length=_LENGTH, num_rows=rows),
-        random_batch(config, [longest, 1, 1, 2], seed + 1, row_length=_LENGTH, num_rows=rows),
-        random_batch(config, packed, seed + 2, row_length=_LENGTH, num_rows=rows, packed=True),
+        draw([max(1, longest - 3 * i) for i in range(_ROWS)], 0),
+        draw([longest, 1, 1, 2], 1),
+        draw([min(longest, n) for n in _PACKED], 2, packed=True),
     ]
 
 
@@ -147,11 +130,12 @@ def corpus_batches(encoded: Encoded, pad_token_id: int) -> list[Batch]:
     chosen = np.unique(np.linspace(0, len(encoded) - 1, _ROWS + len(_PACKED)).astype(int))
     length = int(encoded.lengths[chosen].max())
     alone, together = chosen[:_ROWS], chosen[_ROWS:]
-    packings = [Packing(np.arange(len(alone)), np.zeros(len(alone), int), len(alone))]
+    placed = [(alone, _one_per_row(len(alone)))]
     if len(together):
-        packings.append(pack(encoded.lengths[together], length))
-    shape = Shape(max(packing.num_rows for packing in packings), length)
-    return [
-        build_batch(encoded, examples, shape, packing, pad_token_id)
-        for examples, packing in zip((alone, together), packings, strict=False)
-    ]
+        placed.append((together, pack(encoded.lengths[together], length)))
+    shape = Shape(max(packing.num_rows for _, packing in placed), length)
+    return [build_batch(encoded, examples, shape, packing, pad_token_id) for examples, packing in placed]
+
+
+def _one_per_row(number: int) -> Packing:
+    return Packing(np.arange(number), np.zeros(number, int), number)

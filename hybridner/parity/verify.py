@@ -4,6 +4,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,14 @@ from hybridner.batches.encoding import encode
 from hybridner.config.choices import Device, Dtype
 from hybridner.config.model import ModelConfig, is_original
 from hybridner.config.options import Options
-from hybridner.corpora.read import read_corpus, split_name
+from hybridner.corpora.read import read_corpus
+from hybridner.corpora.splits import shown_split, split_name
 from hybridner.errors import InputError
 from hybridner.model.learner import Probe
 from hybridner.model.twins import BACKENDS, Backend, choose_backend, installed, learner_class, original_module, versions
 from hybridner.model.weights import check_weights, weight_shapes
 from hybridner.parity.bars import Finding
-from hybridner.parity.ladder import climb
+from hybridner.parity.ladder import MakeLearners, climb
 from hybridner.parity.samples import corpus_batches, standard_batches
 from hybridner.saved.model import SavedModel
 from hybridner.saved.open import ORIGINAL_SUFFIX, find_model, open_model
@@ -26,8 +28,7 @@ from hybridner.saved.original import from_state_dict
 
 _CLIP_NORM = 0.1  # small enough to clip
 _LEARNING_RATE = 1e-3
-_GRADIENTS = ("gradients", "dropout")
-NAMES = {"flax": "Flax", "torch": "PyTorch"}
+_NAMES = {"flax": "Flax", "torch": "PyTorch"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,7 @@ class Verification:
     """A comparison of two models.
 
     Attributes:
-        a: the first model and its backend, in words.
-        b: the second.
+        a, b: the two models and their backends, in words.
         dtype: type of the computation.
         computed: type, device and batches of the computation, in words.
         findings: one per check.
@@ -59,19 +59,11 @@ class Verification:
 
     def to_dict(self) -> dict[str, Any]:
         """Convert the report to JSON values; an infinite error becomes None."""
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        findings = [
-            {
-                "check": finding.check,
-                "error": _finite(finding.error),
-                "where": finding.where,
-                "bar": finding.bar,
-                "passed": finding.passed,
-                "errors": {name: _finite(error) for name, error in finding.errors.items()},
-            }
-            for finding in self.findings
-        ]
-        return {**values, "passed": self.passed, "findings": findings}
+        values = dataclasses.asdict(self)
+        for finding, shown in zip(self.findings, values["findings"], strict=True):
+            errors = {name: _finite(error) for name, error in finding.errors.items()}
+            shown |= {"error": _finite(finding.error), "errors": errors, "passed": finding.passed}
+        return {**values, "passed": self.passed}
 
 
 def verify(
@@ -79,7 +71,7 @@ def verify(
     other: str | None = None,
     *,
     data: str | None = None,
-    split: str = "valid",
+    split: str = "dev",
     dtype: Dtype = "float64",
     device: Device = "cpu",
     steps: int = 1,
@@ -87,17 +79,9 @@ def verify(
 ) -> Verification:
     """Compare ``source`` in Flax with ``other``, or itself, in PyTorch; two models in one backend if one is installed.
 
-    Of models of different sizes, only the configs, labels, tokenizers and shapes are compared.
-
-    Args:
-        source: a run, a model folder or a ``.pth`` of the original.
-        other: another, or None for the same.
-        data: corpus with the text to compare on; random pieces by default.
-        split: split of the corpus.
-        dtype: "float64" or "float32".
-        device: device to compute on.
-        steps: number of AdamW steps.
-        tell: called with each finding.
+    Each is a run, a model folder or a ``.pth`` of the original. Of models of different sizes, only the configs, labels,
+    tokenizers and shapes are compared. The batches are text of a corpus's split, or random pieces without ``data``. The
+    optimizer does ``steps`` AdamW steps. ``tell`` is called with each finding.
 
     Raises:
         InputError: a model or the data cannot be read, or there are only one backend and one model.
@@ -106,82 +90,67 @@ def verify(
         raise InputError(f"steps must be at least 1, not {steps}")
     backends = _backends(alone=other is None)
     notes: list[str] = []
-    sides = _Sides(*_open(source, other, notes), backends, device)
-    batches, words = _batches(sides.a, data, split)
+    a, b = _open(source, other, notes)
+    batches, words = _batches(a, data, split)
+    devices: list[str] = []
+
+    def make(config: ModelConfig, options: Options) -> tuple[Probe, Probe]:
+        """Make learners of both models, with the dropout of ``config``."""
+        learners = []
+        for model, backend in zip((a, b), backends, strict=True):
+            own = dataclasses.replace(model.config, dropout=config.dropout)
+            learner = learner_class(backend)(own, options.replace(device=device))
+            learner.init(model.weights)
+            learners.append(learner)
+            devices.append(learner.device)
+        return learners[0], learners[1]
+
     findings: list[Finding] = []
-    for finding in _findings(sides, dtype, batches, steps):
+    for finding in _findings(a, b, make, dtype, batches, steps):
         findings.append(finding)
         tell(finding)
-    if not sides.devices:
+    if not devices:
         notes.append("models of different sizes have no activations or gradients to compare")
-    passed = {finding.check: finding.passed for finding in findings}
-    if dtype == "float32" and passed.get("activations") and not all(passed.get(check, True) for check in _GRADIENTS):
+    failed = {finding.check for finding in findings if not finding.passed}
+    if dtype == "float32" and "activations" not in failed and failed & {"gradients", "dropout"}:
         notes.append(
             "in float32 a ReLU whose input is within rounding of 0 can pass its gradient on in one backend and not in "
             "the other; check with --dtype float64"
         )
     return Verification(
-        f"{sides.a.where} in {NAMES[backends[0]]}",
-        f"{sides.b.where} in {NAMES[backends[1]]}",
+        f"{a.where} in {_NAMES[backends[0]]}",
+        f"{b.where} in {_NAMES[backends[1]]}",
         dtype,
-        f"{dtype} on {' and '.join(sides.devices)}; {words}" if sides.devices else "nothing was computed",
+        f"{dtype} on {' and '.join(dict.fromkeys(devices))}; {words}" if devices else "nothing was computed",
         findings,
         notes,
-        {name: version for backend in backends for name, version in versions(backend).items()},
+        {**versions(backends[0]), **versions(backends[1])},
     )
 
 
-@dataclass
-class _Sides:
-    """Two models with a backend each, and the devices used so far."""
-
-    a: SavedModel
-    b: SavedModel
-    backends: tuple[Backend, Backend]
-    device: Device
-    devices: list[str] = dataclasses.field(default_factory=list)
-
-    def make(self, config: ModelConfig, options: Options) -> tuple[Probe, Probe]:
-        """Make learners of the two, with the dropout of ``config``."""
-        a, b = (
-            learner_class(backend)(
-                dataclasses.replace(model.config, dropout=config.dropout),
-                options.replace(device=self.device),
-            )
-            for model, backend in zip((self.a, self.b), self.backends, strict=True)
-        )
-        a.init(self.a.weights)
-        b.init(self.b.weights)
-        self.devices = list(dict.fromkeys([*self.devices, a.device, b.device]))
-        return a, b
-
-
-def _findings(sides: _Sides, dtype: Dtype, batches: list[Batch], steps: int) -> Iterator[Finding]:
-    a, b = sides.a, sides.b
+def _findings(
+    a: SavedModel, b: SavedModel, make: MakeLearners, dtype: Dtype, batches: list[Batch], steps: int
+) -> Iterator[Finding]:
     models = [] if a is b else [compare_models(a, b)]
-    if weight_shapes(a.config) == weight_shapes(b.config):
-        rates = [_LEARNING_RATE] * steps
-        checks = climb(sides.make, a.config, dtype, batches, learning_rates=rates, clip_norm=_CLIP_NORM)
-        weights = next(checks)  # a missing device must raise before the first finding
-        yield from [*models, weights]
-        yield from checks
-        return
-    yield from models
     shapes_a, shapes_b = weight_shapes(a.config), weight_shapes(b.config)
+    if shapes_a == shapes_b:
+        rates = [_LEARNING_RATE] * steps
+        checks = climb(make, a.config, dtype, batches, learning_rates=rates, clip_norm=_CLIP_NORM)
+        weights = next(checks)  # a missing device must raise before the first finding
+        return chain(models, [weights], checks)
     name = next(n for n in [*shapes_a, *shapes_b] if shapes_a.get(n) != shapes_b.get(n))
     shapes = " against ".join(str(shapes.get(name, "no such tensor")) for shapes in (shapes_a, shapes_b))
-    yield Finding("weights", math.inf, f"{name}: {shapes}", 0.0)
+    return chain(models, [Finding("weights", math.inf, f"{name}: {shapes}", 0.0)])
 
 
 def _backends(alone: bool) -> tuple[Backend, Backend]:
-    here = installed()
-    if len(here) == len(BACKENDS):
+    if len(installed()) == len(BACKENDS):
         return "flax", "torch"
     only = choose_backend(None)
     if alone:
         missing = next(name for name in BACKENDS if name != only)
         raise InputError(
-            f"verifying one model takes both backends, and {NAMES[missing]} is not installed; "
+            f"verifying one model needs both backends, and {_NAMES[missing]} is not installed; "
             f"pip install 'hybridner[{missing}]', or give a second model"
         )
     return only, only
@@ -189,12 +158,9 @@ def _backends(alone: bool) -> tuple[Backend, Backend]:
 
 def compare_models(a: SavedModel, b: SavedModel) -> Finding:
     """Compare the config, labels and tokenizer of two saved models."""
-    values_a, values_b = (dict(_flat(dataclasses.asdict(model.config))) for model in (a, b))
-    differences = [
-        f"{name} {values_a.get(name)} against {values_b.get(name)}"
-        for name in dict.fromkeys([*values_a, *values_b])
-        if values_a.get(name) != values_b.get(name)
-    ]
+    one, other = (dict(_flat(dataclasses.asdict(model.config))) for model in (a, b))
+    differing = [name for name in dict.fromkeys([*one, *other]) if one.get(name) != other.get(name)]
+    differences = [f"{name} {one.get(name)} against {other.get(name)}" for name in differing]
     if a.labels != b.labels:
         differences.append(f"labels {', '.join(a.labels)} against {', '.join(b.labels)}")
     if a.tokenizer and b.tokenizer and a.tokenizer.to_json() != b.tokenizer.to_json():
@@ -213,26 +179,25 @@ def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 
 
 def _open(source: str, other: str | None, notes: list[str]) -> tuple[SavedModel, SavedModel]:
-    """Open both models; a ``.pth`` takes config and labels, which the file lacks, from the other model."""
+    """Open both models; a ``.pth`` gets its config and labels, which the file lacks, from the other."""
     if other is None:
         model = open_model(source)
         return model, model
-    a, b = _is_original(source), _is_original(other)
-    if a == b:
+    a_is_original, b_is_original = (find_model(path).suffix == ORIGINAL_SUFFIX for path in (source, other))
+    if a_is_original == b_is_original:
         return open_model(source), open_model(other)
-    whole = open_model(other if a else source)
-    original = _original_like(whole, find_model(source if a else other), notes)
-    return (original, whole) if a else (whole, original)
+    whole, path = (open_model(other), source) if a_is_original else (open_model(source), other)
+    original = _original_like(whole, find_model(path), notes)
+    return (original, whole) if a_is_original else (whole, original)
 
 
 def _original_like(whole: SavedModel, path: Path, notes: list[str]) -> SavedModel:
     """Open the ``.pth`` at ``path`` with the config and labels of ``whole``, if its tensors fit them."""
     weights = from_state_dict(original_module().read_state_dict(path), str(path))
-    if not is_original(whole.config):
-        return open_model(path)
     if whole.config.lstm is None:  # the original always has these tensors
         weights = {name: value for name, value in weights.items() if not name.startswith("lstm.")}
-    if {name: value.shape for name, value in weights.items()} != weight_shapes(whole.config):
+    shapes = {name: value.shape for name, value in weights.items()}
+    if not is_original(whole.config) or shapes != weight_shapes(whole.config):
         return open_model(path)
     check_weights(whole.config, weights, str(path))
     notes.append(
@@ -246,21 +211,17 @@ def _batches(model: SavedModel, data: str | None, split: str) -> tuple[list[Batc
         batches = standard_batches(model.config)
         kind = "of random pieces, padded, ragged and packed"
     else:
-        split = split_name(split)
         if model.tokenizer is None:
             raise InputError(f"{model.where}: has no tokenizer, so it cannot be compared on text; leave out --data")
+        split = split_name(split)
         corpus = read_corpus(data, require_train=False, splits=(split,))
         encoded = encode(corpus.splits[split], model.tokenizer, model.labels, model.config.input.max_length)
         batches = corpus_batches(encoded, model.config.input.pad_token_id)
         count = sum(len(batch.examples) for batch in batches)
         layouts = "padded and packed" if len(batches) > 1 else "padded"
-        kind = f"of {corpus.name}, {split} split ({count} of its {len(encoded):,} inputs), {layouts}"
+        kind = f"of {corpus.name}, {shown_split(split)} split ({count} of its {len(encoded):,} inputs), {layouts}"
     rows, length = batches[0].input_ids.shape
     return batches, f"{len(batches)} batch{'es' * (len(batches) > 1)} {kind}, {rows} rows of {length} pieces each"
-
-
-def _is_original(source: str) -> bool:
-    return find_model(source).suffix == ORIGINAL_SUFFIX
 
 
 def _finite(error: float) -> float | None:

@@ -1,26 +1,27 @@
 """Training states of a run on disk, by step: each whole and checked, the newest and the best kept.
 
-``checkpoints/STEP/`` contains the files of the backend's ``write_state``, ``progress.json`` with the step and all else
-that the training loop needs to resume, and ``checksums.json`` with the size and SHA-256 of every other file. We write
-it as ``STEP.partial``, force it to the disk and rename it, so a killed process or a failed machine leaves the earlier
-states as they were. Before we use a state, we compare its files with their checksums.
+``checkpoints/STEP/`` contains the files of the backend's ``write_state``, ``progress.json`` with everything else that
+the training loop needs to resume, and ``checksums.json`` with the size and SHA-256 of every other file. We write it as
+``STEP.partial``, force it to the disk and rename it, so a killed process or a failed machine leaves the earlier states
+intact. Before we use a state, we compare its files with their checksums.
 """
 
+import dataclasses
 import errno
 import hashlib
 import json
 import os
+import re
 import shutil
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from hybridner.config.model import ModelConfig
 from hybridner.errors import CannotWriteError, InputError, first_line
 from hybridner.files.paths import remove
 from hybridner.files.reading import read_json
-from hybridner.files.tensors import Headers, Weights
+from hybridner.files.tensors import Headers
 from hybridner.files.whole import replace_folder
 from hybridner.model.learner import TrainingState
 from hybridner.model.size import check_fits
@@ -30,22 +31,7 @@ from hybridner.saved.model import model_config
 
 _CHECKSUMS, _PROGRESS = "checksums.json", "progress.json"
 _KINDS = ("weights", "exp_avg", "exp_avg_sq", "average")
-
-
-class StateFormat(Protocol):
-    """A backend's ``checkpoint`` module, which reads and writes the arrays of a state."""
-
-    def write_state(self, folder: Path, config: ModelConfig, kinds: dict[str, Weights], /) -> None:
-        """Write canonical arrays of each kind (of "weights", "exp_avg", "exp_avg_sq", "average") into ``folder``."""
-        ...
-
-    def read_state(self, folder: Path, check: Callable[[str, Headers], None]) -> dict[str, Weights]:
-        """Read the files of :meth:`write_state`; ``check`` gets the headers of each kind before any values are read.
-
-        Raises:
-            InputError: it cannot be read, or ``check`` raised it.
-        """
-        ...
+_FOLDER = re.compile(r"(0|[1-9][0-9]*)(\.old)?")
 
 
 class Restored(NamedTuple):
@@ -53,7 +39,7 @@ class Restored(NamedTuple):
 
     Attributes:
         state: the training state.
-        progress: all else that the training loop needs to resume.
+        progress: everything else that the training loop needs to resume; under "model", the config as plain values.
         notes: sentences for the user about newer states that are damaged.
     """
 
@@ -65,18 +51,8 @@ class Restored(NamedTuple):
 class CheckpointStore:
     """The training states in a folder; one process writes, in the background, and any number read."""
 
-    def __init__(self, folder: Path, form: StateFormat, keep: int = 2, *, read_only: bool = False) -> None:
-        """Open ``folder``, which is made if need be.
-
-        Args:
-            folder: holds the states.
-            form: the backend's way to write arrays.
-            keep: how many of the newest states to keep.
-            read_only: change nothing on disk; another process may be saving there.
-
-        Raises:
-            CannotWriteError: the folder cannot be made.
-        """
+    def __init__(self, folder: Path, form: Any, keep: int, *, read_only: bool) -> None:
+        """Open ``folder``; see :func:`open_checkpoints`. ``form`` is the backend's ``checkpoint`` module."""
         self._folder, self._form, self._keep, self._read_only = folder, form, keep, read_only
         self._thread = ThreadPoolExecutor(1, "hybridner-checkpoint")
         self._writing: Future[None] | None = None
@@ -87,28 +63,23 @@ class CheckpointStore:
             except OSError as error:
                 raise CannotWriteError(f"{folder}: cannot be written ({error.strerror})") from error
 
-    def save(self, state: TrainingState, progress: dict[str, Any], best_step: int | None = None) -> None:
-        """Save a state and the loop's ``progress`` in the background, whole or not at all, after the one before it.
+    def save(
+        self, state: TrainingState, config: ModelConfig, progress: dict[str, Any], best_step: int | None = None
+    ) -> None:
+        """Save a state and the loop's ``progress``, JSON values, in the background, whole or not at all.
 
-        Args:
-            state: arrays that nobody changes any more.
-            progress: goes into JSON; ``progress["model"]`` holds the model's config.
-            best_step: the state of this step is kept, however many come after it.
+        No one may change the state's arrays any more. The state of ``best_step`` is kept in addition to the newest.
 
         Raises:
-            CannotWriteError: this one or the one before it could not be saved.
+            CannotWriteError: the state before it could not be saved.
         """
         self.wait()
-        text = json.dumps({"step": state.step, "skipped": state.skipped, **progress})
-        config = model_config(progress["model"], self._folder)
+        head = {"step": state.step, "skipped": state.skipped}
+        text = json.dumps({**head, **progress, "model": dataclasses.asdict(config)})
         self._writing = self._thread.submit(self._write, state, config, text, best_step)
 
     def check(self) -> None:
-        """Raise what went wrong behind the caller's back, without waiting.
-
-        Raises:
-            CannotWriteError: the state could not be saved.
-        """
+        """Raise the error of a save that has failed, as :meth:`wait` does, but do not wait."""
         if self._writing is not None and self._writing.done():
             self.wait()
 
@@ -123,7 +94,7 @@ class CheckpointStore:
             writing.result()
 
     def close(self) -> None:
-        """Wait until all is on disk, and end the thread; as :meth:`wait`."""
+        """Wait as :meth:`wait` does, and end the thread."""
         try:
             self.wait()
         finally:
@@ -134,33 +105,26 @@ class CheckpointStore:
         return max(self._places(), default=None)
 
     def restore(self, step: int | None = None) -> Restored:
-        """Read the newest whole state; newer ones that are damaged are set aside.
-
-        Args:
-            step: read the state of this step and of no other.
+        """Read the newest whole state, or that of ``step``; set damaged newer ones aside.
 
         Raises:
             InputError: there is none, or none is whole; the message names the newest and its damage.
         """
-        places = self._places()
-        damaged: list[tuple[Path, str]] = []
-        for number in sorted(places, reverse=True) if step is None else [step]:
-            if number not in places:
-                break
-            try:
-                state, progress = self._read(places[number], number)
-            except InputError as error:
-                damaged.append((places[number], str(error)))
+        damaged: list[tuple[Path, InputError]] = []
+        for number, place in sorted(self._places().items(), reverse=True):
+            if step not in (None, number):
                 continue
-            notes = [
-                f"{reason}; {self._set_aside(place)}the checkpoint of step {number:,} is used"
-                for place, reason in damaged
-            ]
-            return Restored(state, progress, notes)
+            try:
+                state, progress = self._read(place, number)
+            except InputError as error:
+                damaged.append((place, error))
+                continue
+            used = f"the checkpoint of step {number:,} is used"
+            return Restored(state, progress, [f"{why}; {self._set_aside(bad)}{used}" for bad, why in damaged])
         if not damaged:
             raise InputError(f"{self._folder}: no checkpoint" + ("" if step is None else f" of step {step}"))
         before = "" if len(damaged) == 1 else f", and none of the {len(damaged) - 1} before it is whole"
-        raise InputError(damaged[0][1] + before)
+        raise InputError(f"{damaged[0][1]}{before}")
 
     def _write(self, state: TrainingState, config: ModelConfig, progress: str, best_step: int | None) -> None:
         final = self._folder / str(state.step)
@@ -168,8 +132,7 @@ class CheckpointStore:
         try:
             remove(partial)
             partial.mkdir()
-            kinds = {kind: getattr(state, kind) for kind in _KINDS}
-            kinds = {kind: weights for kind, weights in kinds.items() if weights is not None}
+            kinds = {kind: weights for kind in _KINDS if (weights := getattr(state, kind)) is not None}
             needed = sum(value.nbytes for weights in kinds.values() for value in weights.values())
             if needed > shutil.disk_usage(partial).free:  # Orbax prints a page for each array that it cannot write
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -179,40 +142,33 @@ class CheckpointStore:
             _sync_tree(partial)
             replace_folder(partial, final)
             _sync(self._folder)
-            self._prune(best_step)
+            places = self._places()
+            for step in sorted(places)[: -self._keep]:
+                if step != best_step:
+                    remove(places[step])
         except Exception as error:  # the libraries raise many kinds when a disk is full or gone
             remove(partial)
             raise CannotWriteError(f"{final}: the checkpoint cannot be written ({_reason(error)})") from error
 
-    def _prune(self, best_step: int | None) -> None:
-        places = self._places()
-        for step in sorted(places)[: -self._keep]:
-            if step != best_step:
-                remove(places[step])
-
     def _places(self) -> dict[int, Path]:
         """Find the folder of each step's state: ``STEP.old`` if its writer was killed between two renames."""
         places = {}
-        for suffix in (".old", ""):
-            for path in self._folder.glob(f"*{suffix}"):
-                name = path.name.removesuffix(suffix)
-                if name.isascii() and name.isdecimal() and str(int(name)) == name and path.is_dir():
-                    places[int(name)] = path
+        for path in sorted(self._folder.glob("*"), reverse=True):  # STEP.old before STEP, which overrides it
+            if (found := _FOLDER.fullmatch(path.name)) and path.is_dir():
+                places[int(found[1])] = path
         return places
 
     def _tidy(self) -> None:
-        """Take away what a writer that was killed has left."""
-        for path in self._folder.glob("*.partial"):
-            remove(path)
-        places = self._places()
-        for path in self._folder.glob("*.old"):
-            if path in places.values():
+        """Clean up after a writer that was killed."""
+        places = self._places().values()
+        for path in (*self._folder.glob("*.partial"), *self._folder.glob("*.old")):
+            if path in places:
                 path.rename(path.with_suffix(""))
             else:
                 remove(path)
 
     def _set_aside(self, place: Path) -> str:
-        """Put a damaged state where it neither counts nor is lost; what was done, in words."""
+        """Rename a damaged state, so it no longer counts, and report the new name."""
         if self._read_only:
             return ""
         aside = place.with_name(f"{place.name}.damaged")
@@ -244,7 +200,13 @@ class CheckpointStore:
 
 
 def open_checkpoints(backend: Backend, folder: Path, keep: int = 2, *, read_only: bool = False) -> CheckpointStore:
-    """Open the training states in ``folder``, in the backend's format."""
+    """Open the training states in ``folder``, in the backend's format; keep the ``keep`` newest.
+
+    With ``read_only``, nothing changes on disk, because another process may be saving there; else the folder is made.
+
+    Raises:
+        CannotWriteError: the folder cannot be made.
+    """
     return CheckpointStore(folder, checkpoint_module(backend), keep, read_only=read_only)
 
 
@@ -259,14 +221,13 @@ def newest_state(backend: Backend, folder: Path) -> Restored | None:
 
 
 def _checksums(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return the size and the SHA-256 of all files below ``folder`` but the checksums, by name relative to it."""
+    """Compute the size and SHA-256 of all files below ``folder`` but the checksums, by relative name."""
     sums = {}
     for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.is_file() and name != _CHECKSUMS:
+        if path.is_file() and path != folder / _CHECKSUMS:
             with path.open("rb") as file:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            sums[name] = {"bytes": path.stat().st_size, "sha256": sha256}
+            sums[path.relative_to(folder).as_posix()] = {"bytes": path.stat().st_size, "sha256": sha256}
     return sums
 
 

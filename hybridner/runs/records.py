@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ class TrainingResult:
     Attributes:
         folder: the run; its ``best`` is the model folder.
         epoch: the epoch with the best dev F1, from 1.
-        step: optimizer steps done in all.
+        step: number of optimizer steps.
         valid: dev scores of the best model, as in ``metrics.jsonl``.
         test: its test scores, or None without a test split.
     """
@@ -34,23 +34,23 @@ class TrainingResult:
 
 @dataclass(slots=True)
 class Progress:
-    """The loop's counters, saved with each checkpoint, so that a resumed run is the run that was never stopped.
+    """The loop's counters, saved with each checkpoint, so that a resumed run equals one that was never stopped.
 
     Attributes:
         epoch: epochs that have ended.
-        batch: batches done in the epoch after them.
-        epoch_loss: sum of the losses of that epoch's labels.
-        epoch_labels: their number.
-        epoch_pieces: its word pieces.
-        epoch_seconds: the seconds it has taken.
+        batch: batches done in the current epoch; the next four fields are sums over these.
+        epoch_loss: losses.
+        epoch_labels: labels.
+        epoch_pieces: word pieces.
+        epoch_seconds: seconds.
         log_loss: sum of the losses since the last line of training loss.
-        log_labels: their number.
+        log_labels: number of labels since then.
         skipped_steps: steps of the run that were skipped because they were not finite.
-        skipped_in_row: those since the last finite step.
+        skipped_in_row: skipped steps since the last finite one.
         best: epoch, step and dev scores of the best model.
         epochs_without_better: whole epochs since then.
         evaluated_at: step of the last evaluation.
-        stopped: why the run ended before its last step.
+        stopped: reason why the run ended before its last step.
         metrics_bytes: length of ``metrics.jsonl``.
     """
 
@@ -104,16 +104,14 @@ class Progress:
         self.epoch_loss, self.epoch_labels, self.epoch_pieces, self.epoch_seconds = 0.0, 0, 0, 0.0
 
 
-_OPTIONAL = {"curves.png": ("matplotlib", "plots"), "tensorboard/": ("tensorboardX", "tensorboard")}
-
-
 def left_out() -> dict[str, str]:
-    """Explain for each record why it is left out, with the package to install; empty if it is written."""
-    return {name: needs(name, *extra) for name, extra in _OPTIONAL.items()}
+    """Explain for each optional record how to install the package it needs; "" if that is installed."""
+    optional = {"curves.png": ("matplotlib", "plots"), "tensorboard/": ("tensorboardX", "tensorboard")}
+    return {name: needs(name, *extra) for name, extra in optional.items()}
 
 
 class Records:
-    """``metrics.jsonl``, ``curves.png`` and TensorBoard's files; silent in all processes but the first."""
+    """Writer of ``metrics.jsonl``, ``curves.png`` and TensorBoard's files; only the first process writes."""
 
     def __init__(self, run: RunDir, writes: bool) -> None:
         self._run, self._writes = run, writes
@@ -126,12 +124,9 @@ class Records:
         if not self._writes or self._left_out["tensorboard/"]:
             yield
             return
-        self._board = Board(self._run.tensorboard, purge_step=step + 1)
-        try:
+        with closing(Board(self._run.tensorboard, purge_step=step + 1)) as self._board:
             yield
-        finally:
-            self._board.close()
-            self._board = None
+        self._board = None
 
     def add(self, record: dict[str, Any]) -> None:
         """Write a line to ``metrics.jsonl``, and the numbers of an epoch to TensorBoard."""
@@ -146,7 +141,7 @@ class Records:
     def draw(self) -> None:
         """Redraw the learning curves."""
         if self._writes and not self._left_out["curves.png"]:
-            partial = self._run.curves.with_name(f"{self._run.curves.name}.partial")
+            partial = self._run.curves.with_name("curves.png.partial")
             plot_curves(list(self._run.records()), partial)
             partial.replace(self._run.curves)
 

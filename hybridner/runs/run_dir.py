@@ -4,12 +4,12 @@ import json
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
 from hybridner.config.file import options_as_dict, read_config
-from hybridner.config.options import FIELDS, Options, RunOptions, names_with, options_from
-from hybridner.config.presets import make_options
+from hybridner.config.options import FIELDS, Options, names_with, options_from
 from hybridner.errors import InputError
 from hybridner.files.paths import check_links, remove
 from hybridner.model.twins import Backend
@@ -34,55 +34,48 @@ class RunDir:
         self._found = self._identity()
 
     def _identity(self) -> tuple[int, int] | None:
-        """Identify the run that is here now; one that is begun or resumed later has another identity."""
-        try:
-            stat = self.config.stat()
-        except OSError:
-            return None
-        return stat.st_ino, stat.st_mtime_ns
+        """Identify the run in the folder; starting or resuming a run changes its identity."""
+        stat = self.config.stat() if self.config.exists() else None
+        return (stat.st_ino, stat.st_mtime_ns) if stat else None
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes from training in the folder, which is made if need be; the lock ends with the process.
-
-        What a process decided about the folder before it got the lock still applies: the run that it found is there.
+        """Make the folder if need be, and keep other processes from training there; the lock ends with the process.
 
         Raises:
-            InputError: another process is training here or has done so meanwhile, or the folder cannot be written.
+            InputError: another process trains here or has started a run since this object was made, or the folder
+                cannot be written.
         """
         from filelock import FileLock, Timeout
 
-        lock = FileLock(self.lock, timeout=0)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
+            lock = FileLock(self.lock, timeout=0).acquire()
         except Timeout:
             raise InputError(
                 f"{self.folder}: another process is training here; wait for it, stop it, or choose another --output"
             ) from None
         except OSError as error:
-            raise InputError(f"{self.folder}: the run's folder cannot be written ({error.strerror})") from error
-        try:
+            raise self._cannot_write(error) from error
+        with lock:
             if self._identity() != self._found:
                 raise InputError(
                     f"{self.folder}: another process has begun or resumed a run here meanwhile; choose another "
                     "--output, or start this one again"
                 )
             yield
-        finally:
-            lock.release()
 
     def holds_run(self) -> bool:
         """Look for a run in the folder."""
         return self.config.exists()
 
     def is_free(self) -> bool:
-        """Check that the folder is not there or empty, but for files of a run that was stopped as it began."""
+        """Check that the folder does not exist or contains at most the files of a run that was killed as it started."""
         ours = {self.lock, self._partial_config}
         return not self.folder.is_dir() or all(path in ours for path in self.folder.iterdir())
 
     def create(self, options: Options, backend: Backend) -> None:
-        """Remove the run that is here, and write the options of a new one.
+        """Remove the run in the folder, and write the options of a new one.
 
         Raises:
             InputError: the folder cannot be written.
@@ -93,10 +86,13 @@ class RunDir:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.write_options(options, backend)
         except OSError as error:
-            raise InputError(f"{self.folder}: the run's folder cannot be written ({error.strerror})") from error
+            raise self._cannot_write(error) from error
+
+    def _cannot_write(self, error: OSError) -> InputError:
+        return InputError(f"{self.folder}: the run's folder cannot be written ({error.strerror})")
 
     def write_options(self, options: Options, backend: Backend) -> None:
-        """Write ``config.toml``, the run's options; a reader sees the old file or the new one."""
+        """Write the run's options to ``config.toml``; a reader sees the old file or the new one."""
         import tomli_w
 
         text = tomli_w.dumps({"backend": backend, **options_as_dict(options)})
@@ -110,13 +106,10 @@ class RunDir:
         Raises:
             InputError: it cannot be read.
         """
-        values = read_config(self.config)
-        backend = values.pop("backend", None)
+        options, _, backend = read_config(self.config)
         if backend is None:
-            raise InputError(
-                f'{self.config}: names no backend; add the one the run was begun with, backend = "flax" or "torch"'
-            )
-        return make_options(**values), backend
+            raise InputError(f'{self.config}: names no backend; add the one that started the run: backend = "flax"')
+        return options, backend
 
     def results(self) -> list[tuple[str, str]]:
         """List the results of a finished run and how to use them."""
@@ -145,77 +138,64 @@ class RunDir:
             for number, line in enumerate(file, 1):
                 if not line.endswith(b"\n"):
                     return
-                try:
-                    record = json.loads(line)
-                except (ValueError, RecursionError):
-                    record = None
-                if not _is_record(record):
+                record = _parse_record(line)
+                if record is None:
                     raise InputError(f"{self.metrics}:{number}: not a line of a run's metrics")
                 yield record
 
 
-def _is_record(record: Any) -> bool:
-    """Check that ``record`` has the numbers that are read from its kind of event."""
+def _parse_record(line: bytes) -> dict[str, Any] | None:
+    """Parse ``line``, or return None if it lacks a number that we read from its kind of event."""
     try:
-        numbers = [record[name] for name in _NUMBERS.get(record["event"], ())]
-        scores = [record["valid"]] if record["event"] in ("epoch", "test") else []
-        if record["event"] == "test" and record["test"] is not None:
-            scores.append(record["test"])
-        numbers += [score["f1"] for score in scores]
-    except (KeyError, TypeError):
-        return False
-    return isinstance(record["event"], str) and all(isinstance(number, int | float) for number in numbers)
+        record: dict[str, Any] = json.loads(line)
+        event = record["event"]
+        numbers = [record[name] for name in _NUMBERS.get(event, ())]
+        if event in ("epoch", "test"):
+            numbers.append(record["valid"]["f1"])
+        if event == "test" and record["test"] is not None:
+            numbers.append(record["test"]["f1"])
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return None
+    return record if isinstance(event, str) and all(isinstance(number, int | float) for number in numbers) else None
 
 
 def choose_folder(options: Options, backend: Backend) -> RunDir:
-    """Choose the run's folder: the one that was named, or the next free default.
+    """Choose the run's folder: the one that ``options`` name, or the next free default.
 
     Raises:
         InputError: the named folder contains a run, and neither ``resume`` nor ``overwrite`` was given; or it contains
             something else; or a link in it leads out of it.
     """
-    run = _default_folder(options, backend) if options.run.output is None else _named_folder(options.run)
+    again = options.run.resume or options.run.overwrite
+    if options.run.output is None:
+        run = RunDir(_default_folder(options, backend, again))
+    else:
+        run = RunDir(options.run.output)
+        if run.folder.exists() and not run.folder.is_dir():
+            raise InputError(f"{run.folder}: a file, but a run needs a folder; choose another --output")
+        if run.holds_run() and not again:
+            raise InputError(
+                f"{run.folder}: already contains a run; resume it with --resume, or replace it with --overwrite"
+            )
+        if not run.holds_run() and not run.is_free():
+            raise InputError(f"{run.folder}: not empty and not a run; choose another --output")
     if run.holds_run():
         check_links(run.folder)
     return run
 
 
-def _named_folder(options: RunOptions) -> RunDir:
-    assert options.output is not None
-    run = RunDir(options.output)
-    if run.folder.exists() and not run.folder.is_dir():
-        raise InputError(f"{run.folder}: a file, but a run needs a folder; choose another --output")
-    if run.holds_run() and not (options.resume or options.overwrite):
-        raise InputError(
-            f"{run.folder}: already contains a run; resume it with --resume, or replace it with --overwrite"
-        )
-    if not run.holds_run() and not run.is_free():
-        raise InputError(f"{run.folder}: not empty and not a run; choose another --output")
-    return run
-
-
-def _default_folder(options: Options, backend: Backend) -> RunDir:
-    """Return the first default folder that is free, or the last taken one to resume or overwrite."""
+def _default_folder(options: Options, backend: Backend, again: bool) -> Path:
+    """Return the first default folder that is free, or, to run ``again``, the last that is taken."""
     base = Path("runs") / f"{Path(options.data.data).resolve().name}-{options.model.preset}-{backend}"
-    run, number = RunDir(base), 2
-    while run.folder.exists():
-        following = RunDir(base.with_name(f"{base.name}-{number}"))
-        if (options.run.resume or options.run.overwrite) and not following.folder.exists():
-            break
-        run, number = following, number + 1
-    return run
+    folders = (base if number == 1 else base.with_name(f"{base.name}-{number}") for number in count(1))
+    return next(one for one, after in pairwise(folders) if not one.exists() or (again and not after.exists()))
 
 
 def merge_resumed(run: RunDir, given: Options, explicit: set[str]) -> tuple[Options, list[str]]:
-    """Merge the options of a resumed run: the folder's, changed only where that cannot alter results.
-
-    Args:
-        run: the run to resume.
-        given: options of this call.
-        explicit: names of the options the user typed.
+    """Merge the options of a resumed run with those ``given`` in this call, of which the user typed ``explicit``.
 
     Returns:
-        The options, and sentences for the user about what is no longer bitwise the same.
+        The options, and sentences for the user about numbers that are no longer bitwise the same.
 
     Raises:
         InputError: an option that alters results was given another value.
@@ -224,21 +204,17 @@ def merge_resumed(run: RunDir, given: Options, explicit: set[str]) -> tuple[Opti
     changes: dict[str, Any] = {name: new[name] for name in names_with("not kept")}
     notes = []
     for name in sorted(explicit - changes.keys()):
-        if new[name] == saved[name]:
+        old, value = saved[name], new[name]
+        if value == old:
             continue
-        match FIELDS[name].metadata.get("on_resume"):
-            case "may grow" if new[name] is None or (saved[name] is not None and new[name] > saved[name]):
-                pass
-            case "may change":
-                pass
-            case "changes rounding":
-                notes.append(
-                    f"{name} was {saved[name]}, now {new[name]}: numbers agree up to rounding, no longer bit for bit"
-                )
-            case _:
-                raise InputError(
-                    f"{run.folder}: --{name.replace('_', '-')} was {saved[name]} in this run and cannot become "
-                    f"{new[name]} on --resume; leave it out, or start a new run"
-                )
-        changes[name] = new[name]
+        rule = FIELDS[name].metadata.get("on_resume")
+        grows = rule == "may grow" and (value is None or (old is not None and value > old))
+        if rule == "changes rounding":
+            notes.append(f"{name} was {old}, now {value}: numbers agree up to rounding, no longer bit for bit")
+        elif rule != "may change" and not grows:
+            raise InputError(
+                f"{run.folder}: --{name.replace('_', '-')} was {old} in this run and cannot become "
+                f"{value} on --resume; leave it out, or start a new run"
+            )
+        changes[name] = value
     return options_from({**saved, **changes}), notes

@@ -1,7 +1,7 @@
 """A run's file for TensorBoard.
 
-``tensorboardX.SummaryWriter`` writes in a thread of its own and again when the interpreter ends, where a full disk
-prints tracebacks instead of ending the run with an error. So we write events ourselves, at once.
+``tensorboardX.SummaryWriter`` writes in a background thread and when the interpreter exits, where a full disk prints
+tracebacks instead of ending the run with an error. So we write each event at once.
 """
 
 import time
@@ -11,10 +11,10 @@ from typing import Any
 
 
 class Board:
-    """A new file of events in a folder; the folder is made if need be."""
+    """A new file of events in a folder, which is made if need be."""
 
     def __init__(self, folder: Path, purge_step: int) -> None:
-        """Open the file, and hide what the folder's other files contain of ``purge_step`` and later.
+        """Open the file, and hide the events of ``purge_step`` and later in the folder's other files.
 
         Raises:
             OSError: it cannot be written; :meth:`add` may raise that, too.
@@ -23,19 +23,19 @@ class Board:
         from tensorboardX.proto.event_pb2 import SessionLog
 
         folder.mkdir(exist_ok=True)
-        # The name includes the second; the step tells two files of one second apart.
+        # The file's name contains the time in seconds; the step distinguishes two files of one second.
         self._events = EventsWriter(str(folder / "events"), f".{purge_step}")
         self._write(purge_step, session_log=SessionLog(status=SessionLog.START))
 
     def add(self, numbers: dict[str, float], step: int) -> None:
-        """Write numbers by their names."""
+        """Write numbers under their names."""
         from tensorboardX.summary import scalar
 
         for name, value in numbers.items():
             self._write(step, summary=scalar(name, value))
 
     def close(self) -> None:
-        """Close the file; everything is on disk already."""
+        """Close the file; everything is already on disk."""
         with suppress(OSError):
             self._events.close()
 

@@ -1,24 +1,26 @@
-"""A saved model's card, its ``README.md``: what it is, how good, how it came about, and how to use it.
+"""A saved model's card, its ``README.md``: how good the model is, how it was made, and how to use it.
 
-The front matter is what the Hugging Face Hub reads (https://huggingface.co/docs/hub/model-cards). Everything comes from
-the model itself and its provenance, and nothing from a clock, so the same run twice writes the same card.
+The Hugging Face Hub reads the front matter (https://huggingface.co/docs/hub/model-cards). Everything comes from the
+model and its provenance, nothing from a clock, so the same run twice writes the same card.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hybridner.config.options import FIELDS, Options
 from hybridner.config.presets import make_options
+from hybridner.corpora.splits import shown_split
 from hybridner.model.weights import num_parameters
+from hybridner.saved.model import SavedModel
 
-if TYPE_CHECKING:
-    from hybridner.saved.model import SavedModel
-
-_SPLITS = {"valid": "validation", "test": "test"}
-_NUMBERS = ("f1", "precision", "recall", "correct", "predicted", "gold")
-# The Hub takes only identifiers on its list of licences; these are what most corpora come under.
+_SCORED_SPLITS = ("valid", "test")
+_HUB_NAMES = {"valid": "validation", "test": "test"}
+_SHARES, _COUNTS = ("f1", "precision", "recall"), ("correct", "predicted", "gold")
+_COLUMNS = ("F1", *_SHARES[1:], *_COUNTS)
+_PACKAGES = ("hybridner", "jax", "flax", "torch")
+# The Hub accepts only identifiers on its list of licences; most corpora come under one of these.
 _HUB_LICENSE = re.compile(r"cc0-1\.0|cc-by(-nc)?(-nd|-sa)?-4\.0|apache-2\.0|mit|gpl-3\.0|odbl|odc-by|pddl")
 
 
@@ -35,74 +37,116 @@ def told_options(options: Options) -> dict[str, Any]:
     return told
 
 
-def card(model: "SavedModel") -> str:
-    """Write the card as Markdown with a front matter in YAML."""
+def card(model: SavedModel) -> str:
+    """Write the card as Markdown with YAML front matter."""
     import yaml
 
-    front = yaml.safe_dump(_front_matter(model), sort_keys=False, allow_unicode=True)
-    blocks = [_what(model), _use(model), _scores(model), _training(model.provenance), _labels(model), _limits(model)]
-    return "\n".join(["---", f"{front}---", "", "\n\n".join(blocks), ""])
-
-
-def _front_matter(model: "SavedModel") -> dict[str, Any]:
     about = model.provenance
+    title = f"HybridNER trained on {about['data']}" if "data" in about else "HybridNER"
+    scored = {split: about[split] for split in _SCORED_SPLITS if _are_scores(about.get(split))}
+    front = yaml.safe_dump(_front_matter(model, title, scored), sort_keys=False, allow_unicode=True)
+    types = dict.fromkeys(label[2:] for label in model.labels if label != "O")
+    summary = (
+        f"# {title}\n\nA Transformer encoder{' with an LSTM' if model.config.lstm is not None else ''}, "
+        f"{num_parameters(model.config):,} parameters, that tags named entities: {', '.join(types) or 'none'}."
+    )
+    blocks = [
+        summary,
+        f"## How to use it\n\n{_USE if model.tokenizer is not None else _USE_WITHOUT_TOKENIZER}",
+        f"## Scores\n\n{_scores(scored)}",
+        f"## How it was made\n\n{_training(about)}",
+        f"## Labels\n\n{', '.join(f'`{label}`' for label in model.labels)}\n\n{_LABELS}",
+        f"## Limits\n\n{_LIMITS.format(model.config.input.max_length)}",
+    ]
+    return f"---\n{front}---\n\n" + "\n\n".join(blocks) + "\n"
+
+
+def _are_scores(scores: Any) -> bool:
+    return isinstance(scores, dict) and all(isinstance(scores.get(n), int | float) for n in (*_SHARES, *_COUNTS))
+
+
+def _front_matter(model: SavedModel, title: str, scored: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    data, stated = str(model.provenance.get("data")), model.provenance.get("data_license")
+    lstm = ["lstm"] if model.config.lstm is not None else []
     front: dict[str, Any] = {
         "library_name": "hybridner",
         "pipeline_tag": "token-classification",
-        "tags": [
-            "named-entity-recognition",
-            "transformer",
-            *(["lstm"] if model.config.lstm is not None else []),
-            "hybridner",
-        ],
-        "metrics": ["f1", "precision", "recall"],
+        "tags": ["named-entity-recognition", "transformer", *lstm, "hybridner"],
+        "metrics": list(_SHARES),
     }
-    if stated := about.get("data_license"):
+    if stated:
         identifier = str(stated).lower().replace(" ", "-")
         front["license"] = identifier if _HUB_LICENSE.fullmatch(identifier) else "other"
     results = [
         {
             "task": {"type": "token-classification", "name": "Named-entity recognition"},
-            "dataset": {"name": str(about.get("data")), "type": str(about.get("data")), "split": _SPLITS[split]},
-            "metrics": [{"type": name, "name": name, "value": scores[name]} for name in front["metrics"]],
+            "dataset": {"name": data, "type": data, "split": _HUB_NAMES[split]},
+            "metrics": [{"type": name, "name": name, "value": scores[name]} for name in _SHARES],
         }
-        for split, scores in _scored(about)
+        for split, scores in scored.items()
     ]
     if results:
-        front["model-index"] = [{"name": _title(about), "results": results}]
+        front["model-index"] = [{"name": title, "results": results}]
     return front
 
 
-def _scored(about: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for split in _SPLITS:
-        scores = about.get(split)
-        if isinstance(scores, dict) and all(isinstance(scores.get(name), int | float) for name in _NUMBERS):
-            yield split, scores
-
-
-def _title(about: Mapping[str, Any]) -> str:
-    return f"HybridNER trained on {about['data']}" if "data" in about else "HybridNER"
-
-
-def _what(model: "SavedModel") -> str:
-    return (
-        f"# {_title(model.provenance)}\n\n"
-        f"A Transformer encoder{' with an LSTM' if model.config.lstm is not None else ''}, "
-        f"{num_parameters(model.config):,} parameters, that tags named entities: {', '.join(_types(model)) or 'none'}."
-    )
-
-
-def _use(model: "SavedModel") -> str:
-    if model.tokenizer is None:
-        return (
-            "## How to use it\n\n"
-            "The model has no tokenizer: it gives logits for word pieces, `hybridner.load(FOLDER).logits(input_ids, "
-            "attention_mask)`.\nTo tag text, convert it again with `--tokenizer FILE`."
+def _scores(scored: Mapping[str, Mapping[str, Any]]) -> str:
+    if not scored:
+        return "None are known."
+    rows = []
+    for split, scores in scored.items():
+        f1, *others = _cells(scores)
+        bounds = scores.get("f1_interval")
+        interval = f"{bounds[0]:.4f} to {bounds[1]:.4f}" if bounds else "not computed"
+        rows.append([shown_split(split), f1, interval, *others])
+    lines = [*_table(["split", "F1", "95 % interval", *_COLUMNS[1:]], rows), ""]
+    split, scores = list(scored.items())[-1]
+    scorer = str(scores.get("scorer") or "micro average")
+    lines.append(f"{scorer[0].upper()}{scorer[1:]}; each word's most probable tag.")
+    if "valid" in scored:
+        lines.append("The model was selected by its dev F1, so that score is optimistic.")
+    if drawn := scores.get("bootstrap"):
+        lines.append(
+            f"The interval is a bootstrap over {drawn['unit']} ({drawn['resamples']:,} resamples): it covers other "
+            "texts of this kind, not other seeds or other kinds of text."
         )
-    return """\
-## How to use it
+    if by_type := scores.get("by_type"):
+        types = [[name, *_cells(one)] for name, one in by_type.items()]
+        lines += ["", *_table([f"type ({shown_split(split)})", *_COLUMNS], types)]
+    return "\n".join(lines)
 
-With HybridNER and one framework installed, JAX with Flax or PyTorch; both give the same tags.
+
+def _training(about: Mapping[str, Any]) -> str:
+    sentences, options = about.get("sentences") or {}, about.get("options") or {}
+    counts = ", ".join(f"{count:,} for {shown_split(name)}" for name, count in sentences.items())
+    original = f"a checkpoint of the original HybridNER, `{about.get('imported_from')}`"
+    facts = {
+        "imported from": original if "imported_from" in about else None,
+        "data": f"{about.get('data', 'not stated')}{f' (sentences: {counts})' if counts else ''}",
+        "licence of the data": about.get("data_license") or "not stated",
+        "preset": about.get("preset"),
+        "options": ", ".join(f"`{name} = {value}`" for name, value in options.items()),
+        "seed": about.get("seed"),
+        "checkpoint": f"epoch {about['epoch']}, step {about['step']:,}" if {"epoch", "step"} <= {*about} else None,
+        "made with": ", ".join(f"{name} {about[name]}" for name in _PACKAGES if name in about),
+        "device": about.get("device"),
+        "dtype": about.get("dtype"),
+    }
+    return "\n".join(f"- {name}: {value}" for name, value in facts.items() if value not in (None, ""))
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in (header, *rows)]
+    rule = "|".join(["---"] + ["---:"] * (len(header) - 1))
+    return [f"| {' | '.join(cells[0])} |", f"|{rule}|", *(f"| {' | '.join(row)} |" for row in cells[1:])]
+
+
+def _cells(scores: Mapping[str, Any]) -> list[str]:
+    return [f"{scores[name]:.4f}" for name in _SHARES] + [f"{scores[name]:,}" for name in _COUNTS]
+
+
+_USE = """\
+Install HybridNER and one framework, JAX with Flax or PyTorch; both give the same tags.
 
 ```python
 import hybridner
@@ -115,101 +159,13 @@ for entity in tagger.tag("Angela Merkel visited Tallinn."):
 ```bash
 hybridner predict FOLDER "Angela Merkel visited Tallinn." --format text --backend torch
 ```"""
-
-
-def _scores(model: "SavedModel") -> str:
-    scored = dict(_scored(model.provenance))
-    if not scored:
-        return "## Scores\n\nNone are known."
-    rows = [
-        (_SPLITS[split], _f1(one), _interval(one), _share(one["precision"]), _share(one["recall"]), *_counts(one))
-        for split, one in scored.items()
-    ]
-    header = ("split", "F1", "95 % interval", "precision", "recall", "correct", "predicted", "gold")
-    lines = ["## Scores", "", *_table(header, rows), ""]
-    scorer = next((str(one["scorer"]) for one in scored.values() if one.get("scorer")), "micro average")
-    lines.append(f"{scorer[0].upper()}{scorer[1:]}; each word's most probable tag.")
-    if "valid" in scored:
-        lines.append("The model was chosen by its F1 on the validation split, which is therefore on the high side.")
-    drawn = next((one["bootstrap"] for one in reversed(scored.values()) if "bootstrap" in one), None)
-    if drawn is not None:
-        lines.append(
-            f"The interval is the bootstrap's over {drawn['unit']} ({drawn['resamples']:,} resamples): it speaks of "
-            "other texts of this kind, not of other seeds or other kinds of text."
-        )
-    split = "test" if "test" in scored else "valid"
-    if by_type := scored[split].get("by_type"):
-        types = [
-            (name, _f1(one), _share(one["precision"]), _share(one["recall"]), *_counts(one))
-            for name, one in by_type.items()
-        ]
-        columns = (f"type ({_SPLITS[split]})", "F1", "precision", "recall", "correct", "predicted", "gold")
-        lines += ["", *_table(columns, types)]
-    return "\n".join(lines)
-
-
-def _training(about: Mapping[str, Any]) -> str:
-    if "imported_from" in about:
-        return (
-            f"## How it was made\n\n- imported from a checkpoint of the original HybridNER, "
-            f"`{about['imported_from']}`, with HybridNER {about.get('hybridner')}\n- training data and their licence: "
-            "not stated"
-        )
-    told = ", ".join(f"{count:,} for {name}" for name, count in (about.get("sentences") or {}).items())
-    facts = {
-        "data": f"{about.get('data', 'not stated')}{f' (sentences: {told})' if told else ''}",
-        "licence of the data": about.get("data_license") or "not stated",
-        "preset": about.get("preset"),
-        "options": ", ".join(f"`{name} = {value}`" for name, value in (about.get("options") or {}).items()),
-        "seed": about.get("seed"),
-        "taken from": f"epoch {about['epoch']}, step {about['step']:,}" if {"epoch", "step"} <= set(about) else None,
-        "computed with": ", ".join(f"{n} {about[n]}" for n in ("hybridner", "jax", "flax", "torch") if n in about),
-        "on": ", ".join(str(about[name]) for name in ("device", "dtype") if name in about),
-    }
-    return "\n".join(["## How it was made", "", *(f"- {name}: {value}" for name, value in facts.items() if value)])
-
-
-def _labels(model: "SavedModel") -> str:
-    return (
-        f"## Labels\n\n{', '.join(f'`{label}`' for label in model.labels)}\n\n"
-        "In the order of the logits. `B-` begins an entity, `I-` continues it, `O` is none."
-    )
-
-
-def _limits(model: "SavedModel") -> str:
-    return f"""\
-## Limits
-
-- It knows the types above and texts like those it was trained on; on other texts, expect lower scores and measure them:
-  `hybridner evaluate FOLDER --data YOUR_DATA`.
+_USE_WITHOUT_TOKENIZER = """\
+The model has no tokenizer: it computes logits of word pieces with
+`hybridner.load(FOLDER).logits(input_ids, attention_mask)`. To tag text, convert it again with `--tokenizer FILE`."""
+_LABELS = "In the order of the logits. `B-` begins an entity, `I-` continues it, `O` is none."
+_LIMITS = """\
+- The model knows the types above and texts like those it was trained on; on other texts, expect lower scores and
+  measure them: `hybridner evaluate FOLDER --data YOUR_DATA`.
 - Entities are runs of whole words that neither overlap nor nest.
-- The model reads each sentence by itself; one longer than {model.config.input.max_length:,} word pieces is cut into
-  overlapping windows.
+- The model reads each sentence by itself; one longer than {:,} word pieces is cut into overlapping windows.
 - The model may reproduce errors and biases in its training data."""
-
-
-def _types(model: "SavedModel") -> list[str]:
-    return list(dict.fromkeys(label[2:] for label in model.labels if label != "O"))
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    cells = [[cell.replace("|", "\\|") for cell in row] for row in (header, *rows)]
-    rule = "|".join(["---"] + ["---:"] * (len(header) - 1))
-    return [f"| {' | '.join(cells[0])} |", f"|{rule}|", *(f"| {' | '.join(row)} |" for row in cells[1:])]
-
-
-def _f1(scores: Mapping[str, Any]) -> str:
-    return _share(scores["f1"])
-
-
-def _interval(scores: Mapping[str, Any]) -> str:
-    bounds = scores.get("f1_interval")
-    return f"{bounds[0]:.4f} to {bounds[1]:.4f}" if bounds else "not computed"
-
-
-def _share(value: float) -> str:
-    return f"{value:.4f}"
-
-
-def _counts(scores: Mapping[str, Any]) -> tuple[str, str, str]:
-    return (f"{scores['correct']:,}", f"{scores['predicted']:,}", f"{scores['gold']:,}")

@@ -1,11 +1,11 @@
 """A saved model on disk: ``config.json``, ``tokenizer.json``, the weights and a card.
 
-The weights are canonical, in ``model.safetensors``, which either backend opens with one framework installed; or, for
-plain Flax code, in the Orbax folder ``model.orbax``. ``config.json`` holds their digest, the same for both forms.
-Nothing in the folder holds a time, so the same run twice writes the same bytes.
+The canonical weights are in ``model.safetensors``, which either backend opens, or, for plain Flax code, in the Orbax
+folder ``model.orbax``. ``config.json`` contains their digest, the same for both forms. No file contains a time, so the
+same run twice writes the same bytes.
 
-A folder may come from a stranger: no link leads out of it, no code in it is run, and what it asks for is checked before
-memory is taken for it.
+A folder may come from a stranger: no link may lead out of it, no code in it is run, and we check sizes before we
+allocate memory.
 """
 
 import dataclasses
@@ -21,6 +21,7 @@ from hybridner.files.reading import read_json
 from hybridner.files.tensors import Headers, Weights, digest, read_tensors, write_tensors
 from hybridner.files.whole import written_whole
 from hybridner.model.size import check_fits
+from hybridner.model.twins import checkpoint_module, installed
 from hybridner.model.weights import check_weights
 from hybridner.saved.card import card
 from hybridner.saved.model import SavedModel, model_config
@@ -34,35 +35,29 @@ Form = Literal["torch", "flax"]
 
 
 def save_model(folder: Path, model: SavedModel, form: Form = "torch", *, parents: bool = True) -> None:
-    """Write a model folder, whole or not at all; one that is there is replaced.
+    """Write a model folder, or replace the one that exists, whole or not at all.
 
-    Args:
-        folder: where to.
-        model: what to save.
-        form: weights in ``model.safetensors`` ("torch") or in Orbax form ("flax").
-        parents: create missing parent folders.
+    The weights are in ``model.safetensors`` ("torch") or in Orbax form ("flax"). We create missing ``parents``.
 
     Raises:
         InputError: the folder cannot be written, or Flax, which Orbax form needs, is not installed.
     """
+    header = {
+        "format": "hybridner",
+        "format_version": FORMAT_VERSION,
+        "model": dataclasses.asdict(model.config),
+        "labels": list(model.labels),
+        "weights_sha256": digest(model.weights),
+        "provenance": model.provenance,
+    }
     with written_whole(folder, parents=parents) as partial:
         partial.mkdir()
         if form == "flax":
-            from hybridner.model.twins import checkpoint_module
-
             checkpoint_module("flax").save_weights(partial / _ORBAX, model.config, model.weights)
         else:
             write_tensors(partial / _SAFETENSORS, model.weights)
         if model.tokenizer is not None:
             model.tokenizer.save(partial / "tokenizer.json")
-        header = {
-            "format": "hybridner",
-            "format_version": FORMAT_VERSION,
-            "model": dataclasses.asdict(model.config),
-            "labels": list(model.labels),
-            "weights_sha256": digest(model.weights),
-            "provenance": model.provenance,
-        }
         (partial / "config.json").write_text(json.dumps(header, indent=2) + "\n", encoding="utf-8")
         (partial / "README.md").write_text(card(model), encoding="utf-8")
 
@@ -86,24 +81,18 @@ def read_folder(folder: Path) -> SavedModel:
     if len(labels) != config.num_labels:
         raise InputError(f"{where}: {len(labels)} labels for num_labels {config.num_labels}")
     tokenizer = None
-    if inside(folder, "tokenizer.json").is_file():
-        tokenizer = load_saved(folder / "tokenizer.json")
-        _check_input(tokenizer, config, folder / "tokenizer.json")
+    if (path := inside(folder, "tokenizer.json")).is_file():
+        tokenizer = load_saved(path)
+        _check_input(tokenizer, config, path)
     weights = _read_weights(folder, config)
     if "weights_sha256" in header and header["weights_sha256"] != digest(weights):
         raise InputError(
             f"{folder}: the weights are not those that were saved with {where.name} (their SHA-256 differs); copy the "
-            "whole folder again from where it comes from"
+            "whole folder again from its source"
         )
     provenance = header.get("provenance")
-    return SavedModel(
-        config,
-        tuple(labels),
-        tokenizer,
-        weights,
-        provenance if isinstance(provenance, dict) else {},
-        str(folder),
-    )
+    provenance = provenance if isinstance(provenance, dict) else {}
+    return SavedModel(config, tuple(labels), tokenizer, weights, provenance, str(folder))
 
 
 def _check_input(tokenizer: WordTokenizer | Vocabulary, config: ModelConfig, where: Path) -> None:
@@ -130,12 +119,10 @@ def _read_weights(folder: Path, config: ModelConfig) -> Weights:
         return read_tensors(folder / _SAFETENSORS, check)
     if inside(folder, _ORBAX).is_dir():
         check_links(folder, _ORBAX)
-        from hybridner.model.twins import checkpoint_module, installed
-
         if "flax" not in installed():
             raise InputError(
                 f"{folder}: weights in Orbax form need Flax; pip install 'hybridner[flax]', "
-                "or convert the model with --to torch where Flax is"
+                "or convert the model with --to torch where Flax is installed"
             )
         return checkpoint_module("flax").read_weights(folder / _ORBAX, check)
     raise InputError(f"{folder}: no weights (neither {_SAFETENSORS} nor {_ORBAX})")

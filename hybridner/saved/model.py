@@ -19,15 +19,15 @@ _SINCE_VERSION_3 = {
 
 @dataclass(frozen=True, slots=True)
 class SavedModel:
-    """A model with all that is needed to use it.
+    """A model with everything that its use needs.
 
     Attributes:
         config: sizes and parts.
         labels: names of the classes, in the order of the logits.
-        tokenizer: words to pieces; None if the source had none.
-        weights: canonical, float32 or float64; empty in a tagger's, whose predictor holds them.
-        provenance: where it came from: data, seed, step, scores, versions.
-        where: what it was read from, for messages.
+        tokenizer: None if the source had none.
+        weights: canonical, float32 or float64; empty in a tagger, whose predictor has them.
+        provenance: data, seed, step, scores, versions.
+        where: the file or folder that it was read from, for messages.
     """
 
     config: ModelConfig
@@ -39,38 +39,30 @@ class SavedModel:
 
 
 def model_config(values: Any, where: Path) -> ModelConfig:
-    """Make a config from what was read from ``where``, in the nested form or the flat one of format version 1.
+    """Make a config from the ``values`` read from ``where``, in the nested form or the flat one of format version 1.
 
     Keys that format version 2 did not have get their defaults: what models of that version compute.
 
     Raises:
-        InputError: a key is missing, unknown, or its value is not one a model can have.
+        InputError: a key is missing or unknown, or no model can have its value.
     """
+    is_flat = isinstance(values, dict) and "vocab_size" in values
     try:
-        if isinstance(values, dict) and "vocab_size" in values:
-            return original_model(**_checked("model", values, get_type_hints(original_model)))
-        return _read("model", values, ModelConfig)
+        return _build("model", values, original_model if is_flat else ModelConfig)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
 
 
-def _read(key: str, values: Any, kind: Any) -> Any:
-    """Make a dataclass of ``kind``, and those of its fields, from nested dicts."""
+def _build(key: str, values: Any, make: Any) -> Any:
+    """Call ``make``, a dataclass or function, with ``values``: its parameters, each of its type."""
     if not isinstance(values, dict):
         raise InputError(f"{key!r} is missing or not an object")
-    return kind(**_checked(key, values, get_type_hints(kind)))
-
-
-def _checked(key: str, values: dict[str, Any], types: dict[str, Any]) -> dict[str, Any]:
-    """Check that ``values`` has the keys of ``types``, and each value its type."""
-    types = {name: expected for name, expected in types.items() if name != "return"}
-    for name in values:
-        if name not in types:
-            raise InputError(f"unknown key '{key}.{name}'")
-    for name in types:
-        if name not in values and f"{key}.{name}" not in _SINCE_VERSION_3:
-            raise InputError(f"key '{key}.{name}' is missing")
-    return {name: _value(f"{key}.{name}", values[name], types[name]) for name in values}
+    types = {name: expected for name, expected in get_type_hints(make).items() if name != "return"}
+    if unknown := values.keys() - types.keys():
+        raise InputError(f"unknown key '{key}.{min(unknown)}'")
+    if missing := {name for name in types.keys() - values.keys() if f"{key}.{name}" not in _SINCE_VERSION_3}:
+        raise InputError(f"key '{key}.{min(missing)}' is missing")
+    return make(**{name: _value(f"{key}.{name}", value, types[name]) for name, value in values.items()})
 
 
 def _value(key: str, value: Any, expected: Any) -> Any:
@@ -80,14 +72,13 @@ def _value(key: str, value: Any, expected: Any) -> Any:
             return None
         expected = _choice(key, value, choices) if len(choices) > 1 else choices[0]
     if is_dataclass(expected):
-        return _read(key, value, expected)
+        return _build(key, value, expected)
     if get_origin(expected) is Literal:
         if value not in get_args(expected):
             raise InputError(f"{key!r} is {value!r}, expected {' or '.join(map(repr, get_args(expected)))}")
-        return value
-    if get_origin(expected) is tuple:
+    elif get_origin(expected) is tuple:
         return _pairs(key, value)
-    if type(value) is not expected and not (expected is float and type(value) is int):
+    elif type(value) is not expected and not (expected is float and type(value) is int):
         raise InputError(f"{key!r} is {value!r}, expected {expected.__name__}")
     return value
 
@@ -103,7 +94,8 @@ def _choice(key: str, value: Any, parts: list[Any]) -> Any:
 
 def _pairs(key: str, value: Any) -> tuple[tuple[int, int], ...]:
     if not isinstance(value, list | tuple) or not all(
-        isinstance(pair, list | tuple) and len(pair) == 2 and all(type(number) is int for number in pair) for pair in value
+        isinstance(pair, list | tuple) and len(pair) == 2 and all(type(number) is int for number in pair)
+        for pair in value
     ):
         raise InputError(f"{key!r} is {value!r}, expected a list of pairs of whole numbers")
     return tuple((first, second) for first, second in value)

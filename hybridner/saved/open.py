@@ -1,4 +1,4 @@
-"""Open a saved model, whatever form it has."""
+"""Open a saved model of any form."""
 
 import sys
 from pathlib import Path
@@ -8,18 +8,19 @@ from hybridner.files.hub import fetch_model, is_repository
 from hybridner.files.paths import inside
 from hybridner.saved.folder import read_folder
 from hybridner.saved.model import SavedModel
+from hybridner.saved.original import OriginalOptions, open_original
 
 ORIGINAL_SUFFIX = ".pth"
 
 
 def find_model(source: str | Path) -> Path:
-    """Find the model folder of ``source``: a run, a model folder, or the original's ``.pth``, returned as it is.
+    """Find the model folder of ``source``, a run or a model folder; return the original's ``.pth`` as it is.
 
-    What is not here and reads as OWNER/NAME is fetched from the Hugging Face Hub, and that is said; but not if there is
-    a folder OWNER, for then it is a slip of the pen.
+    If ``source`` does not exist and has the form OWNER/NAME, we fetch it from the Hugging Face Hub and print so; but
+    not if there is a folder OWNER, because then NAME is probably misspelt.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no model.
     """
     path = Path(source)
     if not path.exists() and not path.parent.exists() and is_repository(str(source)):
@@ -42,15 +43,10 @@ def find_model(source: str | Path) -> Path:
 def open_model(source: str | Path) -> SavedModel:
     """Read a run's best model, a model folder, or the original's ``.pth``.
 
-    A ``.pth`` is taken to have what the original has: 4 heads and, if there are nine classes, its labels. It has no
-    tokenizer. :func:`hybridner.saved.original.open_original` takes other values.
+    A ``.pth`` opens with the defaults of :class:`hybridner.saved.original.OriginalOptions`.
 
     Raises:
         InputError: a file is missing or damaged, or its parts do not belong together; the message names it.
     """
-    folder = find_model(source)
-    if folder.is_file():
-        from hybridner.saved.original import OriginalOptions, open_original
-
-        return open_original(folder, OriginalOptions())[0]
-    return read_folder(folder)
+    found = find_model(source)
+    return open_original(found, OriginalOptions())[0] if found.is_file() else read_folder(found)

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from hybridner.corpora.labels import is_bioes
-from hybridner.corpora.schemes import Span, entity_spans, to_bio
+from hybridner.corpora.schemes import Span, entity_spans, from_bio, to_bio
 from hybridner.tagging.lattice import Lattice, Transitions, log_sum_exp
 from hybridner.text.words import Word
 
@@ -28,11 +28,10 @@ class Entity:
         label: its type, such as "PER".
         start: its first character.
         end: the character after its last.
-        score: probability in (0, 1] that the text has an entity of exactly this type and these words: the sum over the
-            valid label sequences that contain the entity, divided by the sum over all valid ones. Entities that share
-            a word exclude each other, so their scores add up to at most 1. A score below the smallest normal float64
-            is raised to that number. It is the model's estimate; ``hybridner evaluate`` measures how often such
-            estimates are right.
+        score: the model's probability, in (0, 1], of an entity of exactly this type and these words: the sum over the
+            valid label sequences that contain it, divided by the sum over all valid ones, and at least the smallest
+            normal float64. The scores of entities that share a word add up to at most 1. ``hybridner evaluate``
+            measures how often such estimates are right.
         words: its first word and the word after its last, counted in the sentence.
     """
 
@@ -45,34 +44,27 @@ class Entity:
 
 
 def argmax_tags(logits: Float[np.ndarray, "num_words num_labels"]) -> Int[np.ndarray, "num_words"]:
-    """Take the most probable label of each word by itself; the sequence may be invalid.
-
-    Returns:
-        int64 numbers of labels; of equal logits the first.
+    """Choose the most probable label of each word by itself, of equal ones the first; the sequence may be invalid.
 
     Raises:
         ValueError: logits that are not finite.
     """
-    return _shifted(logits, logits.shape[-1]).argmax(axis=1)
+    return _emissions([logits], logits.shape[-1]).argmax(axis=1)
 
 
 def decode_many(
     logits: Sequence[Float[np.ndarray, "num_words num_labels"]], transitions: Transitions
 ) -> list[Int[np.ndarray, "num_words"]]:
-    """Find the most probable label sequence of each sentence.
+    """Find the most probable label sequence of each sentence, as int64 numbers of labels.
 
-    Args:
-        logits: one array per sentence, any float dtype; computed with in float64.
-        transitions: of the labels, such as :func:`hybridner.tagging.lattice.constraint_transitions` builds.
-
-    Returns:
-        int64 numbers of labels, one array per sentence.
+    The logits, one array per sentence, have any float dtype; we compute in float64. For the transitions see
+    :func:`hybridner.tagging.lattice.constraint_transitions`.
 
     Raises:
         ValueError: logits that are not finite, or not as wide as there are labels.
     """
     lengths = np.array([len(one) for one in logits], np.int64)
-    emissions = _flat(logits, len(transitions.end))
+    emissions = _emissions(logits, len(transitions.end))
     tags = emissions.argmax(axis=1)
     sentence = np.repeat(np.arange(len(lengths)), lengths)
     open_sentences = np.unique(sentence[_loses(tags, lengths, transitions)])
@@ -93,17 +85,11 @@ def bio_tags(numbers: Sequence[Int[np.ndarray, "num_words"]], labels: Sequence[s
 
 def entities_of(scored: Iterable[tuple[Span, float]], words: Sequence[Word], text: str) -> list[Entity]:
     """Turn scored spans of one sentence's words into entities of the text that the words were cut from."""
-    return [
-        Entity(
-            text=text[words[first].start : words[stop - 1].end],
-            label=label,
-            start=words[first].start,
-            end=words[stop - 1].end,
-            score=score,
-            words=(first, stop),
-        )
-        for (label, first, stop), score in scored
-    ]
+    entities = []
+    for (label, first, stop), score in scored:
+        start, end = words[first].start, words[stop - 1].end
+        entities.append(Entity(text[start:end], label, start, end, score, (first, stop)))
+    return entities
 
 
 def scored_spans_many(
@@ -114,11 +100,8 @@ def scored_spans_many(
 ) -> list[ScoredSpans]:
     """Find the entities of each sentence as spans of words, each with its score (see :class:`Entity`).
 
-    Args:
-        tags: BIO tags of each sentence. An I- that continues no entity of its type starts one.
-        logits: one array per sentence, any float dtype; computed with in float64.
-        labels: names of the logits' columns, BIO or BIOES.
-        transitions: of these labels.
+    The tags are BIO; an I- that continues no entity of its type starts one. The logits are as for :func:`decode_many`,
+    their columns' ``labels`` and ``transitions`` BIO or BIOES.
 
     Returns:
         For each sentence its pairs of ``(type, first word, word after the last)`` and score, in order.
@@ -133,12 +116,9 @@ def scored_spans_many(
     if not with_spans:
         return [[] for _ in spans]
     lengths = np.array([len(logits[i]) for i in with_spans], np.int64)
-    lattice = Lattice(_flat([logits[i] for i in with_spans], len(labels)), lengths, transitions)
-    placed = [
-        (kind, begin + first, begin + stop)
-        for i, begin in zip(with_spans, (np.cumsum(lengths) - lengths).tolist(), strict=True)
-        for kind, first, stop in spans[i]
-    ]
+    lattice = Lattice(_emissions([logits[i] for i in with_spans], len(labels)), lengths, transitions)
+    begins = zip(with_spans, (lattice.ends - lengths).tolist(), strict=True)
+    placed = [(kind, begin + first, begin + stop) for i, begin in begins for kind, first, stop in spans[i]]
     scores = iter(_span_scores(lattice, placed, labels).tolist())
     return [[(span, next(scores)) for span in found] for found in spans]
 
@@ -150,10 +130,11 @@ def _span_scores(lattice: Lattice, spans: Sequence[Span], labels: Sequence[str])
     of which the first does not continue it.
     """
     number = {label: i for i, label in enumerate(labels)}
-    ends_marked, transitions = is_bioes(labels), lattice.transitions
+    scheme, transitions = "BIOES" if is_bioes(labels) else "BIO", lattice.transitions
     path = np.full(len(lattice.emissions), -1)
     for kind, start, end in spans:
-        path[start:end] = [number[f"{prefix}-{kind}"] for prefix in _prefixes(end - start, ends_marked)]
+        bio = [f"B-{kind}", *[f"I-{kind}"] * (end - start - 1)]
+        path[start:end] = [number[label] for label in from_bio(bio, scheme)]
     first, stop = np.array([span[1:] for span in spans]).T
     within = np.setdiff1d(np.flatnonzero(path >= 0), first)
     steps = np.zeros(len(path))
@@ -170,23 +151,12 @@ def _span_scores(lattice: Lattice, spans: Sequence[Span], labels: Sequence[str])
     return np.maximum(np.exp(log_scores), np.finfo(np.float64).tiny)
 
 
-def _prefixes(num_words: int, ends_marked: bool) -> str:
-    if not ends_marked:
-        return "B" + "I" * (num_words - 1)
-    return "S" if num_words == 1 else "B" + "I" * (num_words - 2) + "E"
-
-
-def _flat(logits: Sequence[np.ndarray], num_labels: int) -> Float[np.ndarray, "all_words num_labels"]:
-    return _shifted(np.concatenate(logits) if len(logits) else np.zeros((0, num_labels)), num_labels)
-
-
-def _shifted(
-    logits: Float[np.ndarray, "num_words num_labels"], num_labels: int
-) -> Float[np.ndarray, "num_words num_labels"]:
-    """Subtract each row's largest logit, in float64: probabilities stay the same, and sums cannot overflow."""
-    if logits.ndim != 2 or logits.shape[1] != num_labels:
-        raise ValueError(f"logits of shape {logits.shape}, expected [num_words, {num_labels}]")
-    wide = logits.astype(np.float64)
+def _emissions(logits: Sequence[np.ndarray], num_labels: int) -> Float[np.ndarray, "all_words num_labels"]:
+    """Join logits in float64 and subtract each row's largest: probabilities stay the same, sums cannot overflow."""
+    joined = np.concatenate(logits) if len(logits) else np.zeros((0, num_labels))
+    if joined.ndim != 2 or joined.shape[1] != num_labels:
+        raise ValueError(f"logits of shape {joined.shape}, expected [num_words, {num_labels}]")
+    wide = joined.astype(np.float64)
     with np.errstate(invalid="ignore", over="ignore"):
         wide -= wide.max(axis=1, keepdims=True)
     if not np.isfinite(wide).all():

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from itertools import chain, count, repeat
 from typing import TypeVar
 
 import numpy as np
@@ -28,18 +29,11 @@ def predict_words(
     reduce: Callable[[np.ndarray], np.ndarray] = lambda logits: logits,
     between: Callable[[], None] = lambda: None,
 ) -> list[np.ndarray]:
-    """Predict each word's logits: one array per sentence, in the order of the split.
+    """Predict each word's logits: one array ``[num_words, …]`` per sentence, in the order of the split.
 
-    Args:
-        predictor: computes the logits.
-        encoded: the split.
-        pad_token_id: fills the batches.
-        reduce: maps a batch's logits ``[rows, length, num_labels]`` to the values to keep, ``[rows, length, …]``.
-        between: called every few batches; it may raise to stop.
-
-    Returns:
-        Arrays ``[num_words, …]``; of a sentence cut into windows, each word comes from the window where it has most
-        context.
+    Of a sentence cut into windows, each word comes from the window where it has most context. ``reduce`` maps a batch's
+    logits ``[rows, length, num_labels]`` to the values to keep, ``[rows, length, …]``. ``between`` is called every few
+    batches; it may raise to stop.
 
     Raises:
         InputError: logits that are not finite.
@@ -70,39 +64,27 @@ def predict_chunks(
 ) -> Iterator[tuple[Item, list[np.ndarray]]]:
     """Run :func:`predict_words` on each chunk in turn, while the device computes the next.
 
-    Args:
-        predictor: as for :func:`predict_words`.
-        chunks: pairs of any object, which comes back with the result, and sentences; read as needed.
-        pad_token_id: as for :func:`predict_words`.
-        reduce: as for :func:`predict_words`.
-        between: as for :func:`predict_words`.
+    ``chunks`` are pairs of any object, which comes back with the result, and sentences; they are read as needed.
 
     Raises:
         InputError: logits that are not finite.
     """
+    multiple, part = predictor.row_multiple, (predictor.rank, predictor.world_size)
 
     def steps() -> Iterator[tuple[tuple[Item, Encoded], Batch | None]]:
         for chunk in chunks:
-            for batch in inference_batches(
-                chunk[1],
-                pad_token_id=pad_token_id,
-                row_multiple=predictor.row_multiple,
-                part=(predictor.rank, predictor.world_size),
-            ):
-                yield chunk, batch
-            yield chunk, None
+            batches = inference_batches(chunk[1], pad_token_id=pad_token_id, row_multiple=multiple, part=part)
+            yield from zip(repeat(chunk), chain(batches, [None]))
 
     found: list[tuple[int, np.ndarray]] = []
-    num_batches = 0
-    memory = MemoryWatch(IN_PREDICTION)
-    for (item, encoded), batch, logits in _overlapped(predictor, steps(), memory):
+    numbers = count()
+    for (item, encoded), batch, logits in _overlapped(predictor, steps()):
         if batch is None or logits is None:
             yield item, by_sentence(encoded, found)
             found = []
             continue
-        if num_batches % _BATCHES_BETWEEN == 0:
+        if next(numbers) % _BATCHES_BETWEEN == 0:
             between()
-        num_batches += 1
         if not np.isfinite(logits).all():
             raise InputError("the model gives logits that are not finite: its weights are damaged")
         found += batch.at_words(reduce(logits), encoded)
@@ -124,11 +106,12 @@ def one_ahead(prepare: Callable[[Item], Result], items: Iterable[Item]) -> Itera
 
 
 def _overlapped(
-    predictor: Predictor, steps: Iterable[tuple[Item, Batch | None]], memory: MemoryWatch
+    predictor: Predictor, steps: Iterable[tuple[Item, Batch | None]]
 ) -> Iterator[tuple[Item, Batch | None, np.ndarray | None]]:
     """Yield the logits of each batch while the device computes the next few and the host prepares another."""
     pending: deque[tuple[Item, Batch | None, Callable[[], np.ndarray] | None]] = deque()
     started: set[Shape] = set()
+    memory = MemoryWatch(IN_PREDICTION)
 
     def oldest() -> tuple[Item, Batch | None, np.ndarray | None]:
         item, batch, logits = pending.popleft()

@@ -4,18 +4,17 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 from hybridner.corpora.formats import PLAIN, decoded_lines, read_columns
 from hybridner.corpora.issues import Issues
-from hybridner.corpora.jsonl import parse_object
 from hybridner.errors import InputError
+from hybridner.files.reading import parse_object
 from hybridner.text.words import SplitText, Word, join_words
 
 STANDARD_INPUT = Path("-")
 InputFormat = Literal["text", "jsonl", "conll"]
 _SUFFIXES: dict[str, InputFormat] = {".jsonl": "jsonl", ".conll": "conll", ".tsv": "conll", ".iob2": "conll"}
-_TEXT, _WORDS = "text", ("words", "tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,7 @@ def read_texts(
         kind = format or _SUFFIXES.get(path.suffix.lower(), "text")
         shown = Path("standard input") if path == STANDARD_INPUT else path
         try:
-            with _opened(path) as file:
+            with sys.stdin.buffer if path == STANDARD_INPUT else path.open("rb") as file:
                 if kind == "conll":
                     # Skipping a row would leave a gap in its sentence: raise instead.
                     lines = decoded_lines(shown, _counted(file, advance), Issues())
@@ -98,17 +97,11 @@ def read_texts(
                         yield TextRecord(line)
                     elif line.strip():
                         try:
-                            record = _parse(line, f"{shown}:{line_number}")
+                            yield _parse(line, f"{shown}:{line_number}")
                         except InputError as error:
                             issues.add(error)
-                            continue
-                        yield record
         except OSError as error:
             raise InputError(f"{shown}: cannot be read ({error.strerror})") from error
-
-
-def _opened(path: Path) -> BinaryIO:
-    return sys.stdin.buffer if path == STANDARD_INPUT else path.open("rb")
 
 
 def _counted(file: Iterable[bytes], advance: Callable[[int], None]) -> Iterator[bytes]:
@@ -118,25 +111,18 @@ def _counted(file: Iterable[bytes], advance: Callable[[int], None]) -> Iterator[
 
 
 def _parse(line: str, where: str) -> TextRecord:
-    record = parse_object(line, where, "a 'text', or with 'words'")
-    name = next((name for name in _WORDS if _are_words(record.get(name))), None)
-    text: Any = record.get(_TEXT)
+    record = parse_object(line, where, " with a 'text', or with 'words'")
+    lists = (name for name in ("words", "tokens") if isinstance(record.get(name), list))
+    name = next((name for name in lists if all(isinstance(word, str) for word in record[name])), None)
+    text: Any = record.get("text")
     if name is None and not isinstance(text, str):
         raise InputError(
             f"{where}: neither a string 'text' nor a list of strings 'words' or 'tokens'; there are "
             f"{', '.join(map(repr, record)) or 'no keys'}"
         )
-    if name is None:
-        split = text
-    elif text is None:
-        split = join_words(record[name])
-    else:
-        split = _place(record[name], text, where)
-    return TextRecord(split, {key: value for key, value in record.items() if key not in (_TEXT, name)})
-
-
-def _are_words(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(word, str) for word in value)
+    if name is not None:
+        text = join_words(record[name]) if text is None else _place(record[name], text, where)
+    return TextRecord(text, {key: value for key, value in record.items() if key not in ("text", name)})
 
 
 def _place(words: list[str], text: Any, where: str) -> SplitText:

@@ -37,8 +37,7 @@ class Transitions:
 def constraint_transitions(labels: Sequence[str]) -> Transitions:
     """Build the transitions that allow exactly the valid sequences: 0 where a label may follow, -inf elsewhere.
 
-    Args:
-        labels: BIO or BIOES, in the order of the logits' columns.
+    The labels, BIO or BIOES, are in the order of the logits' columns.
 
     Raises:
         InputError: a label that is neither BIO nor BIOES, a duplicate, or labels of which no valid sequence exists.
@@ -105,10 +104,8 @@ class Lattice:
     ) -> None:
         """Put the words into step order.
 
-        Args:
-            emissions: finite scores of each word's labels, such as logits.
-            lengths: words of each sentence; at least one sentence, and one word in each.
-            transitions: of the same labels.
+        ``emissions`` are finite scores of each word's labels, such as logits. There is at least one sentence, and at
+        least one word in each.
         """
         self.emissions, self.transitions = emissions, transitions
         self.lengths, self.ends = lengths, np.cumsum(lengths)

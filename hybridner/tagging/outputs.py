@@ -21,9 +21,9 @@ def jsonl(results: Results) -> Iterator[str]:
     """Write one object per text: carried keys, text, words with offsets, tags and entities with scores."""
     for record, tagged in results:
         carried = {key: value for key, value in record.carried.items() if key not in REPLACED}
-        words = [{"text": word.text, "start": word.start, "end": word.end} for word in tagged.words]
-        found = {"words": words, "tags": tagged.tags, "entities": [asdict(entity) for entity in tagged.entities]}
-        yield json.dumps({**carried, "text": tagged.text, **found}, ensure_ascii=False) + "\n"
+        words, entities = [word._asdict() for word in tagged.words], [asdict(entity) for entity in tagged.entities]
+        found = {"text": tagged.text, "words": words, "tags": tagged.tags, "entities": entities}
+        yield json.dumps({**carried, **found}, ensure_ascii=False) + "\n"
 
 
 def conll(results: Results) -> Iterator[str]:

@@ -35,7 +35,7 @@ def html_page(results: Results, labels: Sequence[str]) -> Iterator[str]:
     A browser shows and copies each text character for character, except that NUL and lone surrogates become U+FFFD.
     Hovering over an entity shows its score. A temporary file keeps the texts' markup until all are counted.
     """
-    types = list(dict.fromkeys(label[2:] for label in labels if label != "O"))
+    types = dict.fromkeys(label[2:] for label in labels if label != "O")
     hues = {name: round(215 + 137.508 * i) % 360 for i, name in enumerate(types)}  # the golden angle keeps hues apart
     counts: Counter[str] = Counter()
     texts = words = 0
@@ -46,16 +46,13 @@ def html_page(results: Results, labels: Sequence[str]) -> Iterator[str]:
             counts.update(entity.label for entity in tagged.entities)
             body.write(f'<div class="tagged"><span class="number">{texts}</span>{_marked(tagged, hues)}</div>\n')
         body.seek(0)
-        yield head
         found = [_count(texts, "text"), _count(words, "word"), _count(counts.total(), "entity", "entities")]
-        yield f'<h1>Entities</h1>\n<p class="faint">{", ".join(found)}</p>\n'
-        yield '<ul class="legend">\n'
-        for name in types:
-            yield f'<li><mark style="--hue: {hues[name]}">{_escaped(name)}</mark> {counts[name]:,}</li>\n'
+        yield f'{head}<h1>Entities</h1>\n<p class="faint">{", ".join(found)}</p>\n<ul class="legend">\n'
+        for name, hue in hues.items():
+            yield f'<li><mark style="--hue: {hue}">{_escaped(name)}</mark> {counts[name]:,}</li>\n'
         yield "</ul>\n<main>\n"
         yield from iter(lambda: body.read(_PIECE), "")
-        yield "</main>"
-        yield tail
+        yield f"</main>{tail}"
 
 
 def _marked(tagged: TaggedText, hues: dict[str, int]) -> str:

@@ -5,6 +5,7 @@ import reprlib
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import overload
 
@@ -51,8 +52,8 @@ def load(
         InputError: there is no model, it is damaged, the backend's packages are not installed, or there is no such
             device or type.
     """
-    path = Path(source).expanduser() if str(source).startswith("~") else source
-    return Tagger(open_model(path), choose_backend(backend), device=device, dtype=dtype)
+    model = open_model(Path(source).expanduser() if str(source).startswith("~") else source)
+    return Tagger(model, choose_backend(backend), device=device, dtype=dtype)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -131,12 +132,8 @@ class Tagger:
         """Tag many texts in order, a chunk of at most 1,024 or about 262,144 characters at a time.
 
         While the device computes, the next chunk is split into words. If reading a text raises, the results of the
-        texts before it come first.
-
-        Args:
-            texts: strings, or texts with their words, such as :func:`hybridner.text.words.join_words` returns.
-            sentences: as for :meth:`tag`, for texts without words.
-            raw: as for :meth:`tag`.
+        texts before it come first. A text is a string, or has its words and sentences already, such as
+        :func:`hybridner.text.words.join_words` returns; ``sentences`` and ``raw`` are as for :meth:`tag`.
 
         Raises:
             InputError: the model has no tokenizer, or ``texts`` is a single text or contains something else.
@@ -147,19 +144,10 @@ class Tagger:
 
     def _tag_texts(self, texts: Iterable[str | SplitText], sentences: SentenceMode, raw: bool) -> Iterator[TaggedText]:
         failures: list[Exception] = []
-
-        def until_failure() -> Iterator[str | SplitText]:
-            try:
-                for text in texts:
-                    if not isinstance(text, str | SplitText):
-                        raise InputError(f"expected a text, not {reprlib.repr(text)}")
-                    yield text
-            except Exception as error:
-                failures.append(error)
-
-        prepared = one_ahead(partial(self._prepare, mode=sentences), _chunks(until_failure()))
-        for (split, encoded), logits in predict_chunks(self.predictor, prepared, self.model.config.input.pad_token_id):
-            yield from self._tagged(split, _is_windowed(encoded), logits, raw)
+        prepared = one_ahead(partial(self._prepare, mode=sentences), _chunks(texts, failures))
+        pad_token_id = self.model.config.input.pad_token_id
+        for (split, windowed), logits in predict_chunks(self.predictor, prepared, pad_token_id):
+            yield from self._tagged(split, windowed, logits, raw)
         if failures:
             raise failures[0]
 
@@ -179,22 +167,16 @@ class Tagger:
         Raises:
             InputError: the model has no tokenizer.
         """
-        encoded = self.encode(Sentence(tuple(words)) for words in sentences if len(words))
-        logits = iter(predict_words(self.predictor, encoded, self.model.config.input.pad_token_id))
-        windowed = iter(_is_windowed(encoded))
-        none = np.zeros((0, self.model.config.num_labels), np.float32)
-        return (
-            [next(logits) if len(words) else none for words in sentences],
-            [next(windowed) if len(words) else False for words in sentences],
-        )
+        encoded = self.encode(Sentence(tuple(words)) for words in sentences)
+        return predict_words(self.predictor, encoded, self.model.config.input.pad_token_id), _is_windowed(encoded)
 
     def _prepare(
         self, texts: list[str | SplitText], mode: SentenceMode
-    ) -> tuple[tuple[list[SplitText], Encoded], Encoded]:
+    ) -> tuple[tuple[list[SplitText], list[bool]], Encoded]:
         split = [split_text(text, mode) if isinstance(text, str) else text for text in texts]
         sentences = (words for text in split for words in text.sentences)
         encoded = self.encode(Sentence(tuple(word.text for word in words)) for words in sentences)
-        return (split, encoded), encoded
+        return (split, _is_windowed(encoded)), encoded
 
     def encode(self, sentences: Iterable[Sentence]) -> Encoded:
         """Encode sentences with the model's tokenizer and labels.
@@ -211,25 +193,21 @@ class Tagger:
     def _tagged(
         self, texts: list[SplitText], windowed: list[bool], logits: list[np.ndarray], raw: bool
     ) -> Iterator[TaggedText]:
-        labels = self.model.labels
-        numbers = [argmax_tags(one) for one in logits] if raw else decode_many(logits, self.transitions)
+        labels, transitions = self.model.labels, self.transitions
+        numbers = [argmax_tags(one) for one in logits] if raw else decode_many(logits, transitions)
         all_tags = bio_tags(numbers, labels)
-        scored = scored_spans_many(all_tags, logits, labels, self.transitions)
-        found = zip(all_tags, scored, windowed, strict=True)
+        found = zip(all_tags, scored_spans_many(all_tags, logits, labels, transitions), windowed, strict=True)
         for text, sentences in texts:
-            words: list[Word] = []
             tags: list[str] = []
             entities: list[Entity] = []
-            sentence_ends: list[int] = []
             num_windowed = 0
             for sentence in sentences:
                 sentence_tags, spans, is_windowed = next(found)
-                words += sentence
                 tags += sentence_tags
                 entities += entities_of(spans, sentence, text)
-                sentence_ends.append(len(words))
                 num_windowed += is_windowed
-            yield TaggedText(text, words, tags, entities, sentence_ends, num_windowed)
+            ends = list(accumulate(map(len, sentences)))
+            yield TaggedText(text, list(chain(*sentences)), tags, entities, ends, num_windowed)
 
     def logits(
         self, input_ids: Int[np.ndarray, "batch length"], attention_mask: Int[np.ndarray, "batch length"]
@@ -244,38 +222,38 @@ class Tagger:
             InputError: the shapes differ, an id is outside the vocabulary, or a row is longer than ``max_length``.
         """
         input_ids, attention_mask = np.asarray(input_ids), np.asarray(attention_mask)
-        read = self.model.config.input
-        if read.kind == "words":
+        config = self.model.config.input
+        if config.kind == "words":
             raise InputError(f"{self.model.where}: reads words, not word pieces; use word_logits")
         if input_ids.ndim != 2 or input_ids.shape != attention_mask.shape:
             raise InputError(
                 f"input_ids {input_ids.shape} and attention_mask {attention_mask.shape}: expected two of one shape "
                 "[batch, length]"
             )
-        if input_ids.size and not 0 <= input_ids.min() <= input_ids.max() < read.vocab_size:
-            raise InputError(f"input_ids: ids must be from 0 to {read.vocab_size - 1}")
-        if input_ids.shape[1] > read.max_length:
-            raise InputError(f"input_ids: rows of {input_ids.shape[1]} pieces; expected at most {read.max_length}")
-        none = np.zeros(0, np.int32)
-        batch = Batch(
-            input_ids.astype(np.int32),
-            attention_mask.astype(np.int32),
-            np.zeros(input_ids.shape, np.int32),
-            none, none, none, none,
-        )  # fmt: skip
+        if input_ids.size and not 0 <= input_ids.min() <= input_ids.max() < config.vocab_size:
+            raise InputError(f"input_ids: ids must be from 0 to {config.vocab_size - 1}")
+        if input_ids.shape[1] > config.max_length:
+            raise InputError(f"input_ids: rows of {input_ids.shape[1]} pieces; expected at most {config.max_length}")
+        ids, mask, none = input_ids.astype(np.int32), attention_mask.astype(np.int32), np.zeros(0, np.int32)
+        batch = Batch(ids, mask, np.zeros_like(ids), none, none, none, none)
         return self.predictor.gather(self.predictor.predict(batch))
 
 
-def _chunks(texts: Iterable[str | SplitText]) -> Iterator[list[str | SplitText]]:
-    """Group texts into chunks; the first are small to give the device work soon."""
+def _chunks(texts: Iterable[str | SplitText], failures: list[Exception]) -> Iterator[list[str | SplitText]]:
+    """Group texts into chunks, the first small to give the device work soon; put an error of ``texts`` in failures."""
     chunk: list[str | SplitText] = []
     characters, most = 0, min(_FIRST_TEXTS, _TEXTS_AT_ONCE)
-    for text in texts:
-        chunk.append(text)
-        characters += len(text if isinstance(text, str) else text.text)
-        if len(chunk) >= most or characters >= _CHARACTERS_AT_ONCE:
-            yield chunk
-            chunk, characters, most = [], 0, min(4 * most, _TEXTS_AT_ONCE)
+    try:
+        for text in texts:
+            if not isinstance(text, str | SplitText):
+                raise InputError(f"expected a text, not {reprlib.repr(text)}")
+            chunk.append(text)
+            characters += len(text if isinstance(text, str) else text.text)
+            if len(chunk) >= most or characters >= _CHARACTERS_AT_ONCE:
+                yield chunk
+                chunk, characters, most = [], 0, min(4 * most, _TEXTS_AT_ONCE)
+    except Exception as error:
+        failures.append(error)
     if chunk:
         yield chunk
 

@@ -21,14 +21,12 @@ _PICTURES = {
 
 
 def coloured(results: Results, labels: Sequence[str], console: Console) -> Iterator[str]:
-    """Write each text with its entities as ``[Angela Merkel PER]``, coloured by type.
+    """Write each text with its entities as ``[Angela Merkel PER]``.
 
-    Args:
-        results: texts with their entities.
-        labels: the model's; a type's position among them decides its colour.
-        console: knows the terminal's colours; nothing is printed on it.
+    A type's position among the model's ``labels`` decides its colour. Nothing is printed on ``console``, which knows
+    the terminal's colours.
     """
-    types = list(dict.fromkeys(label[2:] for label in labels if label != "O"))
+    types = dict.fromkeys(label[2:] for label in labels if label != "O")
     styles = {name: _STYLES[i % len(_STYLES)] for i, name in enumerate(types)}
     for _, tagged in results:
         line = Text()

@@ -11,11 +11,13 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 
 from hybridner.config.model import PiecesInput
 from hybridner.errors import InputError, first_line
+from hybridner.files.hub import fetch_model
 from hybridner.files.paths import inside
 from hybridner.files.reading import LARGEST_TOKENIZER, read_text
 
 PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 _OTHER_NAMES = {PAD: "<pad>", UNK: "<unk>", CLS: "<s>", SEP: "</s>"}
+_FILES = ("tokenizer.json", "vocab.txt")
 _PREFIX = "##"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MOST_CACHED = 200_000  # words; some 50 MB, however many a corpus has
@@ -75,13 +77,12 @@ class WordTokenizer:
         """
         if len(self._cache) > _MOST_CACHED:
             self._cache = {}
-        ordered = list({word for words in sentences for word in words} - self._cache.keys())
+        new = list({word for words in sentences for word in words if word not in self._cache})
         # The library rejects lone surrogates.
-        clean = [_SURROGATE.sub("\ufffd", word[:_LONGEST_CUT]) for word in ordered]
+        clean = [_SURROGATE.sub("\ufffd", word[:_LONGEST_CUT]) for word in new]
         with _errors_of_library(f"{self._where}: cannot cut words into pieces"):
             encodings = self._tokenizer.encode_batch(clean, add_special_tokens=False)
-        for word, encoding in zip(ordered, encodings, strict=True):
-            self._cache[word] = encoding.ids or [self.unk_id]
+        self._cache |= {word: one.ids or [self.unk_id] for word, one in zip(new, encodings, strict=True)}
         return [[self._cache[word] for word in words] for words in sentences]
 
     def to_json(self) -> str:
@@ -107,24 +108,21 @@ def train_tokenizer(sentences: Iterable[HasWords], vocab_size: int, lower_case: 
     Raises:
         InputError: ``vocab_size`` has no room for the characters.
     """
-    normalizer, pre_tokenizer = _bert_parts(lower_case)
+    tokenizer = _word_piece({}, lower_case)
     counts = Counter(word for sentence in sentences for word in sentence.words)
-    cut = (pre_tokenizer.pre_tokenize_str(normalizer.normalize_str(word)) for word in counts)
+    cut = (tokenizer.pre_tokenizer.pre_tokenize_str(tokenizer.normalizer.normalize_str(word)) for word in counts)
     alphabet = sorted({character for pieces in cut for piece, _ in pieces for character in piece})
-    specials = [PAD, UNK, CLS, SEP, MASK]
-    first = [*specials, *alphabet, *(_PREFIX + character for character in alphabet)]
+    first = [PAD, UNK, CLS, SEP, MASK, *alphabet, *(_PREFIX + character for character in alphabet)]
     if vocab_size < len(first):
         raise InputError(
             f"vocab_size {vocab_size} is too small: the train split has {len(alphabet)} characters, "
             f"which need at least {len(first)} pieces"
         )
-    trained = Tokenizer(models.WordPiece(unk_token=UNK))
-    trained.normalizer, trained.pre_tokenizer = normalizer, pre_tokenizer
     trainer = trainers.WordPieceTrainer(
         vocab_size=vocab_size, special_tokens=first, continuing_subword_prefix=_PREFIX, show_progress=False
     )
-    trained.train_from_iterator(sorted(counts.elements()), trainer)
-    return WordTokenizer(_word_piece(trained.get_vocab(with_added_tokens=True), lower_case))
+    tokenizer.train_from_iterator(sorted(counts.elements()), trainer)
+    return WordTokenizer(_word_piece(tokenizer.get_vocab(with_added_tokens=True), lower_case))
 
 
 def load_tokenizer(source: str, lower_case: bool | None = None) -> WordTokenizer:
@@ -139,30 +137,27 @@ def load_tokenizer(source: str, lower_case: bool | None = None) -> WordTokenizer
         InputError: it does not exist, cannot be read, or lacks a special piece.
     """
     path = Path(source)
+    if not path.exists():
+        if path.suffix in (".txt", ".json") or source.startswith((".", "/")) or source.count("/") > 1:
+            raise InputError(f"{path}: no such file; expected a vocab.txt, a tokenizer.json, or a Hub id")
+        path = fetch_model(source, _FILES)
     if path.is_dir():
-        names = [name for name in ("tokenizer.json", "vocab.txt") if (path / name).is_file()]
+        names = [name for name in _FILES if (path / name).is_file()]
         if not names:
             raise InputError(f"{path}: contains neither tokenizer.json nor vocab.txt")
         path = inside(path, names[0])
-    elif not path.exists():
-        if path.suffix in (".txt", ".json") or source.startswith((".", "/")) or source.count("/") > 1:
-            raise InputError(f"{path}: no such file; expected a vocab.txt, a tokenizer.json, or a Hub id")
-        path = _from_hub(source)
+    text = read_text(path, LARGEST_TOKENIZER)
     if path.suffix == ".json":
         if lower_case is not None:
             raise InputError(f"{path}: tokenizer.json already sets lower-casing; remove --lower-case")
-        return WordTokenizer(_read_tokenizer(path), str(path))
-    vocab = _read_vocab(path)
+        with _errors_of_library(f"{path}: not a tokenizer.json that can be read"):
+            tokenizer = Tokenizer.from_str(text)
+        return WordTokenizer(tokenizer, str(path))
+    vocab = _read_vocab(path, text)
     if lower_case is None:
         # Not isupper(): symbols such as ℝ are upper case and have no lower-case form.
-        lower_case = all(piece == piece.lower() for piece in vocab if not _is_special(piece))
+        lower_case = all(piece == piece.lower() for piece in vocab if not re.fullmatch(r"\[.+\]", piece))
     return WordTokenizer(_word_piece(vocab, lower_case), str(path))
-
-
-def _read_tokenizer(path: Path) -> Tokenizer:
-    text = read_text(path, LARGEST_TOKENIZER)
-    with _errors_of_library(f"{path}: not a tokenizer.json that can be read"):
-        return Tokenizer.from_str(text)
 
 
 @contextmanager
@@ -179,18 +174,12 @@ def _errors_of_library(message: str) -> Iterator[None]:
         raise
 
 
-def _bert_parts(lower_case: bool) -> tuple[normalizers.Normalizer, pre_tokenizers.PreTokenizer]:
-    normalizer = normalizers.BertNormalizer(
-        clean_text=True, handle_chinese_chars=True, strip_accents=lower_case, lowercase=lower_case
-    )
-    return normalizer, pre_tokenizers.BertPreTokenizer()
-
-
 def _word_piece(vocab: dict[str, int], lower_case: bool) -> Tokenizer:
     tokenizer = Tokenizer(
         models.WordPiece(vocab, unk_token=UNK, max_input_chars_per_word=LONGEST_WORD, continuing_subword_prefix=_PREFIX)
     )
-    tokenizer.normalizer, tokenizer.pre_tokenizer = _bert_parts(lower_case)
+    tokenizer.normalizer = normalizers.BertNormalizer(strip_accents=lower_case, lowercase=lower_case)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece(prefix=_PREFIX)
     return tokenizer
 
@@ -203,36 +192,13 @@ def _special(tokenizer: Tokenizer, name: str, where: str) -> int:
     raise InputError(f"{where}: has no {name} piece (nor {_OTHER_NAMES[name]}); choose a tokenizer that has one")
 
 
-def _is_special(piece: str) -> bool:
-    return piece.startswith("[") and piece.endswith("]") and len(piece) > 2
-
-
-def _read_vocab(path: Path) -> dict[str, int]:
-    text = read_text(path, LARGEST_TOKENIZER).removesuffix("\n")
-    if not text:
+def _read_vocab(path: Path, text: str) -> dict[str, int]:
+    if not text.strip("\n"):
         raise InputError(f"{path}: empty; expected one piece per line")
     vocab: dict[str, int] = {}
-    for number, piece in enumerate(text.split("\n")):
+    for number, piece in enumerate(text.removesuffix("\n").split("\n")):
         piece = piece.rstrip("\r")
         if piece in vocab:
             raise InputError(f"{path}:{number + 1}: piece {piece!r} already appears on line {vocab[piece] + 1}")
         vocab[piece] = number
     return vocab
-
-
-def _from_hub(name: str) -> Path:
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
-
-    reason: Exception | None = None
-    for file in ("tokenizer.json", "vocab.txt"):
-        try:
-            return Path(hf_hub_download(name, file, etag_timeout=5))
-        except (EntryNotFoundError, HfHubHTTPError, OSError, ValueError) as error:
-            reason = error
-            if isinstance(error, LocalEntryNotFoundError) or not isinstance(error, EntryNotFoundError):
-                break
-    raise InputError(
-        f"tokenizer {name!r}: not a local file, and the Hub has none ({type(reason).__name__}); "
-        "give the path of a vocab.txt or tokenizer.json"
-    ) from reason

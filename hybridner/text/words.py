@@ -1,11 +1,12 @@
-"""Raw text to sentences and words, with offsets: ``text[start:end]`` is the word, on any Unicode.
+"""Raw text cut into sentences and words, with offsets: ``text[start:end]`` is the word, on any Unicode.
 
 Words follow CoNLL-2003. Every character that is not blank belongs to exactly one word and one sentence; blank are
 white space, control characters, bidirectional controls, the zero-width space and the byte order mark. Time is linear
 in the length of any text.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import Literal, NamedTuple, get_args
 
 import regex
@@ -36,7 +37,7 @@ _INK = r"[^\s\p{Cc}\p{Bidi_Control}\u200b\ufeff]"
 _UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
 _LETTER = rf"[\p{{L}}--{_UNSPACED}]"
 _ALNUM = rf"[[\p{{L}}\p{{N}}\p{{Pc}}]--{_UNSPACED}]"
-# Marks, soft hyphen, zero-width joiners: they belong to the character before them.
+# Marks, soft hyphen, zero-width joiners, which belong to the character before them.
 _EXTEND = r"[\p{M}\u00ad\u200c\u200d]"
 _INSIDE = rf"[{_ALNUM}{_EXTEND}]"
 _NOT_AT_END = rf"(?!\.)(?!(?:{_BLANK}|[\p{{Pe}}\p{{Pf}}\"'])*+\Z)"
@@ -63,7 +64,7 @@ _HOST = (
 )
 _WORDS = regex.compile(
     rf"""
-      [A-Za-z0-9]++(?=[ ])                                              # most words; the rest would find them too
+      [A-Za-z0-9]++(?=[ ])                                              # most words, for speed
     | \A\p{{Nd}}{{1,2}}\.(?={_BLANK}|\Z)                                  # "2." opens an item of a list
     | (?i:https?://|ftp://|www\.){_REST_OF_URL}
     | [\p{{L}}\p{{N}}._%+-]{{1,64}}+@{_HOST_LABEL}(?:\.{_HOST_LABEL}){{1,8}}
@@ -77,8 +78,7 @@ _WORDS = regex.compile(
     """,
     regex.VERBOSE | regex.VERSION1,
 )
-_CLITIC = regex.compile(r"(?:n['’]t|['’](?:s|m|d|re|ve|ll))\Z", regex.IGNORECASE)
-_LONGEST_CLITIC = 3
+_CLITIC = regex.compile(r"(?:n['’]t|['’](?:s|m|d|re|ve|ll))\Z", regex.IGNORECASE)  # at most 3 characters
 
 _NEWLINE = r"(?>\r\n|[\n\r\v\f\x85\u2028\u2029])"
 _PARAGRAPH_BREAK = regex.compile(rf"{_NEWLINE}{_BLANK}*{_NEWLINE}|\u2029")
@@ -93,29 +93,22 @@ _CHUNK = 2048
 
 
 def split_words(text: str, offset: int = 0) -> list[Word]:
-    """Cut a sentence into words as CoNLL-2003 does, with offsets.
+    """Cut a sentence, any string, into words as CoNLL-2003 does, in order; ``offset`` is added to all offsets.
 
-    Punctuation, currency and percent signs are words, and so are English clitics ("Germany's" → "Germany",
-    "'s"; "don't" → "do", "n't"). One word are: compounds with hyphens ("German-born", "U.S.-led"), numbers,
-    scores and dates ("1,000", "22-7", "1996-08-22", "1/2", "+31"), names with an inner apostrophe or ampersand
-    ("O'Brien", "S&P"), acronyms with their last full stop ("U.S."), initials and common abbreviations that do
-    not end the sentence ("St. Louis"), addresses (URL, host, e-mail), runs of full stops, hyphens, asterisks
-    or equals signs, and emoji sequences. Where a script puts no space between words (Han, Kana, Thai, Lao,
-    Khmer, Myanmar), each character with its marks is a word.
-
-    Args:
-        text: one sentence; any string, lone surrogates included.
-        offset: added to all offsets: the start of ``text`` in the whole text.
-
-    Returns:
-        Words in order; ``text[word.start - offset : word.end - offset] == word.text``. Blank text has none.
+    Each punctuation mark, currency sign, percent sign and English clitic is a word ("Germany's" → "Germany", "'s";
+    "don't" → "do", "n't"). So is each of these: a compound with hyphens ("German-born", "U.S.-led"), a number, score or
+    date ("1,000", "22-7", "1996-08-22", "1/2", "+31"), a name with an inner apostrophe or ampersand ("O'Brien", "S&P"),
+    an acronym with its last full stop ("U.S."), an initial or common abbreviation that does not end the sentence ("St."
+    in "St. Louis"), an address (URL, host, e-mail), a run of full stops, hyphens, asterisks or equals signs, and an
+    emoji sequence. Where a script puts no space between words (Han, Kana, Thai, Lao, Khmer, Myanmar), each character
+    with its marks is a word. Blank text has no word.
     """
     words: list[Word] = []
     for match in _WORDS.finditer(text):
         start, end = match.span()
         cuts = [end]
         if match["word"] and ("'" in match["word"] or "’" in match["word"]):
-            while clitic := _CLITIC.search(text, max(start + 1, cuts[-1] - _LONGEST_CLITIC), cuts[-1]):
+            while clitic := _CLITIC.search(text, max(start + 1, cuts[-1] - 3), cuts[-1]):
                 cuts.append(clitic.start())
         for cut in reversed(cuts):
             words.append(Word(text[start:cut], offset + start, offset + cut))
@@ -124,28 +117,23 @@ def split_words(text: str, offset: int = 0) -> list[Word]:
 
 
 def split_sentences(text: str, mode: SentenceMode = "auto") -> list[tuple[int, int]]:
-    """Find the spans of a text's sentences.
+    """Find the ``(start, end)`` of each sentence, in characters, end exclusive, in order and without overlap.
+
+    A sentence starts and ends with a character that is not blank; only blank ones lie between sentences.
 
     Args:
-        text: any string; any of Unicode's line ends, CR LF among them.
+        text: any string, with any of Unicode's line ends.
         mode: "auto" ends a sentence at a blank line and where the library ``sentencex`` finds an end; "line" makes
             each line a sentence, "none" the whole text.
-
-    Returns:
-        ``(start, end)`` in characters, end exclusive, in order and without overlap. A span starts and ends
-        with a character that is not blank, and only blank ones lie outside all spans: blank text has none.
 
     Raises:
         InputError: a mode that does not exist.
     """
-    if mode == "auto":
-        spans = _sentences(text)
-    elif mode == "line":
-        spans = _between(_LINE_BREAK, text)
-    elif mode == "none":
-        spans = iter([(0, len(text))])
-    else:
+    if mode not in get_args(SentenceMode):
         raise InputError(f"unknown sentence mode {mode!r}; there are {', '.join(get_args(SentenceMode))}")
+    spans: Iterable[tuple[int, int]] = [(0, len(text))]
+    if mode != "none":
+        spans = _sentences(text) if mode == "auto" else _between(_LINE_BREAK, text)
     trimmed = (_TRIMMED.search(text, start, end) for start, end in spans)
     return [match.span() for match in trimmed if match]
 
@@ -162,11 +150,8 @@ def split_text(text: str, mode: SentenceMode = "auto") -> SplitText:
 
 def join_words(words: Sequence[str]) -> SplitText:
     """Build a text of one sentence by joining its words with spaces."""
-    joined: list[Word] = []
-    start = 0
-    for word in words:
-        joined.append(Word(word, start, start + len(word)))
-        start += len(word) + 1
+    ends = accumulate(len(word) + 1 for word in words)
+    joined = [Word(word, end - len(word) - 1, end - 1) for word, end in zip(words, ends, strict=True)]
     return SplitText(" ".join(words), [joined] if joined else [])
 
 
@@ -185,16 +170,13 @@ def _sentences(text: str) -> Iterator[tuple[int, int]]:
     for start, stop in _between(_PARAGRAPH_BREAK, text):
         at = start
         while at < stop:
-            chunk = plain[at : min(stop, at + _CHUNK)]
-            ends = [at + boundary["end_index"] for boundary in get_sentence_boundaries("en", chunk)]
-            chunk_stop = at + len(chunk)
+            chunk_stop = min(stop, at + _CHUNK)
+            found = get_sentence_boundaries("en", plain[at:chunk_stop])
+            ends = [end for boundary in found if (end := at + boundary["end_index"]) < chunk_stop]
             if chunk_stop == stop:
-                ends = [end for end in ends if end < stop] + [stop]
-                at = stop
-            else:
-                # The chunk may cut its last sentence: the next chunk starts with it, unless it fills this one.
-                ends = [end for end in ends if end < chunk_stop]
-                at = ends[-1] if ends else chunk_stop
+                ends.append(stop)
+            # The chunk may cut its last sentence: the next chunk starts with it, unless it fills this one.
+            at = ends[-1] if ends else chunk_stop
             for end in ends:
                 yield start, end
                 start = end

@@ -1,4 +1,4 @@
-"""A rehearsal of a run: everything up to training, then some steps of each shape on a state that is thrown away."""
+"""A rehearsal of a run: everything up to training, then some steps of each batch shape, whose results are dropped."""
 
 import time
 from pathlib import Path
@@ -21,7 +21,7 @@ _TIMED_STEPS = 3
 
 
 def rehearse(backend: Backend, options: Options, explicit: set[str]) -> None:
-    """Print what training with ``options`` would do, how fast and for how long; nothing is written.
+    """Print a run's summary, its rate, its duration and its memory; write nothing.
 
     Raises:
         InputError: an option, the data or the output folder is not usable.
@@ -39,17 +39,16 @@ def rehearse(backend: Backend, options: Options, explicit: set[str]) -> None:
     rate = pieces / stepping
     seconds = compiling + job.work.seconds_left(job.work.total_steps, rate)
     compiled = f", of which {duration(compiling)} to compile" if compiling >= 1 else ""
+    rows = [("time", f"about {duration(seconds)}, scoring included{compiled}"), ("memory", _memory(job.learner))]
     if options.run.verbose:
         flops = job.work.flops / job.work.pieces * rate / 1e9
-        job.reporter.rows([("rate", f"{rate:,.0f} pieces/s, {flops:,.0f} GFLOP/s")])
-    job.reporter.rows(
-        [("time", f"about {duration(seconds)}, scoring included{compiled}"), ("memory", _memory(job.learner))]
-    )
+        rows.insert(0, ("rate", f"{rate:,.0f} pieces/s, {flops:,.0f} GFLOP/s"))
+    job.reporter.rows(rows)
     job.reporter.line("dry run: nothing was written")
 
 
 def _time_steps(job: TrainingJob, shape: Shape) -> tuple[float, float]:
-    """Measure the seconds of the first step on a batch of ``shape``, and of each after it."""
+    """Measure the seconds of the first step on a batch of ``shape``, and of each later one."""
     batch = _filled(job.encoded["train"], shape, job.config.input.pad_token_id)
     times = [time.perf_counter()]
     with MemoryWatch(IN_TRAINING) as memory:
@@ -57,17 +56,17 @@ def _time_steps(job: TrainingJob, shape: Shape) -> tuple[float, float]:
         for count in (1, _TIMED_STEPS):
             for _ in range(count):
                 metrics = job.learner.step(batch, job.options.optimization.learning_rate)
-            float(metrics.loss_sum)  # waits for the device
+            float(metrics.loss_sum)  # wait for the device
             times.append(time.perf_counter())
     return times[1] - times[0], (times[2] - times[1]) / _TIMED_STEPS
 
 
 def _filled(encoded: Encoded, shape: Shape, pad_token_id: int) -> Batch:
     """Build a batch of ``shape`` that is as full of real sentences as possible."""
-    order = epoch_order(len(encoded), 0, 0)
+    order, area = epoch_order(len(encoded), 0, 0), shape.rows * shape.length
     order = order[encoded.lengths[order] <= shape.length]
-    order = np.resize(order, max(len(order), shape.rows * shape.length))  # repeats a small corpus
-    count = int(np.searchsorted(np.cumsum(encoded.lengths[order]), shape.rows * shape.length, side="right"))
+    order = np.resize(order, max(len(order), area))  # repeats a small corpus
+    count = int(np.searchsorted(np.cumsum(encoded.lengths[order]), area, side="right"))
     while (packing := pack(encoded.lengths[order[:count]], shape.length)).num_rows > shape.rows:
         count -= 1
     return build_batch(encoded, order[:count], shape, packing, pad_token_id)

@@ -1,4 +1,4 @@
-"""A training run that is ready to start: everything its parts share."""
+"""A training run that is ready to start."""
 
 from dataclasses import dataclass
 
@@ -18,22 +18,16 @@ from hybridner.training.workload import Workload
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """A training run that is ready to start, as :func:`hybridner.training.train.prepare` makes it.
+    """The parts of a run that :func:`hybridner.training.train.prepare` makes.
 
     Attributes:
-        backend: "flax" or "torch".
-        options: the run's options; of a resumed run its own, with those of this call that may change.
-        run: the run's folder.
-        resumes: continue the run in the folder, as all processes have agreed.
-        reporter: prints for the user; silent in all processes but the first.
-        corpus: labels and sentences by split.
+        options: the run's options; a resumed run keeps its own, except those that may change.
+        resumes: the folder contains a run, which is resumed.
+        reporter: prints for the user, in the first process only.
         labels: those of the logits: the corpus's, or the same types in BIOES for a CRF.
-        encoded: the same sentences as pieces.
-        tokenizer: cuts words into pieces, or numbers their features.
-        config: the model.
-        learner: the model in training; without weights until the loop initializes or restores it.
+        encoded: the sentences of each split as pieces.
+        learner: the model and its optimizer; without weights until the loop initializes or restores it.
         plan: shapes of the training batches.
-        work: steps, pieces and operations of the run.
     """
 
     backend: Backend
@@ -52,5 +46,5 @@ class TrainingJob:
 
     @property
     def is_first(self) -> bool:
-        """True in the process that writes the run."""
+        """Return whether this process writes the run."""
         return self.learner.rank == 0

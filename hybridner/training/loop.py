@@ -4,8 +4,8 @@ import math
 import signal
 import time
 from collections import deque
-from contextlib import ExitStack, nullcontext
-from typing import Any
+from contextlib import ExitStack, suppress
+from typing import Any, NoReturn
 
 from hybridner.batches.batch import training_batches
 from hybridner.display.console import TrainingBar
@@ -38,8 +38,10 @@ class TrainingLoop:
         self.saving = Saving(job, self.records)
         self.selection = Selection(job, self.signals)
         self.nonfinite = NonfiniteSteps(job, self.records)
-        # Steps beyond those that the ended epochs take with today's data: 0 unless the train split has changed.
+        # Steps done beyond those that the ended epochs take with today's data: 0 unless the train split has changed.
         self.extra_steps = 0
+        # Read each loss two steps late, so the device never idles while the host waits.
+        self.in_flight: deque[tuple[int, int, StepMetrics]] = deque()
         self.begun = time.perf_counter()
 
     def run(self) -> TrainingResult:
@@ -50,41 +52,35 @@ class TrainingLoop:
             InputError: another process trains in the folder, it cannot be written, or the loss is not finite.
         """
         job = self.job
-        try:
-            with job.run.locked() if job.is_first else nullcontext():
-                if not job.resumes and job.is_first:
-                    job.run.create(job.options, job.backend)
-                with self.saving.opened():
-                    return self._run()
-        except Stopped as stop:
-            job.reporter.line(str(stop))
-            raise
-
-    def _run(self) -> TrainingResult:
-        job = self.job
-        if job.resumes and self.saving.store.latest_step() is not None:
-            if (done := self._restore()) is not None:
-                job.reporter.line(f"{job.run.folder}: this run has finished; nothing to do")
-                return self._result(done)
-        else:
-            if job.resumes:
-                job.reporter.line(f"{job.run.folder}: no checkpoint yet, starting anew")
+        with ExitStack() as stack:
             if job.is_first:
-                job.run.metrics.unlink(missing_ok=True)
-                job.tokenizer.save(job.run.tokenizer)
-            job.learner.init(initial_weights(job.config, job.options.optimization.seed))
-        self._train()
-        self.saving.store.wait()
-        return self._test()
+                stack.enter_context(job.run.locked())
+                if not job.resumes:
+                    job.run.create(job.options, job.backend)
+            stack.enter_context(self.saving.opened())
+            if job.resumes and self.saving.store.latest_step() is not None:
+                if (done := self._restore()) is not None:
+                    job.reporter.line(f"{job.run.folder}: this run has finished; nothing to do")
+                    return self._result(done)
+            else:
+                if job.resumes:
+                    job.reporter.line(f"{job.run.folder}: no checkpoint yet, starting from the first step")
+                if job.is_first:
+                    job.run.metrics.unlink(missing_ok=True)
+                    job.tokenizer.save(job.run.tokenizer)
+                job.learner.init(initial_weights(job.config, job.options.optimization.seed))
+            self._train()
+            self.saving.store.wait()
+            return self._test()
 
     @property
     def step(self) -> int:
-        """Optimizer steps done."""
+        """Count the optimizer steps done."""
         return self.extra_steps + self.progress.epoch * self.job.work.batches_per_epoch + self.progress.batch
 
     @property
     def total_steps(self) -> int:
-        """Optimizer steps of the whole run."""
+        """Count the optimizer steps of the whole run."""
         limit = self.extra_steps + self.job.options.optimization.epochs * self.job.work.batches_per_epoch
         return min(limit, self.job.options.optimization.max_steps or limit)
 
@@ -116,32 +112,30 @@ class TrainingLoop:
         return bool(self.progress.stopped) or ended
 
     def _train(self) -> None:
-        with ExitStack() as stack:
-            stack.enter_context(self.signals)
-            bar = stack.enter_context(self.job.reporter.training_bar(self.step, self.total_steps))
-            stack.enter_context(self.records.opened(self.step))
+        progress_bar = self.job.reporter.training_bar(self.step, self.total_steps)
+        with self.signals, progress_bar as bar, self.records.opened(self.step):
             while not self._finished():
                 with self.memory:
                     stopped_by = self._epoch(self.step, bar)
-                stopped_by = stopped_by or self._end_epoch()
+                if not stopped_by:
+                    with suppress(Interrupted):  # all processes leave, and agree below
+                        self._end_epoch()
                 self.saving.save(self.progress)
                 if stopped_by := stopped_by or self._asked_to_stop():
                     self.saving.store.wait()
-                    raise self._stopped(stopped_by)
+                    self._stop(stopped_by, f"at step {self.step:,} of {self.total_steps:,}, which is saved")
 
     def _epoch(self, step: int, bar: TrainingBar) -> int:
         """Train to the end of the epoch or the run, or until a signal comes; return the signal's number, or 0."""
-        job, progress = self.job, self.progress
-        # Read each loss two steps late, so the device never idles while the host waits.
-        pending: deque[tuple[int, int, StepMetrics]] = deque()
+        job, progress, options = self.job, self.progress, self.job.options.optimization
         begun = time.perf_counter() - progress.epoch_seconds
         stopped_by = 0
         self.pace.rest()
         for batch in training_batches(
             job.encoded["train"],
             job.plan,
-            batch_size=job.options.optimization.batch_size,
-            seed=job.options.optimization.seed,
+            batch_size=options.batch_size,
+            seed=options.seed,
             epoch=progress.epoch,
             pad_token_id=job.config.input.pad_token_id,
             start=progress.batch,
@@ -151,90 +145,72 @@ class TrainingLoop:
                 break
             self.pace.begin(batch.shape)
             self.memory.note(batch.shape)
-            metrics = job.learner.step(batch, job.options.optimization.learning_rate_at(step, self.total_steps))
+            metrics = job.learner.step(batch, options.learning_rate_at(step, self.total_steps))
             step += 1
             progress.batch += 1
-            pending.append((step, batch.num_pieces, metrics))
+            self.in_flight.append((step, batch.num_pieces, metrics))
             at_end = step == self.total_steps or progress.batch == job.work.batches_per_epoch
             saves = self.saving.is_due(step) and not at_end  # the epoch's end saves anyway
-            while len(pending) > (0 if saves else _STEPS_IN_FLIGHT):
-                self._account(*pending.popleft())
+            self._read_losses(0 if saves else _STEPS_IN_FLIGHT)
             self.nonfinite.stop_if_any(step - _STEPS_IN_FLIGHT, self.saving.store)
             progress.epoch_seconds = time.perf_counter() - begun
             bar.update(step, progress.epoch + 1, progress.epoch_mean_loss, progress.pieces_per_second)
-            self._tell_time_left(step)
+            if self.pace.is_known and not self.told_time_left:
+                self.told_time_left, rate = True, self.pace.pieces_per_second
+                left = duration(job.work.seconds_left(self.total_steps - step, rate))
+                job.reporter.sentence(f"about {left} to go, evaluation included{self._rate(rate)}")
             self.saving.store.check()
             if saves:
                 self.saving.save(progress)
                 self.pace.rest()
-        for entry in pending:
-            self._account(*entry)
+        self._read_losses(0)
         self.nonfinite.check_state(step, progress)
         self.nonfinite.stop_if_any(step, self.saving.store)
         progress.epoch_seconds = time.perf_counter() - begun
         bar.update(step, progress.epoch + 1, progress.epoch_mean_loss, progress.pieces_per_second)
         return stopped_by
 
-    def _account(self, step: int, num_pieces: int, metrics: StepMetrics) -> None:
-        """Wait for the oldest step in flight and add up its loss."""
+    def _read_losses(self, most_in_flight: int) -> None:
+        """Wait for the oldest steps until at most so many are in flight, and add up their losses."""
         progress = self.progress
-        loss_sum, num_labels = float(metrics.loss_sum), int(metrics.num_labels)
-        self.pace.end(num_pieces)
-        progress.epoch_pieces += num_pieces
-        if math.isfinite(loss_sum):
-            progress.epoch_loss += loss_sum
-            progress.epoch_labels += num_labels
-            progress.log_loss += loss_sum
-            progress.log_labels += num_labels
-            progress.skipped_in_row = 0
-        else:
-            self.nonfinite.take(step, step - self.step + progress.batch, loss_sum, progress)
-        if step % self.job.options.run.log_every == 0 and progress.log_labels:
-            self.records.add({"event": "step", "step": step, "loss": progress.log_loss / progress.log_labels})
-            progress.log_loss, progress.log_labels = 0.0, 0
-
-    def _tell_time_left(self, step: int) -> None:
-        if self.pace.is_known and not self.told_time_left:
-            self.told_time_left = True
-            rate = self.pace.pieces_per_second
-            left = duration(self.job.work.seconds_left(self.total_steps - step, rate))
-            self.job.reporter.sentence(f"about {left} to go, evaluation included{self._rate(rate)}")
+        while len(self.in_flight) > most_in_flight:
+            step, num_pieces, metrics = self.in_flight.popleft()
+            loss_sum, num_labels = float(metrics.loss_sum), int(metrics.num_labels)
+            self.pace.end(num_pieces)
+            progress.epoch_pieces += num_pieces
+            if math.isfinite(loss_sum):
+                progress.epoch_loss += loss_sum
+                progress.epoch_labels += num_labels
+                progress.log_loss += loss_sum
+                progress.log_labels += num_labels
+                progress.skipped_in_row = 0
+            else:
+                self.nonfinite.take(step, step - self.step + progress.batch, loss_sum, progress)
+            if step % self.job.options.run.log_every == 0 and progress.log_labels:
+                self.records.add({"event": "step", "step": step, "loss": progress.log_loss / progress.log_labels})
+                progress.log_loss, progress.log_labels = 0.0, 0
 
     def _rate(self, pieces_per_second: float) -> str:
         return f", {pieces_per_second:,.0f} pieces/s" if self.job.options.run.verbose else ""
 
-    def _end_epoch(self) -> int:
+    def _end_epoch(self) -> None:
         """Score the dev split, keep the model if it is the best so far, and record the epoch.
 
-        Returns:
-            The number of the signal that came while the split was scored, or 0; then the epoch has not ended.
+        Raises:
+            Interrupted: a signal came while the split was scored; the epoch has not ended.
         """
         progress, step, options = self.progress, self.step, self.job.options.optimization
-        try:
-            scores, valid = self.selection.score("valid")
-        except Interrupted:
-            return self.signals.received
-        whole = progress.batch == self.job.work.batches_per_epoch
-        epoch = progress.epoch + 1
+        scores, valid = self.selection.score("valid")
+        epoch, whole = progress.epoch + 1, progress.batch == self.job.work.batches_per_epoch
         better = progress.best is None or scores.f1 > progress.best["valid"]["f1"]
         if better:
             progress.best = {"epoch": epoch, "step": step, "valid": valid}
             self.selection.keep(progress.best)
-        if whole:
-            progress.epochs_without_better = 0 if better else progress.epochs_without_better + 1
-        self.records.add(
-            {
-                "event": "epoch",
-                "epoch": epoch,
-                "step": step,
-                "whole_epoch": whole,
-                "train_loss": progress.epoch_mean_loss,
-                "learning_rate": options.learning_rate_at(step - 1, self.total_steps),
-                "valid": valid,
-                "pieces_per_second": round(progress.pieces_per_second, 1),
-                "seconds": round(progress.epoch_seconds, 3),
-            }
-        )
+        record: dict[str, Any] = {"event": "epoch", "epoch": epoch, "step": step, "whole_epoch": whole}
+        record["train_loss"] = progress.epoch_mean_loss
+        record["learning_rate"] = options.learning_rate_at(step - 1, self.total_steps)
+        record |= {"valid": valid, "pieces_per_second": round(progress.pieces_per_second, 1)}
+        self.records.add({**record, "seconds": round(progress.epoch_seconds, 3)})
         self.job.reporter.sentence(
             f"epoch {epoch} of {options.epochs}: loss {progress.epoch_mean_loss:.4f}, dev F1 {scores.f1:.4f} "
             f"(P {scores.precision:.4f}, R {scores.recall:.4f}), {duration(progress.epoch_seconds)}"
@@ -242,6 +218,7 @@ class TrainingLoop:
         )
         self.records.draw()
         if whole:
+            progress.epochs_without_better = 0 if better else progress.epochs_without_better + 1
             progress.begin_epoch(epoch)
         progress.evaluated_at = step
         if options.target_f1 is not None and scores.f1 >= options.target_f1:
@@ -250,7 +227,6 @@ class TrainingLoop:
             progress.stopped = f"no better dev F1 for {options.patience} epochs"
         if progress.stopped:
             self.job.reporter.sentence(f"stopped: {progress.stopped}")
-        return 0
 
     def _test(self) -> TrainingResult:
         """Score the best model on the test split, and end the run."""
@@ -266,7 +242,7 @@ class TrainingLoop:
                 with self.signals:
                     scores, record["test"] = self.selection.test()
             except Interrupted:
-                raise self._stopped(self.signals.received, "before the test split was scored") from None
+                self._stop(self.signals.received, "before the test split was scored")
             job.reporter.line(f"\ntest split, with the model of epoch {best['epoch']}:")
             job.reporter.line(scores.as_table().text(job.reporter.width))
             job.reporter.sentence(scores.summary())
@@ -280,16 +256,15 @@ class TrainingLoop:
 
     def _asked_to_stop(self, step: int = 0) -> int:
         """Return the number of the signal that any process got, or 0; processes ask each other every few steps."""
-        if self.job.learner.world_size == 1:
-            return self.signals.received
-        return self.job.learner.agree(self.signals.received) if step % _STEPS_BETWEEN_AGREEMENTS == 0 else 0
+        if self.job.learner.world_size > 1 and step % _STEPS_BETWEEN_AGREEMENTS:
+            return 0
+        return self.job.learner.agree(self.signals.received)
 
-    def _stopped(self, number: int, where: str = "") -> Stopped:
+    def _stop(self, number: int, where: str) -> NoReturn:
         how = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
-        where = where or f"at step {self.step:,} of {self.total_steps:,}, which is saved"
-        return Stopped(
-            f"stopped by {how} {where}; resume with: {self.job.run.resume_command(self.job.backend)}", number
-        )
+        message = f"stopped by {how} {where}; resume with: {self.job.run.resume_command(self.job.backend)}"
+        self.job.reporter.line(message)
+        raise Stopped(message, number) from None
 
     def _result(self, record: dict[str, Any]) -> TrainingResult:
         return TrainingResult(self.job.run.folder, record["epoch"], self.step, record["valid"], record["test"])

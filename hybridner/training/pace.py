@@ -7,10 +7,10 @@ _ENOUGH_SECONDS = 2.0
 
 
 class Pace:
-    """Pieces a second, without the steps that compile.
+    """A measurement of pieces per second that leaves out the steps that compile.
 
-    Steps run asynchronously, so the time between the ends of two steps includes whatever was compiled in between: a
-    step counts only if no new shape has begun since the step before it ended.
+    Steps run asynchronously, so the time between the ends of two steps includes any compilation in between: a step
+    counts only if no new shape has begun since the step before it ended.
     """
 
     def __init__(self) -> None:
@@ -20,13 +20,13 @@ class Pace:
         self._seconds = 0.0
 
     def begin(self, shape: tuple[int, ...]) -> None:
-        """Note that a step on a batch of ``shape`` is handed to the device."""
+        """Record that the device receives a batch of ``shape``."""
         if shape not in self._shapes:
             self._shapes.add(shape)
             self.rest()
 
     def end(self, pieces: int) -> None:
-        """Note that the oldest step in flight has ended, and its number of pieces."""
+        """Record that the oldest step in flight, of this many ``pieces``, has ended."""
         now = time.perf_counter()
         if self._last_end is not None:
             self._steps += 1
@@ -35,15 +35,15 @@ class Pace:
         self._last_end = now
 
     def rest(self) -> None:
-        """Leave out the time until the next step ends: something else happens in it."""
+        """Leave out the time until the next step ends, in which the run does something else."""
         self._last_end = None
 
     @property
     def is_known(self) -> bool:
-        """True once enough steps were measured."""
+        """Return whether enough steps were measured."""
         return self._steps >= _ENOUGH_STEPS and self._seconds >= _ENOUGH_SECONDS
 
     @property
     def pieces_per_second(self) -> float:
-        """The measured rate; 0 before anything was measured."""
+        """Return the measured rate, or 0 before the first measurement."""
         return self._pieces / self._seconds if self._seconds else 0.0

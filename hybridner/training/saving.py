@@ -1,11 +1,11 @@
-"""The checkpoints of a run in progress: when they are saved, and what a resumed run compares."""
+"""The checkpoints of a run in progress: when it saves them, and how a resumed run checks that they fit."""
 
 import dataclasses
 import errno
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 from hybridner.corpora.splits import shown_split
@@ -17,17 +17,17 @@ from hybridner.runs.records import Progress, Records
 from hybridner.saved.model import model_config
 from hybridner.training.job import TrainingJob
 
-# The errors of a disk that is full, read-only or gone; any other OSError has another cause.
+# The errors of a disk that is full, read-only or gone; another OSError has another cause.
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOENT}
 _DISK |= {errno.ENOTDIR, errno.ESTALE}
 
 
 class Saving:
-    """The checkpoints of a run in progress; its first process writes them, and all read the same.
+    """The checkpoints of a run in progress; the first process writes them, and all processes read the same.
 
     Attributes:
         store: the checkpoints, once :meth:`opened`.
-        changed_splits: the splits that differ from those of the checkpoint that :meth:`newest` has read.
+        changed_splits: the splits that have changed since the checkpoint that :meth:`newest` has read.
     """
 
     store: CheckpointStore
@@ -40,7 +40,7 @@ class Saving:
             "backend": job.backend,
             "device": job.learner.device,
             "spread": job.learner.spread,
-            "threads": _threads(job.backend),  # sums on a CPU depend on their number
+            "threads": _threads(job.backend),  # the rounding of sums on a CPU depends on their number
             **versions(job.backend),
         }
         self._saved_at = time.monotonic()
@@ -57,20 +57,20 @@ class Saving:
         try:
             if job.is_first:
                 self.store = open_checkpoints(job.backend, job.run.checkpoints, job.options.run.keep_checkpoints)
-            job.learner.barrier()  # the first process has tidied up, and all see the same checkpoints
+            job.learner.barrier()  # the first process has tidied up: all see the same checkpoints
             if not job.is_first:
                 self.store = open_checkpoints(job.backend, job.run.checkpoints, read_only=True)
-            try:
+            with closing(self.store):
                 yield
-            finally:
-                self.store.close()
-        except CannotWriteError as error:
-            raise CannotWriteError(f"{error}; {self._how_to_resume()}") from error
-        except OSError as error:
-            if error.errno not in _DISK:
-                raise
-            what = f"{error.filename or job.run.folder}: cannot be written ({error.strerror})"
-            raise CannotWriteError(f"{what}; {self._how_to_resume()}") from error
+        except (CannotWriteError, OSError) as error:
+            what = str(error)
+            if isinstance(error, OSError):
+                if error.errno not in _DISK:
+                    raise
+                what = f"{error.filename or job.run.folder}: cannot be written ({error.strerror})"
+            saved = last_checkpoint(open_checkpoints(job.backend, job.run.checkpoints, read_only=True))
+            resume = f"when it can be written again, resume with: {job.run.resume_command(job.backend)}"
+            raise CannotWriteError(f"{what}; {saved}; {resume}") from error
 
     def newest(self) -> Restored:
         """Read the newest whole checkpoint, the same in all processes, with notes for the user.
@@ -90,16 +90,14 @@ class Saving:
             if saved[name] != value:
                 raise InputError(f"{where}: made for {name} {saved[name]}, and the data give {value}")
         computed = progress.get("computed")
-        before = computed if isinstance(computed, dict) else {}
-        changed = [
-            f"{name} {before.get(name)} → {now}" for name, now in self._computed.items() if before.get(name) != now
-        ]
+        old = computed if isinstance(computed, dict) else {}
+        changed = [f"{name} {old.get(name)} → {now}" for name, now in self._computed.items() if old.get(name) != now]
         if changed:
-            notes = [*notes, f"{', '.join(changed)}: numbers agree up to rounding, no longer bit for bit"]
+            notes.append(f"{', '.join(changed)}: numbers agree up to rounding, no longer bit for bit")
         return Restored(state, progress, notes)
 
     def is_due(self, step: int) -> bool:
-        """Decide whether a checkpoint is due after ``step``, by the number of steps or by time."""
+        """Decide whether a checkpoint is due after ``step``, by the number of steps or by the time."""
         options = self._job.options.run
         by_steps = options.checkpoint_every is not None and step % options.checkpoint_every == 0
         return by_steps or time.monotonic() - self._saved_at >= 60 * options.checkpoint_minutes
@@ -108,7 +106,7 @@ class Saving:
         """Save the training state and ``progress`` in the background, unless the state is not finite.
 
         Raises:
-            CannotWriteError: the checkpoint before it could not be saved.
+            CannotWriteError: the previous checkpoint could not be saved.
         """
         self._saved_at = time.monotonic()
         if not self._job.is_first:
@@ -119,38 +117,36 @@ class Saving:
         progress.metrics_bytes = self._records.sync()
         saved = {"progress": dataclasses.asdict(progress), "computed": self._computed, "data": self._data}
         best_step = None if progress.best is None else progress.best["step"]
-        self.store.save(state, {**saved, **self._model}, best_step)
+        self.store.save(state, self._job.config, {**saved, "labels": self._model["labels"]}, best_step)
 
     def _compare_data(self, saved: Any, step: int) -> list[str]:
         """Compare the data with those of the checkpoint of ``step``; an earlier version saved no digests."""
-        if saved is None:
-            return []
-        before = saved if isinstance(saved, dict) else {}
-        self.changed_splits = [name for name in {**before, **self._data} if before.get(name) != self._data.get(name)]
-        if not self.changed_splits:
-            return []
-        reports = self._job.corpus.reports
-        changed = ", ".join(
-            f"the {shown_split(name)} split ({reports[name].path if name in reports else 'no longer there'})"
-            for name in self.changed_splits
+        old = saved if isinstance(saved, dict) else {}
+        names = (
+            [] if saved is None else [name for name in {**old, **self._data} if old.get(name) != self._data.get(name)]
         )
-        what = f"{self._job.run.folder}: the data have changed since step {step:,}: {changed}"
+        self.changed_splits = names
+        if not names:
+            return []
+        paths = {name: report.path for name, report in self._job.corpus.reports.items()}
+        changed = [f"the {shown_split(name)} split ({paths.get(name, 'no longer there')})" for name in names]
+        what = f"{self._job.run.folder}: the data have changed since step {step:,}: {', '.join(changed)}"
         if self._job.options.run.allow_changed_data:
             return [f"{what}; allowed, so scores from before and after are of different data"]
         raise InputError(
             f"{what}; undo the change, start a new run with another --output, or accept it with --allow-changed-data"
         )
 
-    def _how_to_resume(self) -> str:
-        job = self._job
-        step = open_checkpoints(job.backend, job.run.checkpoints, read_only=True).latest_step()
-        saved = "there is no checkpoint yet" if step is None else f"the last checkpoint is that of step {step:,}"
-        return f"{saved}; when it can be written again, resume with: {job.run.resume_command(job.backend)}"
+
+def last_checkpoint(store: CheckpointStore) -> str:
+    """Name the newest checkpoint, for a message."""
+    step = store.latest_step()
+    return "there is no checkpoint yet" if step is None else f"the last checkpoint is that of step {step:,}"
 
 
 def _threads(backend: Backend) -> int:
     """Count the threads that compute on a CPU."""
-    told = os.environ.get("OMP_NUM_THREADS", "") if backend == "torch" else ""
-    if told.isdecimal():
-        return int(told)
+    asked_for = os.environ.get("OMP_NUM_THREADS", "") if backend == "torch" else ""
+    if asked_for.isdecimal():
+        return int(asked_for)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

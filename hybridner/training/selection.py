@@ -1,7 +1,6 @@
-"""The best model of a run: scored on the dev split, kept in the run's folder, and tested at the end."""
+"""The best model of a run: scored on the dev split, saved in the run's folder, and tested at the end."""
 
 import dataclasses
-from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
@@ -23,66 +22,65 @@ from hybridner.training.signals import StopSignals
 
 
 class Selection:
-    """Scorer of a run's model, and keeper of the best one."""
+    """The scores of a run's model, and its best model on disk."""
 
     def __init__(self, job: TrainingJob, signals: StopSignals) -> None:
         self._job, self._signals = job, signals
-        scored = {name: split for name, split in job.corpus.splits.items() if name != "train"}
-        self._gold = {name: [sentence.tags or () for sentence in split] for name, split in scored.items()}
-        self._units = {
-            name: resampling_units(len(split), [sentence.document for sentence in split])
-            for name, split in scored.items()
-        }
 
     def score(self, split: str) -> tuple[Scores, dict[str, Any]]:
-        """Score the model on a split.
-
-        Returns:
-            The scores, and the same as plain values with a confidence interval of F1.
+        """Score the model on a split; also return the scores as plain values, with a confidence interval of F1.
 
         Raises:
             Interrupted: a signal came. One process leaves at once; several leave together, between two batches.
         """
-        job, gold, units = self._job, self._gold[split], self._units[split]
-        alone = job.learner.world_size == 1
-        with self._signals.may_leave() if alone else nullcontext():
-            predicted = self._predict(
-                split, (lambda: None) if alone else (lambda: self._signals.leave_together(job.learner.agree))
-            )
+        job, sentences = self._job, self._job.corpus.splits[split]
+        gold = [sentence.tags or () for sentence in sentences]
+        units = resampling_units(len(gold), [sentence.document for sentence in sentences])
+        with self._signals.may_leave() if job.learner.world_size == 1 else nullcontext():
+            predicted = self._predict(split)
             scores = score(gold, predicted)
             interval = interval_of_counts(entity_counts(gold, predicted, units))
         return scores, {**scores.to_dict(), "f1_interval": list(interval), "bootstrap": units.to_dict()}
 
-    def _predict(self, split: str, between: Callable[[], None]) -> list[list[str]]:
+    def _predict(self, split: str) -> list[list[str]]:
         """Predict the tags of a split: the best sequences of a CRF, or each word's best tag by itself."""
         job = self._job
         encoded, pad, labels = job.encoded[split], job.config.input.pad_token_id, job.labels
+
+        def between() -> None:
+            self._signals.leave_together(job.learner.agree)
+
         if job.config.head.kind == "softmax":
             return predict_tags(job.learner, encoded, pad, labels, between)
         logits = predict_words(job.learner, encoded, pad, between=between)
         return bio_tags(decode_many(logits, model_transitions(labels, job.learner.weights())), labels)
 
     def keep(self, best: dict[str, Any], weights: Weights | None = None) -> None:
-        """Save the best model.
-
-        Args:
-            best: its epoch, step and dev scores.
-            weights: its weights; by default those of the learner.
-        """
-        job = self._job
-        if job.is_first:
-            weights = job.learner.weights() if weights is None else weights
-            provenance = {**self._provenance(), **best}
-            model = SavedModel(job.config, job.labels, job.tokenizer, weights, provenance)
-            save_model(job.run.best, model, parents=False)  # do not recreate a run that was removed
+        """Save the best model, with its epoch, step and dev scores; its weights are by default the learner's."""
+        job, options = self._job, self._job.options
+        if not job.is_first:
+            return
+        provenance = {
+            "data": job.corpus.name,
+            "sentences": {name: report.sentences for name, report in job.corpus.reports.items()},
+            **({"data_license": options.data.data_license} if options.data.data_license else {}),
+            "preset": options.model.preset,
+            "options": told_options(options),
+            "backend": job.backend,
+            "seed": options.optimization.seed,
+            "dtype": options.devices.dtype,
+            "device": job.learner.device,
+            **versions(job.backend),
+            **best,
+        }
+        weights = job.learner.weights() if weights is None else weights
+        model = SavedModel(job.config, job.labels, job.tokenizer, weights, provenance)
+        save_model(job.run.best, model, parents=False)  # do not recreate a run that was removed
 
     def repair(self, best: dict[str, Any], checkpoints: CheckpointStore) -> str:
-        """Rebuild the best model from its checkpoint, unless the one on disk is that of ``best``.
+        """Rebuild the best model from its checkpoint unless it is on disk; return a sentence for the user, or "".
 
-        It is another one if the run was killed between saving a better model and saving the next checkpoint.
-
-        Returns:
-            A sentence for the user, empty if there was nothing to repair.
+        Another model is there if the run was killed after it had saved a better one and before the next checkpoint.
         """
         try:
             if open_model(self._job.run.folder).provenance.get("step") == best["step"]:
@@ -110,18 +108,3 @@ class Selection:
             provenance = {**model.provenance, "test": values}
             save_model(self._job.run.best, dataclasses.replace(model, provenance=provenance), parents=False)
         return scores, values
-
-    def _provenance(self) -> dict[str, Any]:
-        job, options = self._job, self._job.options
-        return {
-            "data": job.corpus.name,
-            "sentences": {name: report.sentences for name, report in job.corpus.reports.items()},
-            **({"data_license": options.data.data_license} if options.data.data_license else {}),
-            "preset": options.model.preset,
-            "options": told_options(options),
-            "backend": job.backend,
-            "seed": options.optimization.seed,
-            "dtype": options.devices.dtype,
-            "device": job.learner.device,
-            **versions(job.backend),
-        }

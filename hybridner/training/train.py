@@ -1,4 +1,4 @@
-"""Training from options: this module reads the data, makes tokenizer and learner, and hands them to the loop."""
+"""Training from options: read the data, make the tokenizer and the learner, and start the loop."""
 
 import zlib
 from pathlib import Path
@@ -8,7 +8,6 @@ from hybridner.batches.encoding import encode
 from hybridner.batches.packing import ShapePlan
 from hybridner.config.file import read_config
 from hybridner.config.options import Options
-from hybridner.config.presets import make_options
 from hybridner.config.presets import sized
 from hybridner.config.typed import TrainOptions
 from hybridner.corpora.corpus import Corpus
@@ -45,11 +44,8 @@ def train(
         InputError: an option, the data or the output folder is not usable.
         Stopped: Ctrl-C or SIGTERM came, and the run was saved; a ``KeyboardInterrupt``.
     """
-    file = read_config(Path(config).expanduser()) if config is not None else {}
-    chosen = choose_backend(backend or file.get("backend"))
-    values = {**file, **options}
-    values.pop("backend", None)
-    return run_training(chosen, make_options(**values), set(values))
+    made, values, named = read_config(None if config is None else Path(config).expanduser(), **options)
+    return run_training(choose_backend(backend or named), made, set(values))
 
 
 def run_training(backend: Backend, options: Options, explicit: set[str]) -> TrainingResult:
@@ -58,7 +54,7 @@ def run_training(backend: Backend, options: Options, explicit: set[str]) -> Trai
 
 
 def prepare(backend: Backend, options: Options, explicit: set[str]) -> TrainingJob:
-    """Read the data, make the model, and print what will be done; nothing is written.
+    """Read the data, make the model, and print a summary of the run; write nothing.
 
     Raises:
         InputError: an option, the data or the output folder is not usable.
@@ -68,17 +64,16 @@ def prepare(backend: Backend, options: Options, explicit: set[str]) -> TrainingJ
     run = choose_folder(options, backend)
     resumes = options.run.resume and run.holds_run()
     if resumes:
-        begun_with = run.read_options()[1]
-        if begun_with != backend:
+        if (before := run.read_options()[1]) != backend:
             raise InputError(
-                f"{run.folder}: this run was begun with {begun_with}; to resume it with {backend}, convert it first: "
+                f"{run.folder}: this run was started with {before}; to resume it with {backend}, convert it first: "
                 f"hybridner convert {run.folder} DST --to {backend}"
             )
         options, notes = merge_resumed(run, options, explicit)
         for note in notes:
             reporter.sentence(note)
     elif options.run.resume:
-        reporter.line(f"{run.folder}: nothing to resume, starting anew")
+        reporter.line(f"{run.folder}: nothing to resume, starting a new run")
 
     corpus = read_data(options)
     check_types(corpus)
@@ -96,9 +91,7 @@ def prepare(backend: Backend, options: Options, explicit: set[str]) -> TrainingJ
     learner = learner_type(config, options)
     _agree_on_folder(learner, run)
     if options.devices.dtype == "bfloat16" and learner.device.endswith("cpu"):
-        reporter.sentence(
-            "bfloat16 is made for GPUs and TPUs: on a CPU it may be slower than float32, and it is less exact"
-        )
+        reporter.sentence("bfloat16 is for GPUs and TPUs: on a CPU it may be slower than float32, and it is less exact")
     plan = ShapePlan(encoded["train"].lengths, options.optimization.batch_size, learner.row_multiple)
     work = Workload(options, config, encoded, plan)
     job = TrainingJob(
@@ -112,11 +105,7 @@ def prepare(backend: Backend, options: Options, explicit: set[str]) -> TrainingJ
 
 
 def _agree_on_folder(learner: Learner, run: RunDir) -> None:
-    """Check that all processes have chosen the same folder, before any of them writes to it.
-
-    Raises:
-        InputError: another process chose another folder.
-    """
+    """Check that all processes have chosen the same folder, before any of them writes to it."""
     chosen = zlib.crc32(str(run.folder).encode()) >> 1
     if learner.agree(chosen) != chosen or learner.agree(-chosen) != -chosen:
         raise InputError(
@@ -126,7 +115,7 @@ def _agree_on_folder(learner: Learner, run: RunDir) -> None:
 
 
 def read_data(options: Options) -> Corpus:
-    """Read the corpus that ``options`` name, as they say."""
+    """Read the corpus that ``options`` name."""
     columns = ColumnFormat(options.data.word_column, options.data.tag_column, options.data.comment)
     return read_corpus(options.data.data, columns=columns, misaligned=options.data.misaligned)
 
@@ -139,7 +128,7 @@ def make_tokenizer(options: Options, corpus: Corpus) -> WordTokenizer | Vocabula
     """
     if options.model.input == "words":
         if options.data.tokenizer != "train":
-            raise InputError("--tokenizer is for models that read word pieces; leave it out, or add --input pieces")
+            raise InputError("--tokenizer is for models that read word pieces; leave it out, or choose --input pieces")
         return train_vocabulary(corpus.splits["train"], options.data.vocab_size)
     if options.data.tokenizer == "train":
         return train_tokenizer(corpus.splits["train"], options.data.vocab_size, bool(options.data.lower_case))

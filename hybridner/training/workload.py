@@ -1,4 +1,4 @@
-"""The amount of work in a run, and the time it takes."""
+"""The amount of work in a run, and its duration."""
 
 import math
 from collections import Counter
@@ -22,8 +22,8 @@ class Workload:
     Attributes:
         batches_per_epoch: steps of a whole epoch.
         total_steps: steps of the whole run.
-        pieces: word pieces trained on in the whole run.
-        flops: multiplications and additions of that, forward and backward.
+        pieces: word pieces in the batches of the whole run.
+        flops: their multiplications and additions, forward and backward.
     """
 
     def __init__(self, options: Options, config: ModelConfig, encoded: dict[str, Encoded], plan: ShapePlan) -> None:
@@ -44,7 +44,7 @@ class Workload:
         return Counter(self._plan.fit(lengths)[0] for lengths in batches), sum(int(b.sum()) for b in batches)
 
     def seconds_left(self, steps: int, pieces_per_second: float) -> float:
-        """Estimate the time of the last ``steps`` of the run at that rate of training, scoring included."""
+        """Estimate the seconds of the last ``steps`` of the run at this rate of training, scoring included."""
         left = steps / self.total_steps
         evaluations = math.ceil(self.total_steps / self.batches_per_epoch) * left
         scored = {name: int(split.lengths.sum()) for name, split in self._encoded.items() if name != "train"}
@@ -55,11 +55,9 @@ class Workload:
 def duration(seconds: float) -> str:
     """Write a time span in its two largest units: "48 s", "3 min 20 s", "2 h 5 min", "3 d 4 h"."""
     left = max(1, round(seconds))
-    units = [("d", 86400), ("h", 3600), ("min", 60), ("s", 1)]
-    first = next(i for i, (_, size) in enumerate(units) if left >= size)
-    parts = []
-    for name, size in units[first : first + 2]:
+    parts: list[str] = []
+    for name, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
         count, left = divmod(left, size)
-        if count:
-            parts.append(f"{count} {name}")
-    return " ".join(parts)
+        if count or parts:
+            parts.append(f"{count} {name}" if count else "")
+    return " ".join(parts[:2]).strip()

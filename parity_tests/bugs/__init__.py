@@ -1,7 +1,6 @@
-"""Mistakes put into the PyTorch twin on purpose, each with the rung of the ladder that must be the first to see it.
+"""Deliberate mistakes in the PyTorch version, each with the check that must be the first to catch it.
 
-They are those that ports between JAX and PyTorch are known for, and those that this model's packed rows, masks and
-devices invite.
+They are typical of ports between JAX and PyTorch, or of this model's packed rows, masks and devices.
 """
 
 from parity_tests.bugs import forward, runs, steps, weights, words

@@ -1,4 +1,4 @@
-"""The list of bugs, and how one is put in."""
+"""The list of bugs, and the function that installs one."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import pytest
 
 @dataclass(frozen=True)
 class Bug:
-    """A mistake, the rung of the ladder that must be the first to see it, and what the broken model reads."""
+    """A mistake, the check that must be the first to catch it, and what the broken model reads."""
 
     check: str
     inject: Callable[[pytest.MonkeyPatch], None]

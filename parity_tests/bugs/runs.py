@@ -1,4 +1,4 @@
-"""Bugs that only a whole training run shows, and bugs of several processes."""
+"""Bugs that only a whole training run reveals, and bugs of several processes."""
 
 import numpy as np
 import torch

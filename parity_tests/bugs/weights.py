@@ -1,4 +1,4 @@
-"""Bugs on the weights' way in and out."""
+"""Bugs in loading and saving weights."""
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ def _(patch):
 
 @bug("weights", "the two biases of the LSTM are swapped")
 def _(patch):
-    # The forward pass and the gradients are the same: only the names tell.
+    # The forward pass and the gradients are the same: only the names reveal it.
     ih, hh = "lstm.linear_ih.bias", "lstm.linear_hh.bias"
     edit_weights_in(patch, lambda w: w | {ih: w[hh], hh: w[ih]})
 
@@ -61,7 +61,7 @@ def _(patch):
 
 @bug("activations", "a square kernel is transposed on the way in and back on the way out")
 def _(patch):
-    # A round trip of weights alone never sees it.
+    # A round trip of weights alone never catches it.
     edit_weights_in(patch, lambda w: w | {Q_PROJ: w[Q_PROJ].T})
 
     def turned(to_canonical, params):

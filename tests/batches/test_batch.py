@@ -17,7 +17,7 @@ PAD = 0
 
 @pytest.fixture(scope="module")
 def split(tokenizer):
-    """Sentences of 1 to 40 words, the longest cut into windows."""
+    """Make sentences of 1 to 40 words, the longest cut into windows."""
     rng = np.random.Generator(np.random.Philox(4))
     sizes = np.minimum(rng.geometric(0.12, 150), 40)
     words = [tuple(rng.choice(WORDS, size).tolist()) for size in sizes]
@@ -34,7 +34,7 @@ def train(split, epoch=0, start=0, batch_size=16, row_multiple=1, seed=12, part=
 
 
 def assert_holds(batch, split):
-    """Each packed example stands where the batch says, under a number of its own in its row, and nothing else does."""
+    """Check that each packed example is where the batch says, under its own number in its row, and nothing else is."""
     ids, mask = np.full_like(batch.input_ids, PAD), np.zeros_like(batch.attention_mask)
     labels = np.full_like(batch.labels, IGNORED)
     in_row = [0] * len(mask)
@@ -193,7 +193,7 @@ def test_words_are_read_back_from_where_they_are_labelled(split):
 )
 def test_a_sentence_by_itself_is_a_batch_with_little_else(tokenizer, words, row_multiple, shapes):
     alone = encode([Sentence(("?",) * words, ("O",) * words)], tokenizer, LABELS, 128)
-    assert alone.lengths.tolist() == [words + 2]  # a word of this kind is one piece; [CLS] and [SEP] come with it
+    assert alone.lengths.tolist() == [words + 2]  # each such word is one piece, plus [CLS] and [SEP]
     batches = list(inference_batches(alone, pad_token_id=PAD, row_multiple=row_multiple))
     assert [batch.input_ids.shape for batch in batches] == shapes
     assert_holds(batches[0], alone)

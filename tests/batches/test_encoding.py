@@ -21,7 +21,7 @@ LABELS = ("O", "B-PER", "I-PER")
 
 @pytest.fixture(autouse=True)
 def temporary_folder(tmp_path, monkeypatch):
-    """Where encoded corpora go."""
+    """Return the folder for encoded corpora."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     return tmp_path
 
@@ -51,16 +51,16 @@ def test_windows_hold_each_word_and_label_it_once_in_order(given):
         assert stop < end  # each window adds words
         used, shared = before[stop] - before[start], before[stop] - before[following]
         assert 2 * shared <= used
-        if 2 * sizes[stop] <= room:  # no long word is in the way
+        if 2 * sizes[stop] <= room:  # no long word interferes
             assert 2 * (shared + sizes[following - 1]) > used
-        # A word that both hold is labelled where fewer words stand between it and the nearer edge.
+        # The middle of the overlap decides which window labels a word.
         assert abs((labelled - following) - (stop - labelled)) <= 1
 
 
 def test_the_first_piece_of_a_word_carries_its_label_and_nothing_else_does(tokenizer):
     words, tags = ("Velta", "?", "whowhowho"), ("B-PER", "I-PER", "O")
     sizes = sizes_of(tokenizer, words)
-    assert min(sizes[0], sizes[2]) > 1  # names never seen whole
+    assert min(sizes[0], sizes[2]) > 1  # unseen names
     ids, labels = encode([Sentence(words, tags)], tokenizer, LABELS, 64).example(0)
     pieces = [i for word in tokenizer.encode_sentences([words])[0] for i in word]
     assert ids.tolist() == [tokenizer.cls_id, *pieces, tokenizer.sep_id]
@@ -80,7 +80,7 @@ def test_a_word_without_a_known_tag_has_label_0_and_is_scored(tokenizer, tags):
 
 def test_a_word_longer_than_a_window_is_cut_to_it_and_keeps_its_label(tokenizer):
     long = "x" * 90
-    assert sizes_of(tokenizer, [long])[0] == 1  # a character it never saw: one [UNK]
+    assert sizes_of(tokenizer, [long])[0] == 1  # an unseen character: one [UNK]
     long = "who" * 30
     assert sizes_of(tokenizer, [long])[0] > 6
     encoded = encode([Sentence(("the", long, "the"), ("O", "B-PER", "O"))], tokenizer, LABELS, 8)
@@ -96,7 +96,7 @@ def at_labelled(encoded):
 
 
 def random_sentences(number, longest=30):
-    """Sentences whose every word's label tells it from its neighbours."""
+    """Make sentences in which each word's label differs from its neighbours'."""
     rng = np.random.Generator(np.random.Philox(5))
     vocabulary = ["the", "river", "mayor", "Velmora", "Tarkin", "who", "?", "unlikely", "knows-it"]
     for n in range(number):
@@ -158,14 +158,14 @@ def test_memory_does_not_grow_with_the_corpus(tokenizer, monkeypatch):
     plan = ShapePlan(np.arange(3, 40), 16)
 
     def read(number):
-        encoded = encode(Split.write(random_sentences(number)), tokenizer, LABELS, 40)
+        encoded = encode(Split(random_sentences(number)), tokenizer, LABELS, 40)
         batches = training_batches(encoded, plan, batch_size=16, seed=1, epoch=0, pad_token_id=0)
         return sum(batch.num_pieces for batch in batches)
 
-    read(256)  # fills the tokenizer's cache
+    read(256)  # fill the tokenizer's cache
     (small, pieces), (large, many_pieces) = (peak_memory(lambda n=n: read(n)) for n in (1000, 5000))
     assert many_pieces > 4.5 * pieces
-    assert large - small < 40 * 4000  # bytes; one Python number a sentence, kept in a list, takes as many
+    assert large - small < 40 * 4000  # bytes: those of a list with one Python number per sentence
 
 
 def test_nothing_to_encode_is_an_empty_split(tokenizer):
@@ -175,14 +175,14 @@ def test_nothing_to_encode_is_an_empty_split(tokenizer):
 
 
 def files_held(folder):
-    """Open files of this process that are or were in ``folder``."""
+    """List this process' open files that are or were in ``folder``."""
     links = (str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.is_symlink())
     return [link for link in links if link.startswith(str(folder))]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the open files")
 def test_what_grows_is_in_files_that_a_killed_process_cannot_leave_behind(tokenizer, temporary_folder):
-    split = Split.write(random_sentences(5))
+    split = Split(random_sentences(5))
     encoded = encode(split, tokenizer, LABELS, 64)
     for name in ("input_ids", "labels", "offsets", "lengths", "sentence"):
         assert isinstance(getattr(encoded, name).base, np.memmap)

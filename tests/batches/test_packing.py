@@ -22,7 +22,7 @@ def lengths_and_row(draw):
 
 @st.composite
 def corpora(draw):
-    """Lengths of a corpus with its share of long sentences, and a batch size."""
+    """Draw the lengths of a corpus with some long sentences, and a batch size."""
     usual = draw(st.integers(3, 200))
     lengths = draw(st.lists(st.integers(3, usual), min_size=1, max_size=60))
     lengths += draw(st.lists(st.integers(3, LONGEST), max_size=3))
@@ -30,7 +30,7 @@ def corpora(draw):
 
 
 def occupied(packing: Packing, lengths, shape: Shape):
-    """How many sequences hold each position of the batch."""
+    """Count the sequences at each position of the batch."""
     count = np.zeros(shape, int)
     for row, start, length in zip(packing.rows, packing.starts, lengths, strict=True):
         assert start >= 0
@@ -47,7 +47,7 @@ def test_each_sequence_has_a_place_of_its_own_within_a_row(given):
     count = occupied(packing, lengths, Shape(packing.num_rows, row))
     assert count.max() == 1
     assert count.sum() == sum(lengths)
-    assert count.any(axis=1).all()  # no row stays empty
+    assert count.any(axis=1).all()  # no row is empty
 
 
 @settings(deadline=None)
@@ -58,7 +58,7 @@ def test_rows_are_few_and_filled_from_the_left(given):
     count = occupied(packing, lengths, Shape(packing.num_rows, row))
     assert (np.diff(count, axis=1) <= 0).all()
     used = np.sort(count.sum(axis=1))
-    assert len(used) == 1 or used[0] + used[1] > row  # no two rows would go into one
+    assert len(used) == 1 or used[0] + used[1] > row  # no two rows fit into one
 
 
 def test_packing_is_a_function_of_the_lengths():
@@ -112,14 +112,14 @@ def test_a_batch_gets_the_cheapest_shape_that_holds_it():
 
 
 def like_conll2003(num_sentences):
-    """Lengths in pieces with the quantiles of CoNLL-2003's train split."""
+    """Draw lengths in pieces with the quantiles of CoNLL-2003's train split."""
     shares, lengths = (0, 0.5, 0.9, 0.99, 0.999, 0.9999, 1), (3, 15, 40, 56, 71, 100, 164)
     drawn = np.random.Generator(np.random.Philox(2003)).random(num_sentences)
     return np.round(np.interp(drawn, shares, lengths)).astype(int)
 
 
 def epochs(plan, lengths, batch_size, number):
-    """The shapes of each epoch's batches."""
+    """Return the shapes of each epoch's batches."""
     for epoch in range(number):
         order = epoch_order(len(lengths), 12, epoch)
         yield [plan.fit(lengths[order[i : i + batch_size]])[0] for i in range(0, len(lengths), batch_size)]
@@ -138,7 +138,7 @@ def test_nine_tenths_of_what_is_computed_is_real_on_lengths_like_conll2003(batch
     first, second = epochs(plan, lengths, batch_size, 2)
     assert min(share(lengths, first), share(lengths, second)) >= 0.9
     assert {*first, *second} <= set(plan.shapes)
-    assert set(second) <= set(first)  # nothing is left to compile
+    assert set(second) <= set(first)  # nothing new to compile
 
 
 def test_rows_stay_near_the_longest_sentence():
@@ -167,8 +167,8 @@ def test_where_a_sequence_stands_does_not_depend_on_the_number_of_devices(batch_
 @pytest.mark.parametrize(
     "lengths",
     [
-        np.full(500, 33),  # two to a row of 72, where one of 40 would waste a sixth
-        np.tile([512, 30, 20, 10], 1000),  # the longest is in every batch
+        np.full(500, 33),  # two per row of 72; one per row of 40 would waste a sixth
+        np.tile([512, 30, 20, 10], 1000),  # every batch has the longest
         np.arange(3, 48).repeat(80),
     ],
     ids=["of one length", "windows of a long text", "short"],

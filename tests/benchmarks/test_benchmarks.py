@@ -123,7 +123,7 @@ def test_the_type_that_a_matmul_rounds_to_is_told_from_its_error():
     a, b = rng.standard_normal((2, 256, 256), np.float32)
     exact = a.astype(np.float64) @ b
 
-    def error(bits):  # of the mantissa that are left to the factors
+    def error(bits):  # of the factors' mantissa
         cut = [((x.view(np.uint32) + (1 << (22 - bits))) & np.uint32(-1 << (23 - bits) & 0xFFFFFFFF)) for x in (a, b)]
         rounded = [x.view(np.float32).astype(np.float64) for x in cut]
         return np.linalg.norm(rounded[0] @ rounded[1] - exact) / np.linalg.norm(exact)
@@ -153,7 +153,7 @@ def test_on_gpu_runs_from_start_to_end_on_a_cpu_and_tells_what_failed(tmp_path, 
     assert [row["contender"] for row in found["table"]] == list(contenders)
     assert all(row["pieces_per_second"] > 0 for row in (loop, packed))
     assert loop["times_loop"] == 1
-    assert loop["first_loss"] == pytest.approx(packed["first_loss"], rel=0.1)  # but for the masks of dropout
+    assert loop["first_loss"] == pytest.approx(packed["first_loss"], rel=0.1)  # except for the dropout masks
     assert "gpu_rnn" in failed["failed"]
     assert found["matmul"]["matmul-flax float32"]["rounds_as"] == "float32"
     printed = capsys.readouterr().out
@@ -175,7 +175,7 @@ def test_the_flop_of_a_step_are_those_that_pytorch_counts():
     learner.init(initial_weights(config, 0))
     with FlopCounterMode(display=False) as counter:
         learner.step(scaling.full_rows(config, shape), 1e-3)
-    # The forward scan adds its matmul in place, which the counter leaves out.
+    # The forward scan adds its matmul in place, and the counter misses it.
     recurrent = 2 * shape.rows * shape.length * 16 * 64
     counted = counter.get_total_flops() + recurrent
     assert counted == scaling.weight_flops(config, shape) + scaling.attention_flops(config, shape)

@@ -34,7 +34,7 @@ def corpus(tmp_path):
 
 @pytest.fixture
 def typed(capsys):
-    """Run a command that must succeed; what it printed."""
+    """Run a command that must succeed; return its output."""
 
     def typed(*args):
         assert run([str(arg) for arg in args]) == 0
@@ -149,7 +149,7 @@ def test_either_twin_counts_the_same(typed, saved_model, corpus, tmp_path):
         reports.append(json.loads((tmp_path / "scores.json").read_text()))
     assert [report.pop("backend") for report in reports] == list(BACKENDS)
     assert all(report.pop("versions")["hybridner"] == hybridner.__version__ for report in reports)
-    errors = [report.pop("calibration") for report in reports]  # of scores, which are the same up to rounding
+    errors = [report.pop("calibration") for report in reports]  # of scores, which agree up to rounding
     assert errors[0]["ece"] == pytest.approx(errors[1]["ece"], abs=1e-6)
     assert reports[0] == reports[1]
 
@@ -183,7 +183,7 @@ def test_evaluate_scores_every_word_of_a_sentence_cut_into_windows_and_says_so(t
 
 @pytest.fixture
 def train(typed, corpus, tmp_path):
-    """Train one step of a small model on the corpus; what was printed."""
+    """Train one step of a small model on the corpus; return the output."""
     options = {"hidden-size": 16, "num-heads": 2, "num-encoder-layers": 1, "vocab-size": 200, "max-length": 16}
     args = [word for name, value in options.items() for word in (f"--{name}", value)]
     (corpus / "train.txt").write_text(KNOWN * 10)

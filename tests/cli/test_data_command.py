@@ -22,7 +22,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def typed(capsys):
-    """Run a command; its exit code and what it printed."""
+    """Run a command; return its exit code and output."""
 
     def typed(*args):
         code = guarded(lambda: run(["data", *map(str, args)]))

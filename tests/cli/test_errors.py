@@ -24,7 +24,7 @@ def corpus(tmp_path):
 
 @pytest.fixture
 def fails(tmp_path, capsys, monkeypatch):
-    """Run a command that must fail; what it said."""
+    """Run a command that must fail; return its message."""
     monkeypatch.chdir(tmp_path)
 
     def fails(*args):
@@ -77,7 +77,7 @@ def test_a_file_that_is_not_utf8(fails, corpus):
 def test_a_sentence_of_no_words(fails, corpus):
     (corpus / "train.txt").unlink()
     (corpus / "train.jsonl").write_text('{"words": [], "tags": []}\n')
-    assert "train.jsonl:1: a sentence of 0 words" in fails(*train("--data", corpus))
+    assert "train.jsonl:1: no word in it" in fails(*train("--data", corpus))
 
 
 def test_a_type_in_dev_that_train_does_not_have(fails, corpus):

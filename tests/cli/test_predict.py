@@ -1,4 +1,4 @@
-"""What is read to be tagged, and what is written of it; no model is needed."""
+"""Input and output of ``predict``, without a model."""
 
 import io
 import json
@@ -28,7 +28,7 @@ LABELS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 
 @pytest.fixture
 def read(tmp_path):
-    """The records of a file with this content."""
+    """Read the records of a file with this content."""
 
     def read(content, name="in.jsonl", **options):
         path = tmp_path / name
@@ -39,7 +39,7 @@ def read(tmp_path):
 
 
 def tagged(content, *spans, tags=None):
-    """A text as if these words were found to be entities: ``(text, label)``, in order."""
+    """Make a text tagged with these entities, ``(text, label)``, in order."""
     words = split_words(content)
     entities = []
     end = 0
@@ -119,7 +119,7 @@ def test_memory_does_not_grow_with_the_stream(tmp_path):
     try:
         for _ in islice(texts, count // 2):
             pass
-        assert tracemalloc.get_traced_memory()[0] < count  # two bytes for each text read
+        assert tracemalloc.get_traced_memory()[0] < count  # two bytes per text read
     finally:
         tracemalloc.stop()
 
@@ -226,7 +226,7 @@ def test_a_text_cannot_steer_the_terminal():
 
 
 class Page(HTMLParser):
-    """Texts and marks of a page as a reader finds them."""
+    """Texts and marks of a page as a reader sees them."""
 
     def __init__(self, content):
         super().__init__()

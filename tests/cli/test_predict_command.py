@@ -1,4 +1,4 @@
-"""``hybridner predict`` as a user types it: inputs, outputs, and what goes wrong."""
+"""``hybridner predict`` as a user types it: inputs, outputs, and errors."""
 
 import json
 import os
@@ -20,7 +20,7 @@ CODE = "import sys; from hybridner.cli import main; sys.argv[0] = 'hybridner'; m
 
 @pytest.fixture
 def typed(saved_model, capsys):
-    """Run predict, which must succeed; what it printed."""
+    """Run predict, which must succeed; return its output."""
 
     def typed(*args):
         assert run(arguments(saved_model, *args)) == 0
@@ -31,7 +31,7 @@ def typed(saved_model, capsys):
 
 @pytest.fixture
 def fails(saved_model, capsys):
-    """Run predict, which must fail; what it printed before, and what it said."""
+    """Run predict, which must fail; return its output before the failure, and its message."""
 
     def fails(*args, model=None):
         assert guarded(lambda: run(arguments(model or saved_model, *args))) == 2
@@ -171,7 +171,7 @@ def test_a_reader_that_has_enough_ends_the_work_quietly(saved_model, tmp_path):
 
 
 def in_terminal(args, **environment):
-    """What a terminal of 40 columns shows of the standard output, and of the standard error."""
+    """Return what a terminal of 40 columns shows of standard output and standard error."""
     (out, out_end), (err, err_end) = pty.openpty(), pty.openpty()
     clean = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR", "COLORTERM")}
     process = subprocess.Popen(

@@ -58,25 +58,27 @@ def written(tmp_path):
 
 @pytest.fixture
 def taken(monkeypatch):
-    """What training was started with."""
+    """Return the options that training received."""
     taken = []
     monkeypatch.setattr(hybridner.training.train, "run_training", lambda *args: taken.append(args))
     return taken
 
 
 def test_toml_and_yaml_say_the_same(written):
-    assert read_config(written(TOML)) == VALUES
-    assert read_config(written(YAML, ".yaml")) == read_config(written(YAML, ".yml")) == {**VALUES, "patience": None}
-    assert all(type(read_config(written(TOML))[name]) is type(value) for name, value in VALUES.items())
+    toml, *yaml = read_config(written(TOML)), *(read_config(written(YAML, suffix)) for suffix in (".yaml", ".yml"))
+    assert toml.values == VALUES
+    assert [config.values for config in yaml] == [{**VALUES, "patience": None}] * 2
+    assert [config.options for config in (toml, *yaml)] == [make_options(**VALUES)] * 3
+    assert all(type(toml.values[name]) is type(value) for name, value in VALUES.items())
 
 
 def test_a_file_without_options_sets_none(written):
-    assert read_config(written("")) == read_config(written("# nothing yet\n", ".yaml")) == {}
+    assert read_config(written("")) == read_config(written("# nothing yet\n", ".yaml")) == (make_options(), {}, None)
 
 
 @pytest.mark.parametrize("number", ["3e-4", "3E-4", "+3e-4", "3.0e-4", "0.0003", "1_000e-3"])
 def test_yaml_numbers_are_numbers_however_they_are_written(written, number):
-    assert read_config(written(f"learning_rate: {number}", ".yaml")) == {"learning_rate": float(number)}
+    assert read_config(written(f"learning_rate: {number}", ".yaml")).values == {"learning_rate": float(number)}
 
 
 @pytest.mark.parametrize(
@@ -167,6 +169,16 @@ def test_the_command_line_comes_before_the_file_and_the_file_before_the_preset(w
     assert taken.pop() == (backend, options, explicit)
 
 
+def test_a_mistake_names_the_file_only_where_the_file_may_have_made_it(written):
+    path = written("epochs = 3\n")
+    with pytest.raises(InputError) as caught:
+        read_config(path, epochs="ten")
+    assert str(caught.value) == "epochs must be a whole number, not 'ten'"
+    with pytest.raises(InputError) as caught:
+        read_config(path, accumulate=65)
+    assert str(caught.value).startswith(f"{path} with the options given: accumulate 65 is more parts than ")
+
+
 def test_a_file_names_the_twin_unless_the_command_does(written, taken):
     path = written('backend = "torch"\n')
     run(["train", "--config", str(path)])
@@ -184,13 +196,13 @@ def test_options_in_python_are_checked_too(taken):
 
 
 def test_every_option_can_stand_in_a_file(written):
-    """A type that the check does not know would refuse every value."""
+    """The check would refuse every value of a type that it does not know."""
     for name in FIELDS:
         with pytest.raises(InputError, match=f": {name} must be "):
             read_config(written(f"{name} = [[]]"))
     plain = {f.name: f.default for f in FIELDS.values() if f.default is not None}
     lines = [f"{name} = {str(v).lower() if isinstance(v, bool) else repr(v)}" for name, v in plain.items()]
-    assert read_config(written("\n".join(lines))) == plain
+    assert read_config(written("\n".join(lines))).values == plain
 
 
 def test_a_mistake_in_a_file_is_one_line_and_exit_code_2(written, tmp_path, monkeypatch, capsys):

@@ -13,7 +13,7 @@ SIZES = {"vocab_size": 10, "num_labels": 3}
 
 @pytest.fixture
 def typed(monkeypatch):
-    """The options that a command line comes to."""
+    """Return the options that a command line sets."""
     taken = []
     monkeypatch.setattr(
         hybridner.training.train, "run_training", lambda backend, options, explicit: taken.append(options)

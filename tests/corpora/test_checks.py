@@ -18,7 +18,7 @@ OTHER = "Bob B-PER\nsleeps O\n\nto O\nRome B-LOC\nby O\ntrain O\n\n"
 
 @pytest.fixture
 def check(tmp_path):
-    """Checks a folder of these files; by default the train split is clean."""
+    """Check a folder of these files; by default the train split is clean."""
 
     def check(files=None, **options):
         for name, content in {"train.txt": CLEAN, **(files or {})}.items():
@@ -115,13 +115,13 @@ def test_all_problems_of_all_splits_are_named_and_the_other_splits_are_looked_at
     valid, test = ([p for p in result.problems if f"{name}.txt" in p] for name in ("valid", "test"))
     assert [problem.split(":")[1] for problem in valid] == ["2", "3"]
     assert len(test) == PROBLEMS
-    assert result.problems[-1] == f"{PROBLEMS} problems; what comes after them was not looked at"
+    assert result.problems[-1] == f"{PROBLEMS} problems; the rest was not read"
 
 
 def test_mixed_schemes_are_a_problem_that_names_both_places(check, tmp_path):
     where = f"{tmp_path}/train.txt"
     result = check({"train.txt": "a S-X\n\nb U-X\n"})
-    assert result.problems == [f"{where}:1: tag S- beside U- ({where}:3): BIOES or BILOU, not both"]
+    assert result.problems == [f"{where}:3: tag U-, but S- at {where}:1; use BIOES or BILOU, not both"]
 
 
 def test_bio_within_bioes_is_repairs_with_their_places(check):

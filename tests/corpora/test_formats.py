@@ -1,21 +1,26 @@
 import json
+from pathlib import Path
 
 import pytest
 
 from hybridner.corpora.corpus import Sentence
-from hybridner.corpora.formats import SUFFIXES, ColumnFormat, read_sentences
+from hybridner.corpora.formats import PLAIN, SUFFIXES, ColumnFormat, read_columns, read_sentences
 from hybridner.corpora.issues import Issues
 from hybridner.errors import InputError
 
 
 @pytest.fixture
 def read(tmp_path):
-    def read(content, name="f.txt", labelled=True, **options):
+    def read(content, name="f.txt", **options):
         path = tmp_path / name
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return list(read_sentences(path, labelled, **options))
+        return list(read_sentences(path, **options))
 
     return read
+
+
+def read_unlabelled(content, name="f.txt", columns=PLAIN):
+    return list(read_columns(Path(name), enumerate(content.split("\n"), 1), False, columns, Issues()))
 
 
 @pytest.fixture
@@ -83,17 +88,16 @@ def test_docstart_rows_begin_documents_and_are_no_sentences(read):
     assert [(s.words, s.document, s.line) for s in read(content)] == [(("a",), 0, 3), (("b",), 0, 5), (("c",), 1, 8)]
 
 
-def test_without_labels_a_word_alone_in_its_row_will_do(read):
-    assert read("Ann\nran\n\nOslo\n", labelled=False) == [
+def test_without_labels_a_word_alone_in_its_row_will_do():
+    assert read_unlabelled("Ann\nran\n\nOslo\n") == [
         Sentence(("Ann", "ran"), None, 0, 1),
         Sentence(("Oslo",), None, 0, 4),
     ]
-    assert read("New York\n", "f.tsv", labelled=False) == [Sentence(("New York",), None, 0, 1)]
+    assert read_unlabelled("New York\n", "f.tsv") == [Sentence(("New York",), None, 0, 1)]
 
 
-def test_without_labels_what_stands_in_the_tag_column_does_not_matter(read):
-    assert read("Ann whatever\n", labelled=False) == [Sentence(("Ann",), None, 0, 1)]
-    assert read('{"words": ["Ann"], "tags": ["whatever", 1]}', "f.jsonl", labelled=False)[0].tags is None
+def test_without_labels_what_stands_in_the_tag_column_does_not_matter():
+    assert read_unlabelled("Ann whatever\n") == [Sentence(("Ann",), None, 0, 1)]
 
 
 def test_a_row_with_too_few_columns_is_named(message, tmp_path):
@@ -132,8 +136,8 @@ def test_columns_are_counted_from_either_end_and_comments_left_out(read, columns
     ]
 
 
-def test_without_labels_the_tag_column_may_be_missing(read):
-    assert read("1 Ann\n", labelled=False, columns=ColumnFormat(2, 4))[0].words == ("Ann",)
+def test_without_labels_the_tag_column_may_be_missing():
+    assert read_unlabelled("1 Ann\n", columns=ColumnFormat(2, 4))[0].words == ("Ann",)
 
 
 def test_a_hash_is_a_word_unless_it_was_said_to_begin_comments(read):
@@ -199,14 +203,14 @@ def test_problems_can_be_collected_and_the_rest_is_read(read, tmp_path):
 
 def test_collecting_ends_where_there_are_too_many_problems(read):
     issues = Issues(limit=3)
-    with pytest.raises(InputError, match="3 problems; what comes after them was not looked at"):
+    with pytest.raises(InputError, match="3 problems; the rest was not read"):
         read("a\n" * 10, issues=issues)
     assert len(issues.problems) == 3
 
 
 def test_an_id_that_stands_twice_names_both_lines(message, read):
     lines = [json.dumps({"words": ["a"], "tags": ["O"], "id": key}) for key in (1, "1", None, None, [2], "1")]
-    assert "f.jsonl:6: its id stands on line 2 already" in message("\n".join(lines), "f.jsonl")
+    assert "f.jsonl:6: its id appears on line 2 already" in message("\n".join(lines), "f.jsonl")
     assert len(read("\n".join(lines[:-1]), "f.jsonl")) == 5
 
 
@@ -251,15 +255,15 @@ def test_jsonl_documents_are_numbered_where_they_change_so_that_each_is_in_one_p
         ('{"text": "a"}', "no 'spans' or 'entities'; there are 'text'"),
         ('{"sentence": "a"}', "no 'words' or 'tokens'; there are 'sentence'"),
         ("{}", "there are none"),
-        ('{"words": ["a"]}', "no 'tags' or 'ner_tags'"),
+        ('{"words": ["a"]}', "no 'ner_tags' or 'tags'"),
         ('{"words": "a", "tags": ["O"]}', "'words' is not a list of strings"),
         ('{"words": ["a"], "tags": [0]}', "'tags' is not a list of strings"),
         ('{"words": ["a", "b"], "tags": ["O"]}', "2 words and 1 tags; expected as many of each"),
-        ('{"words": [], "tags": []}', "a sentence of 0 words"),
+        ('{"words": [], "tags": []}', "no word in it; take the line out"),
         (r'{"words": ["\ud800"], "tags": ["O"]}', "half a surrogate pair"),
-        (r'{"words": ["a"], "tags": ["B-\udc00"]}', "half a surrogate pair"),
+        (r'{"words": ["a"], "tags": ["B-\udc00"]}', r"tag 'B-\udc00'; expected O"),
         (r'{"text": "a \ud800", "spans": []}', "half a surrogate pair"),
-        (r'{"text": "a", "spans": [[0, 1, "\ud800"]]}', "half a surrogate pair"),
+        (r'{"text": "a", "spans": [[0, 1, "\ud800"]]}', r"[0, 1, '\ud800'] is no span"),
     ],
     ids=lambda value: value[:30],
 )

@@ -32,8 +32,8 @@ def test_a_labels_file_holds_one_a_line(tmp_path):
     [
         ("", "the first label is 'missing', expected 'O'"),
         ("B-PER\nI-PER\nO\n", "the first label is 'B-PER', expected 'O'"),
-        ("O\nB-PER\nI-PER\nB-PER\n", "label 'B-PER' stands twice"),
-        ("O\nB-PER\n", "label 'B-PER' has no 'I-PER' beside it"),
+        ("O\nB-PER\nI-PER\nB-PER\n", "label 'B-PER' appears twice"),
+        ("O\nB-PER\n", "label 'B-PER' has no 'I-PER'"),
         ("O\nPER\n", "label 2 is 'PER', expected 'B-TYPE' or 'I-TYPE'"),
         ("O\nB-\n", "label 2 is 'B-'"),
         ("O\nO\n", "label 2 is 'O'"),
@@ -47,10 +47,10 @@ def test_a_file_of_other_labels_is_refused(tmp_path, content, words):
     assert str(caught.value).startswith(f"{path}: {words}")
 
 
-@pytest.mark.parametrize("content", [None, b"\xff"])
-def test_a_labels_file_that_cannot_be_read_is_named(tmp_path, content):
+@pytest.mark.parametrize(("content", "said"), [(None, "cannot be read"), (b"\xff", "not UTF-8")])
+def test_a_labels_file_that_cannot_be_read_is_named(tmp_path, content, said):
     path = tmp_path / "labels.txt"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(InputError, match=r"labels\.txt: cannot be read"):
+    with pytest.raises(InputError, match=rf"labels\.txt: {said}"):
         read_labels(path)

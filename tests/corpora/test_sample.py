@@ -1,4 +1,4 @@
-"""The sample corpus needs context: neither a list of names nor the neighbouring words find its entities."""
+"""The sample corpus needs context: neither a list of names nor the neighbouring words suffice to find its entities."""
 
 import os
 import subprocess
@@ -107,4 +107,4 @@ def test_a_classifier_of_the_two_neighbouring_words_scores_below_four_fifths(cor
         for s in corpus["test"]
     ]
     found = f1(corpus["test"], predicted)
-    assert 0.2 < found < 0.8  # below 0.2 it would be no classifier worth the name
+    assert 0.2 < found < 0.8  # below 0.2 it would be no useful classifier

@@ -14,7 +14,7 @@ from hybridner.corpora.schemes import (
 )
 from hybridner.errors import InputError
 
-# "Ann Lee Bob met Oslo": two people side by side, then a place.
+# "Ann Lee Bob met Oslo": two adjacent people, then a place.
 BIO = ("B-PER", "I-PER", "B-PER", "O", "B-LOC")
 SAME_IN = {
     "IOB1": ("I-PER", "I-PER", "B-PER", "O", "I-LOC"),
@@ -134,7 +134,7 @@ SPANS = st.lists(st.tuples(st.sampled_from(["A", "B-C"]), st.integers(1, 4), st.
 
 
 def written_in(scheme, spans):
-    """Tags of entities, each a type, its length and the number of words to the next."""
+    """Return the tags of entities, each given as type, length and number of words to the next."""
     tags, before = [], ""
     for kind, length, gap in spans:
         begin, end, single = {"BIOES": "BES", "BILOU": "BLU"}.get(scheme, "BIB")

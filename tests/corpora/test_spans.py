@@ -67,10 +67,6 @@ def test_a_text_is_a_document_unless_it_says_which_it_belongs_to(read):
     assert [s.document for s in read(words, record, words, words)] == [0, 1, 1, 2, 2]
 
 
-def test_without_labels_a_text_alone_will_do(read):
-    assert [(s.words, s.tags) for s in read({"text": TEXT}, labelled=False)] == [(words, None) for words in WORDS]
-
-
 def test_no_sentence_ends_inside_a_span(read):
     text = "He read Who is it? Me. It rained."
     assert len(read({"text": text, "spans": []})) == 3
@@ -92,7 +88,7 @@ def test_a_span_off_the_words_is_named_with_the_nearest_words(message, span, sai
     text = message({"text": TEXT, "spans": []}, {"text": TEXT, "spans": [span]})
     assert text.startswith("2: ")
     assert said in text
-    assert text.endswith("mend the span, or leave such spans out with --misaligned drop")
+    assert text.endswith("correct the span, or leave such spans out with --misaligned drop")
 
 
 def test_spans_off_the_words_can_be_left_out_and_are_counted(read):
@@ -108,17 +104,20 @@ def test_spans_off_the_words_can_be_left_out_and_are_counted(read):
     [
         ([[0, 7, "PER"], [4, 7, "LOC"]], "span 0:7 'Ann Lee' (PER) and span 4:7 'Lee' (LOC) overlap"),
         ([[0, 3, "PER"], [0, 3, "PER"]], "overlap"),
-        ([[3, 3, "PER"]], "span 3:3 (PER) is empty"),
-        ([[7, 4, "PER"]], "span 7:4 (PER) is empty"),
-        ([[-3, 3, "PER"]], "span -3:3 (PER) leaves the text, which has 51 characters"),
-        ([[40, 52, "PER"]], "span 40:52 (PER) leaves the text"),
-        ([[0, 3.0, "PER"]], "does not start and end at whole numbers"),
-        ([[True, 3, "PER"]], "does not start and end at whole numbers"),
-        ([[0, 3, ""]], "has no label"),
-        ([[0, 3, "a b"]], "has no label"),
-        ([[0, 3, None]], "has no label"),
-        ([[0, 3]], "is no span; expected start, end and label"),
-        ([{"start": 0, "label": "PER"}], "does not start and end at whole numbers"),
+        ([[3, 3, "PER"]], "span 3:3 '' (PER) is empty or leaves the text of 51 characters"),
+        ([[7, 4, "PER"]], "span 7:4 '' (PER) is empty"),
+        ([[-3, 3, "PER"]], "span -3:3 '' (PER) is empty or leaves the text"),
+        ([[40, 52, "PER"]], "(PER) is empty or leaves the text of 51 characters"),
+        (
+            [[0, 3.0, "PER"]],
+            "[0, 3.0, 'PER'] is no span; expected a start and an end, in whole characters, and a label",
+        ),
+        ([[True, 3, "PER"]], "is no span"),
+        ([[0, 3, ""]], "is no span"),
+        ([[0, 3, "a b"]], "is no span; expected a start and an end, in whole characters, and a label without white"),
+        ([[0, 3, None]], "is no span"),
+        ([[0, 3]], "[0, 3] is no span"),
+        ([{"start": 0, "label": "PER"}], "is no span"),
         (["PER"], "is no span"),
         ({"start": 0}, "is not a list of spans"),
     ],
@@ -131,7 +130,7 @@ def test_a_span_that_cannot_be_is_named(message, spans, said):
 
 @pytest.mark.parametrize("record", [{"text": "", "spans": []}, {"text": " \n", "spans": []}])
 def test_a_text_without_a_word_is_refused(message, record):
-    assert message(record) == "1: a text of 0 words; take the line out"
+    assert message(record) == "1: no word in it; take the line out"
 
 
 def test_a_text_that_is_no_string_is_refused(message):
@@ -140,7 +139,7 @@ def test_a_text_that_is_no_string_is_refused(message):
 
 @st.composite
 def texts_with_spans(draw):
-    """A text, and spans each of which covers some of its words."""
+    """Draw a text, and spans that each cover some of its words."""
     text = draw(st.text(st.sampled_from("abA .'’-\n日é1,"), max_size=40))
     words = [word for start, end in split_sentences(text) for word in split_words(text[start:end], start)]
     spans, at = [], 0
@@ -162,7 +161,7 @@ def test_every_span_comes_back_as_an_entity_of_the_same_text(given):
         (label, "".join(words[first:stop])) for words, tags in sentences for label, first, stop in entity_spans(tags)
     ]
     aligned = [(span.label, "".join(text[span.start : span.end].split())) for span in spans]
-    # Joining sentences may cut a word such as "a." otherwise; what then is off the words is counted.
+    # Joining sentences may split a word such as "a." differently; misaligned spans are counted.
     assert len(found) == len(aligned) - issues.dropped
     if not issues.dropped:
         assert found == aligned

@@ -18,7 +18,7 @@ COLUMN_WORDS = WORDS.filter(
 
 @st.composite
 def documents(draw, words):
-    """Sentences in documents, tagged with valid BIO."""
+    """Make sentences in documents, tagged with valid BIO."""
     sentences = []
     for document in range(draw(st.integers(1, 3))):
         for _ in range(draw(st.integers(1, 3))):
@@ -34,7 +34,7 @@ def documents(draw, words):
 def written(tmp_path_factory, sentences, to, scheme="BIO"):
     path = tmp_path_factory.mktemp("written") / f"f{SUFFIX[to]}"
     report = SplitReport("f", "BIO", len(sentences), 0, sentences[-1].document + 1, 0, {})
-    return path, write_split(path, Split.write(sentences), report, to, scheme)
+    return path, write_split(path, Split(sentences), report, to, scheme)
 
 
 def plain(sentences):
@@ -118,7 +118,7 @@ def test_spans_say_what_reading_the_text_will_cut_otherwise(tmp_path_factory, wo
 def test_a_word_that_columns_cannot_hold_is_named(tmp_path, word):
     lines = [{"words": ["a"], "tags": ["O"]}, {"words": ["a", word], "tags": ["O", "O"]}]
     (tmp_path / "f.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    with pytest.raises(InputError, match=r"f\.jsonl:2: word .* cannot stand in columns"):
+    with pytest.raises(InputError, match=r"f\.jsonl:2: word .* cannot be written in columns"):
         convert_corpus(str(tmp_path / "f.jsonl"), tmp_path / "f.conll", "conll")
 
 

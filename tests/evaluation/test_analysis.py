@@ -47,11 +47,11 @@ def sentence(text, tags, line=1):
         ([("A", 0, 2)], [("A", 2, 3)], [(MISSED, 0, None), (SPURIOUS, None, 0)]),
         ([("A", 0, 2)], [], [(MISSED, 0, None)]),
         ([], [("A", 0, 2)], [(SPURIOUS, None, 0)]),
-        # One entity split in two: the larger overlap makes a pair, the other part is spurious.
+        # One entity split in two: the larger overlap forms a pair, the other part is spurious.
         ([("A", 0, 3)], [("A", 0, 1), ("A", 1, 3)], [(SPURIOUS, None, 0), (BOUNDARY, 0, 1)]),
-        # Of two equal overlaps, the left one makes the pair.
+        # Of two equal overlaps, the left one forms the pair.
         ([("A", 0, 2)], [("A", 0, 1), ("A", 1, 2)], [(BOUNDARY, 0, 0), (SPURIOUS, None, 1)]),
-        # The same type has priority over the larger overlap, the same words over both.
+        # The same type takes priority over a larger overlap, the same words over both.
         ([("A", 0, 3)], [("A", 0, 1), ("B", 1, 3)], [(BOUNDARY, 0, 0), (SPURIOUS, None, 1)]),
         ([("A", 0, 1), ("A", 1, 4)], [("B", 0, 1), ("B", 1, 2), ("A", 2, 4)],
          [(TYPE, 0, 0), (SPURIOUS, None, 1), (BOUNDARY, 1, 2)]),
@@ -108,11 +108,11 @@ def test_all_totals_add_up_to_the_counts_of_the_score(rows, train):
     assert sum(confusion.spurious) == kinds[SPURIOUS] + boundaries
 
     seen = found.seen
-    assert seen.gold_seen.total + seen.gold_unseen.total == scores.gold
-    assert seen.predicted_seen.total + seen.predicted_unseen.total == scores.predicted
-    assert seen.gold_seen.correct + seen.gold_unseen.correct == scores.correct
+    assert seen["gold_seen"].total + seen["gold_unseen"].total == scores.gold
+    assert seen["predicted_seen"].total + seen["predicted_unseen"].total == scores.predicted
+    assert seen["gold_seen"].correct + seen["gold_unseen"].correct == scores.correct
     # A correct entity is the same mention in the data and in the prediction.
-    assert seen.gold_seen.correct == seen.predicted_seen.correct
+    assert seen["gold_seen"].correct == seen["predicted_seen"].correct
 
     mistakes = sum(kinds.values()) - kinds[CORRECT]
     if found.num_different <= MISTAKES:
@@ -157,11 +157,11 @@ def test_seen_means_the_same_words_case_kept_and_the_same_type():
     train = mentions([sentence("New York , rome , Bonn", "B-LOC I-LOC O B-LOC O B-ORG")])
     assert train == {Mention("New York", "LOC"), Mention("rome", "LOC"), Mention("Bonn", "ORG")}
     test = [sentence("New York Rome Bonn York", "B-LOC I-LOC B-LOC B-LOC B-LOC")]
-    seen = analyse(test, [["B-LOC", "I-LOC", "B-LOC", "B-ORG", "O"]], train).seen
-    assert (seen.gold_seen, seen.gold_unseen) == (Share(1, 1), Share(1, 3))
-    assert (seen.predicted_seen, seen.predicted_unseen) == (Share(1, 2), Share(1, 1))
-    assert seen.to_dict()["gold_unseen"] == {"correct": 1, "gold": 3, "recall": 1 / 3}
-    assert analyse(test, [["O"] * 5], train).seen.to_dict()["predicted_seen"]["precision"] is None
+    found = analyse(test, [["B-LOC", "I-LOC", "B-LOC", "B-ORG", "O"]], train)
+    assert (found.seen["gold_seen"], found.seen["gold_unseen"]) == (Share(1, 1), Share(1, 3))
+    assert (found.seen["predicted_seen"], found.seen["predicted_unseen"]) == (Share(1, 2), Share(1, 1))
+    assert found.to_dict()["seen"]["gold_unseen"] == {"correct": 1, "gold": 3, "recall": 1 / 3}
+    assert analyse(test, [["O"] * 5], train).to_dict()["seen"]["predicted_seen"]["precision"] is None
 
 
 def test_without_train_data_there_are_no_scores_of_seen_entities():

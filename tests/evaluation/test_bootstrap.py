@@ -21,7 +21,7 @@ RIGHT, MISSED = (["B-A", "O"], ["B-A", "O"]), (["B-A", "O"], ["O", "O"])
 
 
 def f1_interval(gold, predicted, documents=None):
-    return interval_of_counts(entity_counts(gold, predicted, resampling_units(len(gold), documents)))
+    return interval_of_counts(entity_counts(gold, predicted, resampling_units(len(gold), documents or [0] * len(gold))))
 
 
 def tags(pairs):
@@ -49,7 +49,7 @@ def test_the_interval_covers_the_true_score_in_about_95_of_100_samples():
     rng = np.random.default_rng(0)
     covered = 0
     for _ in range(300):
-        # Documents that are easy or hard: recall 0.9 or 0.6 of 10 entities, as many predicted; F1 0.75.
+        # Easy and hard documents: recall 0.9 or 0.6 of 10 entities, as many predicted; F1 0.75.
         correct = rng.binomial(10, rng.choice([0.9, 0.6], size=60))
         low, high = interval_of_counts(np.stack([correct, np.full(60, 10), np.full(60, 10)], 1), resamples=400)
         covered += low <= 0.75 <= high
@@ -82,13 +82,12 @@ def test_sentences_are_drawn_where_there_are_fewer_than_ten_documents(number, ki
     assert (units.kind, units.count) == (kind, count)
     assert f"{count} {kind}" in str(units)
     assert units.to_dict()["unit"] == kind
-    assert resampling_units(len(documents), None).kind == "sentences"
 
 
-def test_documents_that_do_not_match_the_sentences_are_refused():
-    with pytest.raises(ValueError, match="2 documents for 3 sentences"):
-        resampling_units(3, [0, 1])
-    with pytest.raises(ValueError, match="1 units of A and 2 of B"):
+def test_counts_over_other_units_are_refused():
+    with pytest.raises(ValueError, match="longer"):
+        entity_counts([["O"]] * 11, [["O"]] * 11, resampling_units(11, range(10)))
+    with pytest.raises(ValueError, match="size 1 and the array at index 1 has size 2"):
         paired_difference(np.zeros((1, 3), int), np.zeros((2, 3), int))
 
 
@@ -99,7 +98,7 @@ def test_nothing_has_the_interval_0_to_0():
 def test_the_counts_of_all_units_are_those_of_the_score():
     gold = [["B-A", "I-A", "O"], ["I-B", "O", "B-A"], ["O", "O", "O"]] * 5
     predicted = [["B-A", "I-A", "B-B"], ["B-B", "O", "B-B"], ["I-A", "I-B", "O"]] * 5
-    for documents in (None, [i // 2 for i in range(15)], list(range(15))):
+    for documents in ([0] * 15, [i // 2 for i in range(15)], list(range(15))):
         counts = entity_counts(gold, predicted, resampling_units(15, documents)).sum(0)
         scores = score(gold, predicted)
         assert counts.tolist() == [scores.correct, scores.predicted, scores.gold]
@@ -122,7 +121,7 @@ def test_a_against_b_is_b_against_a_with_the_other_sign(counts):
     a, b = counts[:, :3], counts[:, 3:]
     one, other = paired_difference(a, b, 200), paired_difference(b, a, 200)
     assert one.difference == pytest.approx(-other.difference)
-    # Rows are drawn in another order, so the draws differ; a model against itself differs nowhere.
+    # The order of rows changes the draws; a model never differs from itself.
     same = paired_difference(a, a, 200)
     assert (same.difference, same.interval, same.share_a_not_better) == (0.0, (0.0, 0.0), 1.0)
 

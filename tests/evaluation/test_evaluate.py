@@ -96,13 +96,13 @@ def test_the_calibrated_scores_are_those_of_the_decoded_entities(evaluation, tag
 def test_seen_entities_are_those_of_the_train_split_or_of_another_file(evaluation, tagger, folder, tmp_path):
     seen = evaluation.argmax.analysis.seen
     # Train contains Velmora and Anna Tarkin, each in 8 of the 24 sentences, but not Dorst, <b> & Sons and Anna.
-    assert (seen.gold_seen.total, seen.gold_unseen.total) == (16, 24)
+    assert (seen["gold_seen"].total, seen["gold_unseen"].total) == (16, 24)
     assert evaluation.data.train_name == str(folder / "train.txt")
     path = tmp_path / "more.txt"
     path.write_text("Dorst B-LOC\n")
     for train in (str(path), str(folder)):
         other = evaluate(tagger, str(folder / "test.txt"), train=train).argmax.analysis.seen
-        assert (other.gold_seen.total, other.gold_unseen.total) == ((8, 32) if train == str(path) else (16, 24))
+        assert (other["gold_seen"].total, other["gold_unseen"].total) == ((8, 32) if train == str(path) else (16, 24))
 
 
 def test_a_single_labelled_file_is_scored_as_the_split_it_is(evaluation, tagger, folder):
@@ -155,7 +155,7 @@ def test_the_page_needs_nothing_but_itself_and_shows_words_as_text(evaluation):
     assert "&lt;b&gt; &amp; Sons" in page
     assert not re.search(r"https?:|<script|<link|url\(|@import", page)
     sources = re.findall(r'(?:src|srcset|href)="([^"]{0,30})', page)
-    assert len(sources) == 4  # two pictures, each for light and for dark
+    assert len(sources) == 4  # two pictures, each in light and dark
     assert all(source.startswith("data:image/png;base64,") for source in sources)
     assert page.count('alt="') == 2
 
@@ -205,7 +205,7 @@ def test_a_comparison_counts_each_gold_entity_once(comparison):
             assert one.both + one.only_a == paired.a.by_type[kind].correct
         assert paired.difference.difference == pytest.approx(paired.a.f1 - paired.b.f1)
         assert paired.words_tagged_differently > 0
-    for who, verdicts in comparison.verdicts.items():
+    for who, verdicts in comparison.argmax.verdicts.items():
         assert sum(verdict.count for verdict in verdicts) == getattr(comparison.argmax.right_by_in_all, who)
         for verdict in verdicts:
             assert (verdict.a.kind == "correct", verdict.b.kind == "correct") == (who == "only_a", who == "only_b")

@@ -1,4 +1,4 @@
-"""``hybridner convert``: models and runs from one form to another, the same bits, whole or not at all."""
+"""``hybridner convert``: models and runs in other forms, with the same bits, whole or not at all."""
 
 import dataclasses
 import json
@@ -32,7 +32,7 @@ FRAMEWORKS = {"flax": ("jax", "flax", "optax", "orbax"), "torch": ("torch",)}
 
 @pytest.fixture
 def convert(capsys):
-    """Run the command, which must succeed; the lines it prints."""
+    """Run the command, which must succeed; return the printed lines."""
 
     def convert(*args):
         assert guarded(lambda: command(["convert", *map(str, args)])) == 0, capsys.readouterr().err
@@ -43,7 +43,7 @@ def convert(capsys):
 
 @pytest.fixture
 def refused(capsys, tmp_path):
-    """Run the command, which must fail and leave everything as it is; what it says."""
+    """Run the command, which must fail and change nothing; return its message."""
 
     def refused(*args):
         before = contents(tmp_path)
@@ -59,7 +59,7 @@ def refused(capsys, tmp_path):
 
 @pytest.fixture
 def make_run(tmp_path, model):
-    """A run in the middle of training, written by one of the twins."""
+    """Make a run in the middle of training with one of the backends."""
 
     def make_run(backend="torch", config=model.config, dtype="float32", **options):
         run = RunDir(tmp_path / f"run-{backend}")
@@ -72,7 +72,7 @@ def make_run(tmp_path, model):
         save_model(run.best, model)
         checkpoints = open_checkpoints(backend, run.checkpoints)
         for step in (3, 12):
-            checkpoints.save(state_of(config, step, dtype), progress_of(config))
+            checkpoints.save(state_of(config, step, dtype), config, progress_of(config))
         checkpoints.close()
         return run
 
@@ -104,7 +104,7 @@ def same_state(a, b):
 
 
 def change_progress(run, change):
-    shutil.rmtree(run.checkpoints / "3")  # which would be taken instead
+    shutil.rmtree(run.checkpoints / "3")  # which would be used instead
     folder = run.checkpoints / "12"
     content = json.loads((folder / "progress.json").read_text())
     change(content)
@@ -143,7 +143,7 @@ def test_a_run_can_become_another_of_its_own_twin(make_run, convert, model, tmp_
 
 def test_a_source_is_only_read(make_run, convert, tmp_path):
     run = make_run("flax")
-    half = run.checkpoints / "15.orbax-checkpoint-tmp"  # a save under way in another process
+    half = run.checkpoints / "15.orbax-checkpoint-tmp"  # another process' unfinished save
     half.mkdir()
     before = contents(run.folder)
     convert(run.folder, tmp_path / "new", "--to", "torch")
@@ -177,8 +177,7 @@ def test_a_model_goes_from_form_to_form_and_back_bit_for_bit(saved_model, model,
     for number, to in enumerate(["flax", "torch", "original", "torch", "original", "flax", "original"]):
         destination = tmp_path / f"{number}{'.pth' if to == 'original' else ''}"
         said = convert(source, destination, "--to", to)
-        tensors = len(model.weights) + (to == "original")  # the embedding stands twice
-        assert said[0].startswith(f"{source} → {destination} ({to}): {tensors} tensors, ")
+        assert said[0].startswith(f"{source} → {destination} ({to}): {len(model.weights)} tensors, ")
         opened = open_model(destination)
         assert bitwise_difference(opened.weights, model.weights) is None
         assert opened.labels == model.labels
@@ -245,8 +244,8 @@ def test_a_misspelt_form_is_answered_with_the_nearest(saved_model, refused, tmp_
 
 
 def test_a_name_that_does_not_fit_the_form_is_an_error(saved_model, refused, tmp_path):
-    assert "give it a name that ends in .pth" in refused(saved_model, tmp_path / "new", "--to", "original")
-    assert "--to torch writes a folder" in refused(saved_model, tmp_path / "new.pth", "--to", "torch")
+    assert "--to original writes a file NAME.pth" in refused(saved_model, tmp_path / "new", "--to", "original")
+    assert "--to torch write a folder" in refused(saved_model, tmp_path / "new.pth", "--to", "torch")
 
 
 @pytest.mark.parametrize(
@@ -279,8 +278,6 @@ def test_a_run_without_a_checkpoint_is_an_error(refused, tmp_path, backend, part
     [
         (lambda p: p["model"].update(num_labels=7), "tensor 'classifier.bias' has shape (9,), expected (7,)"),
         (lambda p: p.pop("model"), "checkpoints/12/progress.json: 'model' is missing or not an object"),
-        (lambda p: p["progress"].update(metrics_bytes=10_000), "shorter than the 10000 bytes it had at step 12"),
-        (lambda p: p.pop("progress"), "metrics.jsonl: shorter"),
     ],
 )
 def test_a_checkpoint_whose_parts_do_not_fit_is_an_error(make_run, refused, tmp_path, change, words):
@@ -295,7 +292,7 @@ def test_a_state_that_lacks_a_tensor_is_an_error_that_names_it(make_run, refused
     state = state_of(model.config, 13)
     del getattr(state, kind)["lstm.linear_hh.bias"]
     checkpoints = open_checkpoints("torch", run.checkpoints)
-    checkpoints.save(state, progress_of(model.config))
+    checkpoints.save(state, model.config, progress_of(model.config))
     checkpoints.close()
     for step in (3, 12):
         shutil.rmtree(run.checkpoints / str(step), ignore_errors=True)
@@ -384,15 +381,15 @@ def test_a_place_that_cannot_be_written_is_an_error(saved_model, make_run, refus
 
 
 class Killed(BaseException):
-    """Stands for the end of the process: after it nothing more is written, no clean-up either."""
+    """A simulated end of the process: nothing is written after it, not even a clean-up."""
 
 
 class Killer:
-    """Counts what Python writes to the disk and ends it all at one of these moments."""
+    """A counter of Python's writes to disk that ends the process at one of them."""
 
     def __init__(self):
         self.left = None
-        sys.addaudithook(self)  # for good: a hook cannot be taken away
+        sys.addaudithook(self)  # permanent: a hook cannot be removed
 
     def __call__(self, event, args):
         if self.left is None:
@@ -431,7 +428,7 @@ def test_a_conversion_killed_at_any_moment_leaves_nothing_or_the_whole(
         finally:
             killer.left = None
         assert not destination.exists()
-        convert(*args)  # and what was left is not in the way, and is gone
+        convert(*args)  # the leftovers do not interfere, and disappear
         assert contents(destination.parent) == whole
     assert contents(destination.parent) == whole
     assert moment > at_least

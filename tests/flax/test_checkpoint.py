@@ -1,4 +1,4 @@
-"""Orbax checkpoints: those that plain Flax code writes, and the arrays of a training state."""
+"""Orbax checkpoints: those of plain Flax code, and the arrays of a training state."""
 
 import jax.numpy as jnp
 import numpy as np

@@ -1,4 +1,4 @@
-"""The compiled steps exist for the devices that continuous integration does not have."""
+"""The steps compile for devices that continuous integration does not have."""
 
 import jax
 import jax.export

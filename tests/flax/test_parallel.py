@@ -1,4 +1,4 @@
-"""How devices are chosen; that the number of them changes nothing is held by ``parity_tests/test_devices.py``."""
+"""The choice of devices; ``parity_tests/test_devices.py`` tests that their number changes nothing."""
 
 import json
 import os

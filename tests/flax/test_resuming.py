@@ -1,4 +1,4 @@
-"""Runs over several devices that stop within an epoch and go on."""
+"""Runs over several devices that stop within an epoch and resume."""
 
 import os
 import subprocess

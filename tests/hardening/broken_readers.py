@@ -1,4 +1,4 @@
-"""Readers that are broken on purpose, for the fuzzer to find out."""
+"""Deliberately broken readers for the fuzzer to find."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Files from strangers: no code in them runs, no path leads out of their folder, none takes more memory than it has."""
+"""Untrusted files: none runs code, leads out of its folder, or takes more memory than its size."""
 
 import ast
 import dataclasses
@@ -47,7 +47,7 @@ FILES = ("config.json", "tokenizer.json", "model.safetensors")
 
 
 class Code:
-    """A pickle that makes a folder when it is read."""
+    """A pickle that makes a folder when read."""
 
     def __init__(self, marker):
         self.marker = marker
@@ -58,7 +58,7 @@ class Code:
 
 @pytest.fixture
 def malicious(tmp_path):
-    """The bytes of a pickle, in each form that it may have; it must never have run."""
+    """Return the bytes of a pickle in each of its forms; check afterwards that none has run."""
     code = Code(tmp_path / "ran")
     forms = {"pickle": pickle.dumps(code)}
     for name, new_format in (("zip", True), ("legacy", False)):
@@ -88,7 +88,7 @@ def orbax_model(saved_orbax, tmp_path):
 
 @pytest.fixture
 def secret(tmp_path):
-    """A folder of the user's own, which nothing may read, change or remove."""
+    """Make a private folder, which nothing may read, change or remove."""
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "secret").write_text("mine")
     yield tmp_path / "home"
@@ -98,7 +98,7 @@ def secret(tmp_path):
 
 @pytest.fixture
 def make_run(model, tmp_path):
-    """A run with one training state, in either twin's form."""
+    """Make a run with one training state, in either backend's format."""
 
     def make_run(backend="torch"):
         run = RunDir(tmp_path / "run")
@@ -108,8 +108,7 @@ def make_run(model, tmp_path):
         kinds = dict.fromkeys(("weights", "exp_avg", "exp_avg_sq"), model.weights)
         checkpoints = open_checkpoints(backend, run.checkpoints)
         checkpoints.save(
-            TrainingState(**kinds, step=3),
-            {"model": dataclasses.asdict(model.config), "progress": {"metrics_bytes": 0}, "labels": ["O"]},
+            TrainingState(**kinds, step=3), model.config, {"progress": {"metrics_bytes": 0}, "labels": ["O"]}
         )
         checkpoints.close()
         return run
@@ -125,7 +124,7 @@ def refused(do, *args, **kwargs):
 
 
 def opened_or_refused(read):
-    """What is read, or None if it is refused in one line."""
+    """Return the value read, or None if the reader refuses in one line."""
     try:
         return read()
     except InputError as error:
@@ -135,7 +134,7 @@ def opened_or_refused(read):
 
 
 def ways_in(source, tmp_path):
-    """What reads a model: loading, converting, verifying and evaluating it."""
+    """List the functions that read a model: loading, converting, verifying and evaluating it."""
     return [
         lambda: hybridner.load(source, backend="torch"),
         lambda: convert(source, tmp_path / "new", "torch"),
@@ -149,12 +148,12 @@ def files_below(folder):
 
 
 def without_arrays(folder):
-    """The files below ``folder`` but those of Orbax's arrays: it prints a page for each array that it cannot read."""
+    """List the files below ``folder`` except those of Orbax's arrays: Orbax prints a page per unreadable array."""
     return [path for path in files_below(folder) if path.parent.name != "d" and path.name != "manifest.ocdbt"]
 
 
 def with_checksums(state):
-    """Make a training state's checksums fit its files, as a stranger can."""
+    """Make a training state's checksums match its files, as an attacker can."""
     (state / "checksums.json").write_text(json.dumps(_checksums(state)))
 
 
@@ -192,7 +191,7 @@ def test_a_pickle_in_any_place_of_an_orbax_folder_is_never_run(malicious, orbax_
         refusals += opened is None
         assert opened is None or bitwise_difference(opened.weights, model.weights) is None
         path.write_bytes(content)
-    assert refusals == 1  # the metadata; the other files say nothing of the arrays
+    assert refusals == 1  # the metadata; the other files do not describe the arrays
 
 
 @pytest.mark.parametrize("backend", ["torch", "flax"])
@@ -318,7 +317,7 @@ def test_nothing_is_written_or_deleted_through_a_link(make_run, model, secret):
 
 @pytest.fixture
 def cached(saved_model, tmp_path):
-    """A model as the Hugging Face Hub's cache holds it."""
+    """Make a model as in the Hugging Face Hub's cache."""
     repository = tmp_path / "hub" / "models--me--names"
     snapshot = repository / "snapshots" / "0123abcd"
     snapshot.mkdir(parents=True)
@@ -399,15 +398,15 @@ def test_no_column_of_a_data_set_opens_files_of_its_own(tmp_path):
         {"tokens": [[{"path": "/etc/passwd", "bytes": None}]], "tags": [["O"]]}, features
     )
     datasets.DatasetDict({"train": table}).save_to_disk(str(tmp_path / "data"))
-    assert "column 'tokens' holds Image, expected strings" in refused(read_corpus, str(tmp_path / "data"))
+    assert "column 'tokens' holds Image(" in refused(read_corpus, str(tmp_path / "data"))
 
 
-# Sizes are checked before memory is taken.
+# Sizes are checked before memory is allocated.
 
 
 @pytest.fixture
 def machine_of(monkeypatch):
-    """Let the machine have another memory."""
+    """Give the machine another memory size."""
     return lambda size: monkeypatch.setattr(limits, "physical_memory", lambda: size)
 
 
@@ -429,7 +428,7 @@ def test_weights_larger_than_the_model_are_refused_by_what_their_header_says(fol
     content = json.dumps(header).encode()
     path = folder / "model.safetensors"
     path.write_bytes(len(content).to_bytes(8, "little") + content)
-    os.truncate(path, path.stat().st_size + end)  # a hole: 256 GiB that take no room on the disk
+    os.truncate(path, path.stat().st_size + end)  # a hole: 256 GiB that take no space on disk
     said = refused(open_model, folder)
     assert said.startswith(f"{folder}: tensor {EMBEDDING!r} has shape ({2**31}, 32), expected ")
 
@@ -477,7 +476,7 @@ def test_json_that_nests_too_deep_is_one_line(folder, name, content):
 
 def test_json_that_is_too_long_is_refused_unread(folder):
     os.truncate(folder / "config.json", LARGEST_JSON + 1)
-    assert refused(open_model, folder) == f"{folder}/config.json: longer than 16 MiB, which no such file is"
+    assert refused(open_model, folder) == f"{folder}/config.json: longer than 16 MiB, the limit for such a file"
 
 
 @pytest.mark.parametrize(
@@ -552,7 +551,7 @@ def test_a_million_labels_are_checked_at_once(folder):
     assert refused(open_model, folder) == f"{folder}/config.json: 1000001 labels for num_labels 9"
 
 
-# Silent changes of weights are seen.
+# Silent changes of weights are detected.
 
 
 def test_the_digest_is_of_the_weights_and_not_of_their_form(model, saved_model, saved_orbax):

@@ -1,4 +1,4 @@
-"""Real harm to real runs: a few moments of what ``python -m hardening.faults`` does many times."""
+"""Real faults in real runs: a few of those that ``python -m hardening.faults`` injects many times."""
 
 import json
 
@@ -23,13 +23,13 @@ SEED = 2
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory):
-    """A bench for each twin; the undisturbed run is made once, here, and so is what ends a run."""
+    """Make one bench for each backend, which all tests share with its undisturbed run."""
     made = {}
 
     def bench(backend):
         if backend not in made:
             made[backend] = Bench(backend, tmp_path_factory.mktemp(backend), epochs=3, in_process=True)
-            made[backend].seconds = 4.0  # in which a process has begun to train, or has ended, on any machine
+            made[backend].seconds = 4.0  # within which a process trains, or has ended, on any machine
         return made[backend]
 
     return bench

@@ -72,7 +72,7 @@ def test_the_scale_keeps_the_expectation_exactly():
 
 
 def sign_sum(a, b):
-    """Correlation of two masks of rate ½, in standard deviations of what independent masks have."""
+    """Return the correlation of two masks of rate ½, in standard deviations for independent masks."""
     agree = np.where(a, 1.0, -1.0) * np.where(b, 1.0, -1.0)
     return agree.sum() / math.sqrt(agree.size)
 
@@ -95,7 +95,7 @@ def test_rows_and_neighbouring_elements_are_uncorrelated():
     whole = mask(rows=range(64), shape=(4096,))
     rows = [sign_sum(a, b) for a, b in itertools.combinations(whole, 2)]
     assert max(map(abs, rows)) < SIGMAS
-    # Four elements share a hash; the columns of an attention map lie a row's length apart.
+    # Four elements share a hash; the columns of an attention map are a row's length apart.
     lags = [sign_sum(whole[:, lag:], whole[:, :-lag]) for lag in (*range(1, 20), 32, 64, 128, 1024)]
     assert max(map(abs, lags)) < SIGMAS
 

@@ -36,7 +36,7 @@ print(digest.hexdigest())
 
 
 def original_state_dict():
-    """Names and shapes of the original's checkpoint, the embedding once."""
+    """Return names and shapes of the original's checkpoint, with the embedding once."""
     encoder = "transformer_encoder.encoder"
     shapes = {"transformer_encoder.embed_tokens.weight": (30522, 256)}
     for i in range(6):

@@ -1,4 +1,4 @@
-"""The yardstick of parity: it cannot be fooled by signs, by what is not a number, or by what is missing."""
+"""The error measure of the parity checks: wrong signs, NaN and missing tensors do not fool it."""
 
 import math
 
@@ -19,7 +19,7 @@ from hybridner.parity.ladder import compare_weights, gradient_errors, relative_l
 
 
 class Holding:
-    """A learner with the weights that the check of weights reads."""
+    """A learner with the weights that the weights check reads."""
 
     def __init__(self, **tensors):
         self.tensors = {name: np.asarray(value) for name, value in tensors.items()}

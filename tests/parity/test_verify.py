@@ -1,4 +1,4 @@
-"""``hybridner verify``: what it finds, what it says and how it exits."""
+"""``hybridner verify``: findings, messages and exit codes."""
 
 import dataclasses
 import json
@@ -26,7 +26,7 @@ BIAS = "lstm.linear_hh.bias"
 
 @pytest.fixture
 def only(monkeypatch):
-    """Leave these frameworks alone installed."""
+    """Pretend that only these frameworks are installed."""
 
     def only(*backends):
         for module in (verify_module, twins):
@@ -37,7 +37,7 @@ def only(monkeypatch):
 
 @pytest.fixture
 def typed(monkeypatch, capsys):
-    """Run the command with both sides in PyTorch, which starts faster; its exit code and what it said."""
+    """Run the command with both sides in PyTorch, which starts faster; return its exit code and output."""
     monkeypatch.setattr(verify_module, "_backends", lambda alone: ("torch", "torch"))
 
     def typed(*args):
@@ -49,7 +49,7 @@ def typed(monkeypatch, capsys):
 
 @pytest.fixture
 def saved(model, tmp_path):
-    """Save a variant of the small model; its folder."""
+    """Save a variant of the small model and return its folder."""
 
     def saved(name, form="torch", weights=None, **changes):
         edited = {**model.weights, **(weights or {})}
@@ -227,7 +227,7 @@ def test_no_framework_at_all_cannot_be_checked(only, saved_model):
 def test_what_cannot_be_checked_is_said_in_one_line(typed, saved_model, tmp_path, monkeypatch, args, said):
     monkeypatch.chdir(tmp_path)
     for variable in ("JAX_DEFAULT_MATMUL_PRECISION", "NVIDIA_TF32_OVERRIDE"):
-        monkeypatch.setenv(variable, "0")  # as it was, when the test is over
+        monkeypatch.setenv(variable, "0")  # restored after the test
     code, output = typed(*[saved_model if arg == "MODEL" else arg for arg in args])
     assert code == 2
     assert output.count("\n") == 1

@@ -1,4 +1,4 @@
-"""Training states on disk, in either twin's own format."""
+"""Training states on disk, in either backend's format."""
 
 import dataclasses
 import errno
@@ -35,7 +35,7 @@ def backend(request):
 
 @pytest.fixture
 def opened(backend, tmp_path):
-    """Open the checkpoints of a folder; all are closed in the end."""
+    """Open the checkpoints of a folder; close all at the end."""
     stores = []
 
     def opened(folder=tmp_path / "checkpoints", **options):
@@ -49,12 +49,12 @@ def opened(backend, tmp_path):
 
 @pytest.fixture
 def saved(opened, tmp_path):
-    """Save the states of some steps; their folder."""
+    """Save the states of some steps and return their folder."""
 
     def saved(*steps, **options):
         store = opened(**options)
         for step in steps:
-            store.save(state_of(step), PROGRESS)
+            store.save(state_of(step), CONFIG, PROGRESS)
         store.close()
         return tmp_path / "checkpoints"
 
@@ -62,7 +62,7 @@ def saved(opened, tmp_path):
 
 
 def state_of(step, dtype="float32"):
-    """A training state full of numbers that a detour through another type would change."""
+    """Make a training state of numbers that a conversion through another type would change."""
     rng = np.random.Generator(np.random.Philox(step))
     kinds = [
         {name: (rng.standard_normal(shape) * 1e-3).astype(dtype) for name, shape in weight_shapes(CONFIG).items()}
@@ -89,7 +89,7 @@ def files(folder):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_what_was_saved_is_restored_bit_for_bit(opened, dtype):
     store = opened()
-    store.save(dataclasses.replace(state_of(7, dtype), skipped=3), PROGRESS)
+    store.save(dataclasses.replace(state_of(7, dtype), skipped=3), CONFIG, PROGRESS)
     store.close()
     state, progress, notes = opened().restore()
     assert_same(state, state_of(7, dtype))
@@ -103,7 +103,7 @@ def test_the_newest_is_restored_and_the_last_few_and_the_best_are_kept(opened, t
     store = opened(keep=2)
     assert store.latest_step() is None
     for step in (3, 20, 100, 200):
-        store.save(state_of(step), {**PROGRESS, "at": step}, best_step=20)
+        store.save(state_of(step), CONFIG, {**PROGRESS, "at": step}, best_step=20)
     store.close()
     assert steps_in(tmp_path / "checkpoints") == {"20", "100", "200"}
     again = opened()
@@ -115,9 +115,9 @@ def test_the_newest_is_restored_and_the_last_few_and_the_best_are_kept(opened, t
 
 def test_a_step_saved_again_takes_the_place_of_the_first(opened, tmp_path):
     store = opened()
-    store.save(state_of(5), {**PROGRESS, "round": 1})
+    store.save(state_of(5), CONFIG, {**PROGRESS, "round": 1})
     other = TrainingState(*(getattr(state_of(6), kind) for kind in KINDS), step=5)
-    store.save(other, {**PROGRESS, "round": 2})
+    store.save(other, CONFIG, {**PROGRESS, "round": 2})
     store.close()
     state, progress, _ = opened().restore()
     assert_same(state, other)
@@ -133,7 +133,7 @@ def test_a_half_written_step_is_not_there(opened, saved):
     again = opened()
     assert again.latest_step() == 5
     assert_same(again.restore().state, state_of(5))
-    again.save(state_of(8), PROGRESS)  # and it is not in the way
+    again.save(state_of(8), CONFIG, PROGRESS)  # and it does not interfere
     again.close()
     assert_same(opened().restore().state, state_of(8))
     assert steps_in(folder) == {"5", "8"}
@@ -161,7 +161,7 @@ def test_a_save_that_fails_leaves_the_step_before_and_is_told(opened, saved, mon
         raise OSError(errno.ENOSPC, "No space left on device", str(folder / "6.partial"))
 
     monkeypatch.setattr(Path, fails, full)
-    store.save(state_of(6), PROGRESS)
+    store.save(state_of(6), CONFIG, PROGRESS)
     with pytest.raises(CannotWriteError) as caught:
         store.wait()
     monkeypatch.undo()
@@ -174,10 +174,10 @@ def test_what_failed_in_the_background_is_told_by_a_look_that_does_not_wait(open
     saved(5)
     store, go_on = opened(), threading.Event()
     monkeypatch.setattr("hybridner.runs.checkpoints._sync_tree", lambda folder: go_on.wait(10) and 1 / 0)
-    store.save(state_of(6), PROGRESS)
+    store.save(state_of(6), CONFIG, PROGRESS)
     store.check()
     go_on.set()
-    with pytest.raises(CannotWriteError, match="division by zero"):  # noqa: PT012 - until it is told
+    with pytest.raises(CannotWriteError, match="division by zero"):  # noqa: PT012 - until it is reported
         for _ in range(1000):
             store.check()
             time.sleep(0.01)
@@ -216,7 +216,7 @@ def test_a_damaged_newest_is_named_and_set_aside_and_the_one_before_is_used(open
     )
     assert store.latest_step() == 5
     for step in (6, 7):
-        store.save(state_of(step), PROGRESS)
+        store.save(state_of(step), CONFIG, PROGRESS)
     store.close()
     assert steps_in(folder) == {"6", "7", "8.damaged"}
 
@@ -249,7 +249,7 @@ def test_a_state_larger_than_the_free_disk_is_refused_before_it_is_written(opene
     folder = saved(5)
     store = opened()
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, 100))
-    store.save(state_of(6), PROGRESS)
+    store.save(state_of(6), CONFIG, PROGRESS)
     with pytest.raises(CannotWriteError, match=r"6: the checkpoint cannot be written \(No space left on device\)"):
         store.wait()
     assert_same(store.restore().state, state_of(5))
@@ -267,15 +267,15 @@ def test_files_have_the_permissions_of_the_umask(saved):
 
 
 def test_a_learner_goes_on_from_what_the_other_twins_checkpoint_holds(opened, backend, tmp_path):
-    """What stands in a checkpoint is canonical, so it does not matter which twin wrote it."""
+    """A checkpoint's content is canonical, so it does not matter which backend wrote it."""
     weights = initial_weights(CONFIG, 2)
     zeros = {name: np.zeros_like(value) for name, value in weights.items()}
     store = opened()
-    store.save(TrainingState(weights, zeros, zeros, 1), PROGRESS)
+    store.save(TrainingState(weights, zeros, zeros, 1), CONFIG, PROGRESS)
     store.close()
     state, progress, _ = opened().restore()
     other = next(name for name in BACKENDS if name != backend)
     there = open_checkpoints(other, tmp_path / "there")
-    there.save(state, progress)
+    there.save(state, CONFIG, progress)
     there.close()
     assert_same(open_checkpoints(other, tmp_path / "there").restore().state, TrainingState(weights, zeros, zeros, 1))

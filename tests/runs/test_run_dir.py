@@ -66,7 +66,7 @@ NOT_KEPT = {
 
 @pytest.fixture
 def begun(tmp_path):
-    """A run that was begun with some options."""
+    """Begin a run with some options."""
 
     def begun(**values):
         run = RunDir(tmp_path / "run")
@@ -101,7 +101,7 @@ def test_options_of_one_call_are_not_options_of_the_run(begun):
     ("content", "words"),
     [
         ("epochs = ", "not valid TOML: Invalid value"),
-        ('epochs = 3\npreset = "tiny"\n', "names no backend; add the one the run was begun with"),
+        ('epochs = 3\npreset = "tiny"\n', "names no backend; add the one that started the run"),
         ('backend = "torch"\nepoch = 3\n', "unknown option 'epoch'; did you mean 'epochs'?"),
         ('backend = "torch"\npreset = "tinny"\n', "preset must be tiny or original, not 'tinny'"),
         ('backend = "torch"\nepochs = 0\n', "epochs must be at least 1, not 0"),
@@ -190,7 +190,7 @@ def test_a_named_folder_that_holds_something_else_is_never_touched(tmp_path, how
 
 
 def resumed(run, preset="tiny", **values):
-    """What resuming ``run`` with typed ``values`` comes to."""
+    """Return the options of resuming ``run`` with typed ``values``."""
     given = make_options(preset, resume=True, output=run.folder, **values)
     return merge_resumed(run, given, {"resume", "output", *values})
 

@@ -1,4 +1,4 @@
-"""A saved model's card: true to the model, and read by the Hub as it is meant."""
+"""A saved model's card: true to the model, and read correctly by the Hub."""
 
 import dataclasses
 import json
@@ -26,7 +26,7 @@ ROWS = "Anna B-PER\nsleeps O\n\nin O\nDorst B-LOC\n\n"
 
 @pytest.fixture
 def trained(model):
-    """The model as a run leaves it."""
+    """Return the model as a run saves it."""
     scores = {
         **score(GOLD, PREDICTED).to_dict(),
         "f1_interval": [0.25, 0.9375],
@@ -65,7 +65,7 @@ def test_the_front_matter_says_to_the_hub_what_the_model_is_and_how_good(trained
     front = front_matter(card(trained))
     assert (front["library_name"], front["pipeline_tag"]) == ("hybridner", "token-classification")
     assert "license" not in front
-    results = ModelCard(card(trained)).data.eval_results  # as the Hub's own library reads it
+    results = ModelCard(card(trained)).data.eval_results  # as the Hub's library reads it
     f1 = {one.dataset_split: one.metric_value for one in results if one.metric_type == "f1"}
     assert f1 == {"validation": 0.5, "test": trained.provenance["test"]["f1"]}
     assert {one.dataset_name for one in results} == {"news"}
@@ -95,11 +95,13 @@ def test_the_page_says_what_it_is_how_good_how_made_and_where_it_ends(trained):
         f"A Transformer encoder with an LSTM, {size:,} parameters, that tags named entities: PER, ORG, LOC, MISC."
         in text
     )
+    assert "| dev | 0.5000 | 0.2500 to 0.9375 | " in text
+    assert "valid" not in text.split("---\n", 2)[2]
     assert "| test | 0.8000 | 0.2500 to 0.9375 | 1.0000 | 0.6667 | 2 | 2 | 3 |\n" in text
     assert "| LOC | 0.0000 | 0.0000 | 0.0000 | 0 | 0 | 1 |\n" in text
-    assert "- data: news (sentences: 12,000 for train, 30 for valid)\n" in text
-    assert "- options: `epochs = 3`\n- seed: 4\n- taken from: epoch 2, step 1,500\n" in text
-    assert "- computed with: hybridner 0.1.0, torch 2.9\n" in text
+    assert "- data: news (sentences: 12,000 for train, 30 for dev)\n" in text
+    assert "- options: `epochs = 3`\n- seed: 4\n- checkpoint: epoch 2, step 1,500\n" in text
+    assert "- made with: hybridner 0.1.0, torch 2.9\n- device: cpu\n- dtype: float32\n" in text
     assert ", ".join(f"`{label}`" for label in trained.labels) in text
     assert "longer than 24 word pieces" in text
     for heading in ("How to use it", "Scores", "How it was made", "Labels", "Limits"):
@@ -118,7 +120,8 @@ def test_what_is_not_known_is_not_made_up(model):
     text = card(imported)
     assert "model-index" not in front_matter(text)
     assert "## Scores\n\nNone are known.\n" in text
-    assert "training data and their licence: not stated" in text
+    assert "- imported from: a checkpoint of the original HybridNER, `a.pth`\n- data: not stated\n" in text
+    assert "- licence of the data: not stated\n- made with: hybridner 0.1.0\n" in text
     assert "has no tokenizer" in text
     assert "hybridner.load(FOLDER).tag" not in text
     bare = card(dataclasses.replace(model, provenance={}))
@@ -147,7 +150,7 @@ def test_only_what_differs_from_the_preset_is_told_and_no_path(tmp_path):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A short run on a corpus with a test split."""
+    """Make a short run on a corpus with a test split."""
     data = tmp_path_factory.mktemp("card") / "names"
     data.mkdir()
     for split in ("train", "valid", "test"):
@@ -178,9 +181,8 @@ def test_the_card_of_a_run_has_its_test_score_with_the_interval_that_the_bootstr
     predicted = [[model.labels[i] for i in one.argmax(-1)] for one in logits]
     test = model.provenance["test"]
     assert test["f1"] == score(gold, predicted).f1
-    assert test["f1_interval"] == list(
-        interval_of_counts(entity_counts(gold, predicted, resampling_units(len(gold), None)))
-    )
+    units = resampling_units(len(gold), [0] * len(gold))
+    assert test["f1_interval"] == list(interval_of_counts(entity_counts(gold, predicted, units)))
     low, high = test["f1_interval"]
     assert low < test["f1"] < high
     text = (folder / "best" / "README.md").read_text()

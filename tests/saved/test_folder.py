@@ -18,7 +18,7 @@ from tests.sizes import resized
 
 @pytest.fixture
 def folder(saved_model, tmp_path):
-    """A copy of the saved model that a test may damage."""
+    """Copy the saved model for a test to damage."""
     return shutil.copytree(saved_model, tmp_path / "saved")
 
 
@@ -113,7 +113,7 @@ def test_a_damaged_config_is_one_line_that_names_it(folder, content):
         (lambda c: c["model"]["encoder"].update(num_heads=3), "hidden_size 32 is not divisible by num_heads 3"),
         (lambda c: c.pop("labels"), "'labels' is not a list of strings"),
         (lambda c: c.update(labels="O"), "'labels' is not a list of strings"),
-        (lambda c: c["labels"].pop(), "label 'B-MISC' has no 'I-MISC' beside it"),
+        (lambda c: c["labels"].pop(), "label 'B-MISC' has no 'I-MISC'"),
         (lambda c: c.update(labels=c["labels"][:-2]), "7 labels for num_labels 9"),
         (lambda c: c.update(labels=c["labels"][1:]), "the first label is 'B-PER', expected 'O'"),
     ],
@@ -242,7 +242,7 @@ def test_a_save_that_is_stopped_leaves_the_old_model_as_it_was(model, folder, mo
             save_model(folder, another(model))
     assert files_of(folder) == before
     assert bitwise_difference(open_model(folder).weights, model.weights) is None
-    save_model(folder, another(model))  # what the stopped one left behind is not in the way
+    save_model(folder, another(model))  # the stopped save's leftovers do not interfere
     assert bitwise_difference(open_model(folder).weights, another(model).weights) is None
     assert [p.name for p in folder.parent.iterdir()] == [folder.name]
 

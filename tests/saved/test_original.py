@@ -1,4 +1,4 @@
-"""The original's ``.pth``: what is in it is read to the bit, and what is not is asked for."""
+"""The original's ``.pth``: its content is read bit for bit, and options supply what it lacks."""
 
 import dataclasses
 import os
@@ -27,14 +27,14 @@ ENCODER = "transformer_encoder.encoder"
 
 @pytest.fixture
 def tensors(model):
-    """A state_dict such as the original saves."""
+    """Make a state_dict like the original's."""
     state = {name: torch.tensor(value) for name, value in model.weights.items()}
     return {**state, ENCODER_EMBEDDING: state[EMBEDDING]}
 
 
 @pytest.fixture
 def pth(tmp_path, tensors):
-    """Save something as a .pth file: the state_dict, or another thing."""
+    """Save the state_dict, or another object, as a .pth file."""
 
     def pth(content=None, name="original.pth"):
         torch.save(tensors if content is None else content, tmp_path / name)
@@ -51,7 +51,7 @@ def refused(path, **options):
 
 
 def keys_and_shapes(vocab_size, hidden, num_layers, num_labels):
-    """The original's keys, written out from its own module names."""
+    """List the original's keys from its module names."""
     table = {EMBEDDING: (vocab_size, hidden), f"{ENCODER}.embed_tokens.weight": (vocab_size, hidden)}
 
     def module(name, *shape):
@@ -101,7 +101,9 @@ def test_options_say_what_the_file_does_not(pth, model, tokenizer, tmp_path):
     opened, notes = open_original(pth(), options)
     assert (opened.config.encoder.num_heads, opened.labels) == (8, labels)
     assert opened.tokenizer.to_json() == tokenizer.to_json()
-    assert notes == ["taken to be as in the original, for the file does not say: inputs of at most 1,024 pieces"]
+    assert notes == [
+        "assumed as in the original, because the file does not contain them: inputs of at most 1,024 pieces"
+    ]
 
 
 @pytest.mark.parametrize("key", ["state_dict", "model"])
@@ -117,7 +119,7 @@ def test_parameters_and_the_older_file_format_are_read_too(tmp_path, tensors, mo
 
 
 def reference_logits(tensors, ids, num_heads):
-    """The model's formulas from PyTorch's own layers, on one sentence."""
+    """Compute the model's formulas with PyTorch's own layers, on one sentence."""
 
     def linear(name):
         return tensors[f"{name}.weight"], tensors[f"{name}.bias"]
@@ -173,15 +175,14 @@ def test_without_lstm_its_tensors_are_left_out_and_that_is_said(pth, model):
     assert "4 tensors of the LSTM are left out" in notes[0]
 
 
-@pytest.mark.parametrize(("provenance", "seed"), [({"seed": 7}, 7), ({}, 0), ({"seed": "x"}, 0), ({"seed": -1}, 0)])
-def test_an_export_without_lstm_adds_an_untrained_one_and_says_so(model, tmp_path, provenance, seed):
+def test_an_export_without_lstm_adds_an_untrained_one_and_says_so(model, tmp_path):
     config = dataclasses.replace(model.config, lstm=None)
     weights = {name: value + 1 for name, value in initial_weights(config, 5).items()}
-    notes = save_original(tmp_path / "a.pth", SavedModel(config, LABELS, None, weights, provenance))
-    assert f"untrained tensors of one (seed {seed}) were added" in notes[0]
+    notes = save_original(tmp_path / "a.pth", SavedModel(config, LABELS, None, weights))
+    assert "4 untrained tensors of one (seed 0) were added" in notes[0]
     assert "--no-lstm --tokenizer FILE" in notes[-1]
     whole = open_model(tmp_path / "a.pth").weights
-    start = initial_weights(model.config, seed)
+    start = initial_weights(model.config, 0)
     lstm = {name: value for name, value in start.items() if name.startswith("lstm.")}
     assert bitwise_difference(whole, {**weights, **lstm}) is None
     back, _ = open_original(tmp_path / "a.pth", OriginalOptions(use_lstm=False))
@@ -230,7 +231,7 @@ def with_tensor(key, value):
             lambda t: {"bert.pooler.dense.weight": torch.zeros(3, 3)},
             "not a checkpoint of the original HybridNER: tensor",
         ),
-        (lambda t: {}, "it holds 0 tensors"),
+        (lambda t: {}, "it contains 0 tensors"),
         (without(EMBEDDING), f"tensor {EMBEDDING!r} is missing"),
         (without(ENCODER_EMBEDDING), f"tensor {ENCODER_EMBEDDING!r} is missing"),
         (without("classifier.weight"), "tensor 'classifier.weight' is missing"),
@@ -265,7 +266,7 @@ def test_two_embeddings_that_differ_are_both_named(pth, tensors, change):
 
 
 def test_two_embeddings_that_are_equal_bit_for_bit_may_be_two_tensors(pth, tensors, model):
-    tensors[EMBEDDING][3, 3] = float("nan")  # which is not equal to itself, and yet the same bits
+    tensors[EMBEDDING][3, 3] = float("nan")  # not equal to itself, but the same bits
     opened = open_model(pth({**tensors, ENCODER_EMBEDDING: tensors[EMBEDDING].clone()}))
     assert opened.weights[EMBEDDING].tobytes() == tensors[EMBEDDING].numpy().tobytes()
 
@@ -312,7 +313,10 @@ def test_a_file_of_another_kind_is_one_line(tmp_path):
 def test_heads_that_do_not_divide_the_hidden_size_are_an_error(pth):
     for number in (3, 0, -2):
         said = refused(pth(), num_heads=number)
-        assert f"hidden size 32 is not divisible by {number} attention heads; say with --num-heads" in said
+        assert (
+            f"hidden size 32 is not divisible by {number} attention heads; give the model's number with --num-heads"
+            in said
+        )
 
 
 def test_other_than_nine_classes_need_labels(pth, tensors):

@@ -23,7 +23,7 @@ BIO_ENTITY, BIOES_ENTITY = r"B-(\w+) (?:I-\1 )*", r"S-(\w+) |B-(\w+) (?:I-\2 )*E
 
 
 def valid_sequences(num_words, labels):
-    """Each valid sequence of label numbers, with its entities as ``(type, first word, word after the last)``."""
+    """Yield each valid sequence of label numbers, with its entities as ``(type, first word, word after the last)``."""
     entity = BIOES_ENTITY if any(label[0] in "ES" for label in labels) else BIO_ENTITY
     for numbers in itertools.product(range(len(labels)), repeat=num_words):
         text = "".join(f"{labels[number]} " for number in numbers)
@@ -46,7 +46,7 @@ def zero_scores(num_labels):
 
 
 def constrained(labels, scores):
-    """The transitions that forbid invalid sequences, with ``scores`` added."""
+    """Return the transitions that forbid invalid sequences, with ``scores`` added."""
     allowed = constraint_transitions(labels)
     return Transitions(allowed.start + scores.start, allowed.between + scores.between, allowed.end + scores.end)
 

@@ -1,4 +1,4 @@
-"""What is said of each word does not depend on how many batches are computed at once."""
+"""A word's result does not depend on the number of batches computed at once."""
 
 import threading
 
@@ -24,7 +24,7 @@ def encoded(tokenizer):
 
 
 class Recorder:
-    """A model that says of each piece which it is; the first lane waits until a second one computes beside it."""
+    """A model that returns each piece's id; the first lane waits until a second one computes in parallel."""
 
     row_multiple, rank, world_size = 1, 0, 1
 

@@ -46,7 +46,7 @@ def torch_tagger(taggers):
 
 
 def assert_whole(tagged):
-    """Every word has one tag, and the entities are what the tags say, where the text has them."""
+    """Check that every word has one tag, and that the entities agree with the tags and their place in the text."""
     text, words = tagged.text, tagged.words
     assert len(tagged.tags) == len(words)
     assert all(text[word.start : word.end] == word.text for word in words)
@@ -166,7 +166,7 @@ def test_many_texts_come_back_in_order(torch_tagger, monkeypatch):
 
 def test_texts_are_read_as_they_are_tagged(torch_tagger, monkeypatch):
     monkeypatch.setattr("hybridner.tagging.tagger._TEXTS_AT_ONCE", 4)
-    tagged = torch_tagger.tag_texts("Anna" for _ in itertools.count())  # there is no end to it
+    tagged = torch_tagger.tag_texts("Anna" for _ in itertools.count())  # endless
     assert len(list(itertools.islice(tagged, 10))) == 10
 
 

@@ -1,4 +1,4 @@
-"""A ``tokenizer.json`` as the library ``tokenizers`` reads it."""
+"""``tokenizer.json`` as the library ``tokenizers`` reads it."""
 
 import json
 
@@ -13,7 +13,7 @@ SPECIALS = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
 
 @pytest.fixture
 def opened(tokenizer, tmp_path):
-    """Open the tokenizer of the tests with other parts."""
+    """Open the tests' tokenizer with other parts."""
 
     def opened(**parts):
         path = tmp_path / "tokenizer.json"
@@ -26,14 +26,14 @@ def opened(tokenizer, tmp_path):
 
 
 def byte_level():
-    """As in GPT-2 and RoBERTa."""
+    """Make parts like those of GPT-2 and RoBERTa."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     return tokenizer, trainers.BpeTrainer(vocab_size=80, special_tokens=SPECIALS, show_progress=False)
 
 
 def unigram():
-    """As in XLM-R, ALBERT, DeBERTa and T5."""
+    """Make parts like those of XLM-R, ALBERT, DeBERTa and T5."""
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKD(), normalizers.Replace(Regex(" {2,}"), " ")])
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()

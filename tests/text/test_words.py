@@ -187,7 +187,7 @@ def shared(*parts):
 
 
 def as_text(words):
-    """Words as a text prints them: no space before what closes, nor after what opens."""
+    """Join words as in printed text: no space before closing or after opening punctuation."""
     text, glued, quoted = "", True, False
     for word in words:
         closes = re.fullmatch(r"[.,;:!?%)\]}]|\.\.\.|'(?:s|re|ve|ll|d|m)?|n't", word, re.IGNORECASE)
@@ -198,7 +198,7 @@ def as_text(words):
 
 
 def ends(words):
-    """Where words end, counted in what is not blank."""
+    """Return the words' ends, counted in non-blank characters."""
     return set(itertools.accumulate(len(word.replace(" ", "")) for word in words))
 
 

@@ -1,4 +1,4 @@
-"""PyTorch's processes join, and each chooses its device."""
+"""PyTorch's processes join, and each one chooses its device."""
 
 import os
 import subprocess

@@ -21,7 +21,7 @@ for _ in range(4):
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
-# More than an int counts lies free at the end of the heap, once both are.
+# Once both are free, the heap ends with more free bytes than an int can count.
 HOLD = COUNT.replace("before =", "used, large = np.ones(2**24), np.empty(5 * 2**26)\ndel used\ndel large\nbefore =", 1)
 
 

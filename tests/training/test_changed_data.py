@@ -1,4 +1,4 @@
-"""A run that is resumed after its data have changed."""
+"""Resuming a run after its data have changed."""
 
 import hashlib
 import json
@@ -33,7 +33,7 @@ def data(tmp_path):
 
 @pytest.fixture
 def run(backend, data, tmp_path):
-    """A run that stopped in its first epoch."""
+    """Make a run that stopped in its first epoch."""
     hybridner.train(backend, data=str(data), output=tmp_path / "run", max_steps=2, epochs=2, parallel="jit", **SMALL)
     return RunDir(tmp_path / "run")
 
@@ -69,7 +69,7 @@ def test_changed_data_that_are_allowed_are_reported_and_keep_the_runs_pieces(bac
     pieces = run.tokenizer.read_bytes()
     append(data / "train.txt", ROW.format("Ørjan"))
     capsys.readouterr()
-    # The epoch that was under way starts again: two epochs of four batches come after the two steps.
+    # The interrupted epoch starts again: two epochs of four batches follow the two steps.
     assert resume(backend, run, allow_changed_data=True).step == 9
     said = capsys.readouterr().out
     assert said.count(f"the data have changed since step 2: the train split ({data}/train.txt); allowed") == 1

@@ -1,4 +1,4 @@
-"""The same run twice: the same bytes; and what --deterministic sets for a GPU, without any effect on a CPU."""
+"""The same run twice gives the same bytes; ``--deterministic`` has settings for a GPU and no effect on a CPU."""
 
 import os
 import subprocess
@@ -37,7 +37,7 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture
 def put_back(monkeypatch):
-    """What compute_deterministically sets in this process, as it was."""
+    """Restore the process' settings after ``compute_deterministically``."""
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     cudnn = torch.backends.cudnn
     before = torch.are_deterministic_algorithms_enabled(), cudnn.deterministic, cudnn.benchmark

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def args(tmp_path_factory):
-    """Arguments of a run of some seconds on a corpus of its own."""
+    """Return the arguments of a run of some seconds on a small corpus."""
     folder = tmp_path_factory.mktemp("corpus")
     rows = [ROWS.format(NAMES[i % 8], NAMES[(i * 3 + 1) % 8]) for i in range(36)]
     (folder / "train.txt").write_text("".join(rows[:30]))
@@ -29,7 +29,7 @@ def args(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def undisturbed(args, tmp_path_factory):
-    """By backend, the run that nothing disturbed."""
+    """Return the undisturbed run of each backend."""
     runs = {}
 
     def undisturbed(backend):

@@ -36,7 +36,7 @@ OPTIONS = {
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
-    """Sixty sentences of three rows, of which one alone has the piece ~ and the label ZEAL."""
+    """Write sixty sentences of three rows, only one of which has the piece ~ and the label ZEAL."""
     folder = tmp_path_factory.mktemp("corpus")
     (folder / "train.txt").write_text("".join(ROWS))
     (folder / "valid.txt").write_text("".join(ROWS[:8]))
@@ -45,7 +45,7 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture
 def start_with(monkeypatch):
-    """Begin a run with weights of which some are far too large, though finite."""
+    """Begin a run with some weights far too large, but finite."""
 
     def start_with(change):
         def changed(config, seed):
@@ -59,14 +59,14 @@ def start_with(monkeypatch):
 
 
 def rare_piece(weights):
-    # LayerNorm's variance overflows, and only where the piece stands.
+    # LayerNorm's variance overflows at this piece only.
     tokenizer = train_tokenizer([Sentence(tuple(row.split()[::2])) for row in ROWS], OPTIONS["vocab_size"])
     piece = tokenizer.encode_sentences([("~",)])[0][0][0]
     weights[EMBEDDING][piece] = np.where(np.arange(16) % 2, 3e38, -3e38)
 
 
 def rare_label(weights):
-    # Where it is right, the loss is 1e32 and the gradients 1e30, whose squares float32 does not hold.
+    # Where it is right, the loss is 1e32 and the gradients 1e30, whose squares overflow float32.
     weights["classifier.weight"][-2] *= 1e30
     weights["classifier.bias"][-2] = -1e32
 
@@ -81,13 +81,13 @@ def records(folder, event):
 
 
 def batches_with_the_rare(seed=12):
-    """The batch of each epoch that has the rare sentence, from 1."""
+    """Return the number, from 1, of each epoch's batch with the rare sentence."""
     orders = (epoch_order(len(ROWS), seed, epoch) for epoch in range(2))
     return [int(np.flatnonzero(order == RARE)[0]) // 12 + 1 for order in orders]
 
 
 def sentences(corpus, epoch, batch):
-    """The places of the sentences in a batch (from 1) of an epoch (from 0)."""
+    """Return the places of the sentences in a batch (from 1) of an epoch (from 0)."""
     order = epoch_order(len(ROWS), 12, epoch)[12 * (batch - 1) : 12 * batch]
     return [f"{corpus}/train.txt:{4 * i + 1}" for i in sorted(order)]
 

@@ -1,5 +1,6 @@
-"""The checkpoints of a run in progress, and a run that is resumed from one."""
+"""The checkpoints of a run in progress, and a run resumed from one."""
 
+import dataclasses
 import json
 import shutil
 
@@ -11,6 +12,7 @@ from hybridner.errors import InputError
 from hybridner.parity.errors import bitwise_difference
 from hybridner.runs.checkpoints import newest_state, open_checkpoints
 from hybridner.runs.run_dir import RunDir
+from hybridner.saved.model import model_config
 from hybridner.saved.open import open_model
 
 OPTIONS = {
@@ -46,7 +48,7 @@ def whole(corpus, tmp_path_factory):
 
 @pytest.fixture
 def killed(whole, tmp_path):
-    """The run as it stood when it was killed in its last epoch."""
+    """Return the run as it was when killed in its last epoch."""
     run = RunDir(tmp_path / "killed")
     shutil.copytree(whole.folder, run.folder)
     shutil.rmtree(run.checkpoints / str(3 * BATCHES))
@@ -67,13 +69,13 @@ def enough(loop):
 
 
 def best_epoch(run, changed=lambda epoch: epoch):
-    """The epoch of the best model as the newest checkpoint has it, before it is changed."""
+    """Return the best model's epoch in the newest checkpoint, before a test changes it."""
     state, progress, _ = newest_state("torch", run.checkpoints)
     best = progress["progress"]["best"]
     best["epoch"] = changed(best["epoch"])
     best["step"] = best["epoch"] * BATCHES
     store = open_checkpoints("torch", run.checkpoints, keep=99)
-    store.save(state, progress)
+    store.save(state, model_config(progress["model"], run.checkpoints), progress)
     store.close()
     return best["epoch"]
 
@@ -143,9 +145,13 @@ def test_a_run_resumed_elsewhere_says_what_is_no_longer_bit_for_bit(killed, caps
 @pytest.mark.parametrize("part", ["model", "labels"])
 def test_a_checkpoint_of_another_model_is_refused(killed, part):
     state, progress, _ = newest_state("torch", killed.checkpoints)
-    changed = progress["model"] | {"dropout": 0.5} if part == "model" else progress["labels"][:-1]
+    config = model_config(progress["model"], killed.checkpoints)
+    if part == "model":
+        config = dataclasses.replace(config, dropout=0.5)
+    else:
+        progress["labels"].pop()
     store = open_checkpoints("torch", killed.checkpoints)
-    store.save(state, {**progress, part: changed})
+    store.save(state, config, progress)
     store.close()
     with pytest.raises(InputError, match=f"made for {part}"):
         resume(killed)
@@ -155,7 +161,7 @@ def test_a_checkpoint_of_another_model_is_refused(killed, part):
 def test_a_progress_that_cannot_be_one_is_refused(killed, value):
     state, progress, _ = newest_state("torch", killed.checkpoints)
     store = open_checkpoints("torch", killed.checkpoints)
-    store.save(state, {**progress, "progress": value})
+    store.save(state, model_config(progress["model"], killed.checkpoints), {**progress, "progress": value})
     store.close()
     with pytest.raises(InputError, match="the checkpoint of step 8: its progress"):
         resume(killed)

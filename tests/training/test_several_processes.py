@@ -71,7 +71,7 @@ def test_two_processes_share_a_run_in_the_default_folder_and_train_what_one_trai
 @pytest.mark.parametrize("other", [0, 2**31 - 1])
 def test_processes_that_chose_different_folders_are_told_to_name_one(tmp_path, other):
     class Learner:
-        """One of two processes; the other has chosen a folder with another number."""
+        """Learner of one of two processes; the other has chosen a folder with another number."""
 
         def agree(self, number):
             return max(number, other if number >= 0 else -other)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, as they are noted while a run trains."""
+"""Ctrl-C and SIGTERM during training."""
 
 import signal
 import threading
@@ -61,7 +61,7 @@ def test_a_block_that_may_be_left_is_left_at_once():
     with StopSignals() as other:
         with other.may_leave():
             reached.append("without a signal")
-        signal.raise_signal(signal.SIGINT)  # only noted, outside of the block
+        signal.raise_signal(signal.SIGINT)  # only recorded, outside the block
     assert reached == ["without a signal"]
 
 

@@ -1,4 +1,4 @@
-"""A run that is asked to stop, and resumed as if it had not been."""
+"""A run that is asked to stop and resumes as if uninterrupted."""
 
 import json
 import os
@@ -53,7 +53,7 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def whole(corpus, tmp_path_factory):
-    """The run that was not stopped, in either twin."""
+    """Return the uninterrupted run of either backend."""
     made = {}
 
     def whole(backend):
@@ -67,7 +67,7 @@ def whole(corpus, tmp_path_factory):
 
 @pytest.fixture
 def on_step(monkeypatch):
-    """Do something while a step of training is in flight."""
+    """Do something during a training step."""
 
     def on_step(backend, number, happens):
         learner = learner_class(backend)
@@ -90,7 +90,7 @@ def press(number=signal.SIGINT):
 
 
 def metrics(folder):
-    """The lines of metrics.jsonl but for times."""
+    """Return the lines of metrics.jsonl without times."""
     records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [{name: value for name, value in record.items() if name not in TIMES} for record in records]
 
@@ -108,7 +108,7 @@ def assert_same(backend, folder, whole):
         assert bitwise_difference(*(getattr(state, kind) for state in states)) is None
 
 
-# 3: within an epoch; 5: at its end, before it is scored; 10: at the end of the run.
+# 3: within an epoch; 5: at its end, before scoring; 10: at the end of the run.
 @pytest.mark.parametrize(("backend", "at"), [("torch", 3), ("torch", 5), ("torch", 10), ("flax", 3)])
 def test_a_run_stopped_by_ctrl_c_is_the_run_that_was_not(backend, at, whole, corpus, tmp_path, on_step, capsys):
     back = on_step(backend, at, press())

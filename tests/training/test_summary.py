@@ -1,4 +1,4 @@
-"""What a person sees of a run before it trains and as it goes."""
+"""What a person sees of a run before and during training."""
 
 import re
 
@@ -23,7 +23,7 @@ ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 class Lengths:
-    """As much of an encoded split as is counted."""
+    """The part of an encoded split that is counted."""
 
     def __init__(self, lengths):
         self.lengths = np.array(lengths)
@@ -70,7 +70,7 @@ def test_the_work_of_a_run_ends_where_the_run_does():
         assert (work.batches_per_epoch, work.total_steps) == (3, steps)
         assert work.pieces == round(25 * steps / 3)
         assert work.flops == pytest.approx(training_flops(config, encoded["train"].lengths) * steps / 3)
-        # Scoring costs a third a piece: the dev split after each of two epochs, the test split in the end.
+        # Scoring costs a third per piece: the dev split after each of two epochs, the test split at the end.
         assert work.seconds_left(steps, 10.0) == pytest.approx((work.pieces + (2 * 9 + 12) / 3) / 10)
         assert work.seconds_left(0, 10.0) == pytest.approx(12 / 3 / 10)
 

@@ -1,4 +1,4 @@
-"""Training from a folder of files to a tagger, with either twin."""
+"""Training from a folder of files to a tagger, with either backend."""
 
 import json
 
@@ -180,7 +180,7 @@ def test_tensorboard_holds_the_numbers_of_each_epoch(corpus, tmp_path):
 
 
 def scalars(folder):
-    """Names, steps and values in TensorBoard's files: records of a length, its checksum, an event, and its checksum."""
+    """Return names, steps and values in TensorBoard's files: records of length, checksum, event, and checksum."""
     for path in folder.iterdir():
         content = path.read_bytes()
         while content:
