@@ -30,7 +30,9 @@ class Data:
         self.training: Options = make_options("original", **options)
         self.corpus: Corpus = read_data(self.training)
         words = make_tokenizer(self.training, self.corpus)
-        self.config: ModelConfig = self.training.model.config(words.vocab_size, len(self.corpus.labels), words.pad_id)
+        self.config: ModelConfig = self.training.model.config(
+            words.model_input(self.training.model.max_length), len(self.corpus.labels)
+        )
         self.encoded = {
             name: encode(self.corpus.splits[name], words, self.corpus.labels, self.config.input.max_length)
             for name in ("train", "test")

@@ -93,7 +93,7 @@ def measure(job: Job) -> dict[str, Any]:
     options = make_options(
         job.preset, data=job.data, device=job.device, dtype=job.dtype, batch_size=job.batch_size, parallel="jit"
     )
-    config = options.model.config(tokenizer.vocab_size, len(corpus.labels), tokenizer.pad_id)
+    config = options.model.config(tokenizer.model_input(options.model.max_length), len(corpus.labels))
     encoded = encode(corpus.splits["train"], tokenizer, corpus.labels, config.input.max_length)
     if len(encoded) < job.batch_size:
         raise InputError(f"{job.data}: {len(encoded)} sentences to train on are fewer than a batch of {job.batch_size}")

@@ -26,7 +26,7 @@ from hybridner.batches.batch import Batch
 from hybridner.batches.packing import Shape
 from hybridner.cli.output import check_writable, write_json
 from hybridner.cli.parse import call, guarded, new_app
-from hybridner.config.model import ModelConfig
+from hybridner.config.model import ModelConfig, PiecesInput
 from hybridner.config.presets import make_options
 from hybridner.model.learner import Learner
 from hybridner.model.parts import EMBEDDING
@@ -132,7 +132,7 @@ def measure(point: Point, options: Options) -> list[dict[str, Any]]:
         hidden_size=point.hidden_size,
         num_encoder_layers=options.num_encoder_layers,
     )
-    config = training.model.config(options.vocab_size, _NUM_LABELS, 0)
+    config = training.model.config(PiecesInput(options.vocab_size), _NUM_LABELS)
     shape = Shape(point.rows, point.length)
     batch, weights = full_rows(config, shape), initial_weights(config, training.optimization.seed)
     learners = {backend: learner_class(backend)(config, training) for backend in options.backends}

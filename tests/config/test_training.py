@@ -4,8 +4,8 @@ import pytest
 
 import hybridner.training.train
 from hybridner.cli import run
-from hybridner.config.model import original_model
-from hybridner.config.presets import PRESETS, make_options, preset_for
+from hybridner.config.model import CRFHead, LSTMConfig, PiecesInput, WordsInput, original_model
+from hybridner.config.presets import PRESETS, make_options, preset_for, sized
 from hybridner.errors import InputError
 
 SIZES = {"vocab_size": 10, "num_labels": 3}
@@ -26,7 +26,7 @@ def typed(monkeypatch):
     return typed
 
 
-@pytest.mark.parametrize(("data", "preset"), [("sample", "tiny"), ("conll2003", "original"), ("my/folder", "original")])
+@pytest.mark.parametrize(("data", "preset"), [("sample", "tiny"), ("conll2003", "base"), ("my/folder", "base")])
 def test_the_corpus_chooses_the_preset_that_was_not_named(data, preset):
     assert preset_for(data) == make_options(data=data).model.preset == preset
     assert make_options("tiny", data=data).model.preset == "tiny"
@@ -47,7 +47,9 @@ def test_the_original_preset_holds_the_original_hyperparameters():
         "num_heads": 4,
         "num_encoder_layers": 6,
         "dropout": 0.1,
-        "use_lstm": True,
+        "input": "pieces",
+        "lstm": "forward",
+        "head": "softmax",
         "max_length": 1024,
     }
     assert {name: options[name] for name in expected} == expected
@@ -103,7 +105,7 @@ def test_an_option_that_does_not_exist_is_answered_with_the_nearest(name, words)
     ("preset", "words"),
     [
         ("orginal", "unknown preset 'orginal'; did you mean 'original'?"),
-        ("huge", "unknown preset 'huge'; there are tiny, original"),
+        ("huge", "unknown preset 'huge'; there are tiny, base, original"),
     ],
 )
 def test_a_preset_that_does_not_exist_is_answered_with_the_nearest(preset, words):
@@ -169,8 +171,8 @@ def test_a_training_that_cannot_be_names_the_value(values, words):
 
 
 def test_the_options_and_the_data_make_the_model():
-    options = make_options("tiny", dropout=0.25, use_lstm=False)
-    assert options.model.config(vocab_size=77, num_labels=5, pad_token_id=3) == original_model(
+    options = make_options("tiny", dropout=0.25, lstm="none")
+    assert options.model.config(PiecesInput(77, pad_token_id=3, max_length=256), num_labels=5) == original_model(
         vocab_size=77,
         num_labels=5,
         hidden_size=128,
@@ -181,6 +183,34 @@ def test_the_options_and_the_data_make_the_model():
         dropout=0.25,
         use_lstm=False,
     )
+
+
+def test_the_preset_base_reads_words_and_has_a_crf():
+    config = make_options("base").model.config(WordsInput(50, 9, 30), num_labels=9)
+    assert config.encoder.norm == "pre"
+    assert config.lstm == LSTMConfig("bidirectional", 200, 0.33, joins_input=True)
+    assert config.head == CRFHead()
+    assert (config.input_dropout, config.layer_dropout, config.attention_dropout) == (0.33, 0.2, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("num_sentences", "epochs", "batch_size", "warmup_steps"),
+    [(20, 60, 16, 12), (300, 60, 16, 114), (1443, 31, 16, 282), (14041, 10, 32, 400), (300_000, 4, 32, 400)],
+)
+def test_the_preset_base_sets_itself_by_the_size_of_the_train_split(num_sentences, epochs, batch_size, warmup_steps):
+    options = sized(make_options("base"), set(), num_sentences).optimization
+    assert (options.epochs, options.batch_size, options.warmup_steps) == (epochs, batch_size, warmup_steps)
+
+
+def test_what_the_user_sets_stays_and_other_presets_stay_as_they_are():
+    given = make_options("base", epochs=3, batch_size=7, warmup_steps=5)
+    assert sized(given, {"epochs", "batch_size", "warmup_steps"}, 300) == given
+    assert sized(make_options("original"), set(), 300) == make_options("original")
+
+
+def test_an_option_of_earlier_versions_is_read():
+    assert make_options("original", use_lstm=False) == make_options("original", lstm="none")
+    assert make_options("original", use_lstm=True) == make_options("original")
 
 
 def rates(schedule, warmup_steps, total_steps, peak=8.0):

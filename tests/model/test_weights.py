@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from hybridner.config.model import original_model
+from hybridner.config.model import PiecesInput, original_model
 from hybridner.config.presets import make_options
 from hybridner.errors import InputError
 from hybridner.model.parts import EMBEDDING, rows
@@ -21,7 +21,7 @@ from hybridner.model.weights import (
 )
 from tests.sizes import resized
 
-ORIGINAL = make_options("original").model.config(vocab_size=30522, num_labels=9, pad_token_id=0)
+ORIGINAL = make_options("original").model.config(PiecesInput(30522), num_labels=9)
 SMALL = original_model(vocab_size=50, num_labels=5, hidden_size=16, num_encoder_layers=2, max_length=40, pad_token_id=3)
 BIAS_OF_CLASSIFIER = "classifier.bias"
 DIGEST = """
