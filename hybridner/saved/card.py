@@ -178,7 +178,8 @@ _USE_WITHOUT_TOKENIZER = """\
 The model has no tokenizer: it computes logits of word pieces with
 `hybridner.load(FOLDER).logits(input_ids, attention_mask)`. To tag text, convert it again with `--tokenizer FILE`."""
 _LABELS = """\
-In the order of the logits. `B-` begins an entity, `I-` continues it, `O` is none; `E-` ends one and `S-` is one word."""
+In the order of the logits. `B-` begins an entity, `I-` continues it, `O` is none. Where `E-` and `S-` appear, they end
+an entity, and mark one of a single word."""
 _LIMITS = """\
 - The model knows the types above and texts like those it was trained on; on other texts, expect lower scores and
   measure them: `hybridner evaluate FOLDER --data YOUR_DATA`.
