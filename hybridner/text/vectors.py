@@ -76,7 +76,7 @@ class WordVectors:
         return len(self) - len(self.index.hashes)
 
     def find(self, words: Sequence[str]) -> Int32[np.ndarray, "num_words"]:
-        """Find the row of each word: as it is, else in lower case, else in lower case with 0 for each digit; else -1."""
+        """Find the row of each word: of itself, else in lower case, else :func:`normalized`; -1 if there is none."""
         found = np.full(len(words), -1, np.int32)
         for form in (str, str.lower, normalized):
             missing = np.flatnonzero(found < 0)

@@ -22,7 +22,10 @@ from hybridner.model.twins import Backend, choose_backend, learner_class
 from hybridner.runs.checkpoints import open_checkpoints
 from hybridner.runs.records import TrainingResult, left_out
 from hybridner.runs.run_dir import RunDir, choose_folder, merge_resumed
+from hybridner.saved.folder import find_vectors
 from hybridner.text.tokenizer import WordTokenizer, load_tokenizer, train_tokenizer
+from hybridner.text.vector_files import read_vectors
+from hybridner.text.vectors import WordVectors
 from hybridner.text.vocabulary import Vocabulary, load_saved, train_vocabulary
 from hybridner.training.job import TrainingJob
 from hybridner.training.loop import TrainingLoop
@@ -84,6 +87,12 @@ def prepare(backend: Backend, options: Options, explicit: set[str]) -> TrainingJ
         tokenizer = load_saved(run.tokenizer)
     else:
         tokenizer = make_tokenizer(options, corpus)
+    if options.data.vectors is not None and isinstance(tokenizer, Vocabulary):
+        tokenizer.vectors = run_vectors(run, options) if resumes else read_vectors(Path(options.data.vectors))
+        if repeated := tokenizer.vectors.num_repeated:
+            reporter.sentence(
+                f"{options.data.vectors}: {repeated:,} rows repeat a word; the first vector of each counts"
+            )
     labels = bioes_labels(corpus.labels) if options.model.head == "crf" else corpus.labels
     config = options.model.config(tokenizer.model_input(options.model.max_length), len(labels))
     check_fits(config, "the options", training=True)
@@ -118,6 +127,22 @@ def read_data(options: Options) -> Corpus:
     """Read the corpus that ``options`` name."""
     columns = ColumnFormat(options.data.word_column, options.data.tag_column, options.data.comment)
     return read_corpus(options.data.data, columns=columns, misaligned=options.data.misaligned)
+
+
+def run_vectors(run: RunDir, options: Options) -> WordVectors:
+    """Open the vectors of words of a run that was started before: those of its best model, else of the user's file.
+
+    Raises:
+        InputError: neither exists, or it is damaged.
+    """
+    if (found := find_vectors(run.best)) is not None:
+        return found
+    assert options.data.vectors is not None
+    if not (path := Path(options.data.vectors)).exists():
+        raise InputError(
+            f"{path}: is gone, and {run.best} has no copy of these vectors yet; put the file back to resume the run"
+        )
+    return read_vectors(path)
 
 
 def make_tokenizer(options: Options, corpus: Corpus) -> WordTokenizer | Vocabulary:
