@@ -278,11 +278,6 @@ class Options:
 
     def __post_init__(self) -> None:
         require(
-            self.data.vectors is None or self.model.input == "words",
-            "--vectors is for a model that reads words, and this one reads word pieces; leave it out, or choose "
-            "--preset base",
-        )
-        require(
             self.devices.accumulate <= self.optimization.batch_size,
             f"accumulate {self.devices.accumulate} is more parts than batch_size {self.optimization.batch_size} has "
             "sentences",

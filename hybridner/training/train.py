@@ -149,12 +149,15 @@ def make_tokenizer(options: Options, corpus: Corpus) -> WordTokenizer | Vocabula
     """Make the tokenizer that ``options`` name, trained on the train split or loaded; or the vocabulary of words.
 
     Raises:
-        InputError: the tokenizer cannot be read, or the model reads words and has no use for one.
+        InputError: the tokenizer cannot be read, the model reads words and has no use for one, or the model reads word
+            pieces and has no use for vectors of words.
     """
     if options.model.input == "words":
         if options.data.tokenizer != "train":
             raise InputError("--tokenizer is for models that read word pieces; leave it out, or choose --input pieces")
         return train_vocabulary(corpus.splits["train"], options.data.vocab_size)
+    if options.data.vectors is not None:
+        raise InputError("--vectors is for models that read words; leave it out, or choose --preset base")
     if options.data.tokenizer == "train":
         return train_tokenizer(corpus.splits["train"], options.data.vocab_size, bool(options.data.lower_case))
     return load_tokenizer(options.data.tokenizer, options.data.lower_case)
