@@ -46,7 +46,7 @@ CONFIGS = {"original": original(True), "no lstm": original(False), "words": WORD
 CONFIGS["vectors"] = WITH_VECTORS.without_dropout()
 
 
-@pytest.fixture(params=CONFIGS, scope="module")
+@pytest.fixture(params=["original", pytest.param("no lstm", marks=pytest.mark.slow), "words"], scope="module")
 def config(request):
     return CONFIGS[request.param]
 
