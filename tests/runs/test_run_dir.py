@@ -235,13 +235,6 @@ WHERE_IT_RUNS = {"device", "parallel", "num_devices", "accumulate", "determinist
 MAY_GROW = {"epochs", "max_steps"}
 MAY_CHANGE = {"checkpoint_every", "checkpoint_minutes", "keep_checkpoints", "on_nonfinite"}
 MAY_CHANGE |= {"data_license", "vectors_license"}
-    "checkpoint_every",
-    "checkpoint_minutes",
-    "keep_checkpoints",
-    "on_nonfinite",
-    "data_license",
-    "vectors_license",
-}
 
 
 NEVER_CHANGES = {*OTHER} - WHERE_IT_RUNS - MAY_GROW - MAY_CHANGE - {"preset"}
