@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from hybridner.config.model import ModelConfig
+from hybridner.config.model import EncoderConfig, ModelConfig
 from hybridner.corpora.corpus import Sentence
 from hybridner.errors import InputError
 from hybridner.export.convert import convert
@@ -32,8 +32,8 @@ def vectors_of(folder, text=TEXT, name="v.txt"):
 
 def model_with(vectors):
     vocabulary = train_vocabulary([Sentence(("the", "Velmora"))], 10)
-    vocabulary.vectors = vectors
-    config = ModelConfig(len(LABELS), vocabulary.model_input(64))
+    vocabulary.affix_rows, vocabulary.vectors = 16, vectors
+    config = ModelConfig(len(LABELS), vocabulary.model_input(64), EncoderConfig(0, 16, 2, 16), lstm=None)
     return SavedModel(config, LABELS, vocabulary, initial_weights(config, 1), {"data": "sample"})
 
 
