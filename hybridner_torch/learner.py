@@ -132,7 +132,8 @@ class Learner(Predictor):
         losses = []
         for rows_here in np.split(np.arange(num_rows), self.options.devices.accumulate):
             here = slice(rows_here[0], rows_here[-1] + 1)
-            part = BatchArrays(*(None if array is None else array[here] for array in arrays))
+            vectors = None if arrays.vectors is None else arrays.vectors[here]
+            part = BatchArrays(arrays.input_ids[here], arrays.attention_mask[here], arrays.labels[here], vectors)
             with self._summed_later(is_last=here.stop == num_rows):
                 with self._precision():
                     stream = DropoutStream(key, rows[here])

@@ -75,8 +75,9 @@ class Predictor:
 
     def _arrays(self, batch: Batch) -> BatchArrays:
         batch = batch.take_part(self.rank, self.world_size)
-        arrays = (batch.input_ids, batch.attention_mask, batch.labels.astype(np.int64), batch.vectors)
-        return BatchArrays(*(None if array is None else self._copy(array) for array in arrays))
+        copy, labels = self._copy, batch.labels.astype(np.int64)
+        vectors = None if batch.vectors is None else copy(batch.vectors)
+        return BatchArrays(copy(batch.input_ids), copy(batch.attention_mask), copy(labels), vectors)
 
     def _copy(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self._device, non_blocking=True)

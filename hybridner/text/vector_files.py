@@ -46,7 +46,10 @@ def read_vectors(path: Path) -> WordVectors:
                 return _read_npz(path, archive)
         if path.suffix == ".npy":
             return _read_npy(path)
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+        if path.suffix == ".gz":
+            with gzip.open(path, "rb") as packed:
+                return _read_text(path, packed)
+        with path.open("rb") as file:
             return _read_text(path, file)
     except (EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile, RuntimeError) as error:
         raise InputError(f"{path}: damaged ({error}); copy the file again from its source") from error
@@ -54,7 +57,7 @@ def read_vectors(path: Path) -> WordVectors:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
-def _read_text(path: Path, file: IO[bytes]) -> WordVectors:
+def _read_text(path: Path, file: gzip.GzipFile | IO[bytes]) -> WordVectors:
     first = file.readline(_LONGEST_LINE)
     lines = iter(lambda: file.readline(_LONGEST_LINE), b"")
     header = first.split()
@@ -80,8 +83,8 @@ def _read_text(path: Path, file: IO[bytes]) -> WordVectors:
     return vectors
 
 
-def _parse(where: str, line: bytes, size: int) -> tuple[bytes, array[float]]:
-    """Split a line into the word, which may contain spaces, and its numbers, the last ``size`` fields."""
+def _parse(where: str, line: bytes, size: int) -> tuple[bytes, bytes]:
+    """Split a line into the word, which may contain spaces, and the last ``size`` fields as float64."""
     word, *fields = line.rstrip(b" \r\n").rsplit(b" ", size)
     try:
         values = array("d", map(float, fields))
@@ -99,7 +102,7 @@ def _parse(where: str, line: bytes, size: int) -> tuple[bytes, array[float]]:
             f"{where}: not UTF-8 (byte {error.start} of the word {word.decode('latin-1')!r}); save the file as UTF-8, "
             "with: iconv -f LATIN1 -t UTF-8"
         ) from error
-    return word, values
+    return word, values.tobytes()
 
 
 def _count_numbers(line: bytes) -> int:
@@ -173,13 +176,15 @@ def _read_npy(path: Path) -> WordVectors:
         words = _utf8(_words_beside(path))
         _check_number(path, len(words), matrix.shape[0])
         index = IndexBuilder()
-        for number, values in enumerate(matrix.chunks(str(path))):
-            first = number * _ROWS_AT_ONCE
+        first = 0
+        for values in matrix.chunks(str(path)):
             part = words[first : first + len(values)]
-            _in_half(values, part, lambda row, first=first: f"{path}: row {first + row + 1}")
+            _in_half(values, part, first, lambda row: f"{path}: row {row + 1}")
             index.add(part)
+            first += len(part)
         opened.pop_all()
-        return WordVectors(file, matrix.dtype, offset, *matrix.shape, index.build(), str(path))
+        number, size = matrix.shape
+        return WordVectors(file, matrix.dtype, offset, number, size, index.build(), str(path))
 
 
 def _words_beside(path: Path) -> list[str]:
@@ -219,7 +224,7 @@ def _store(path: Path, size: int, chunks: Iterable[_Chunk], at: Callable[[int], 
         file = opened.enter_context(TemporaryFile())
         for words, values in chunks:
             matrix = values.reshape(len(words), size)
-            file.write(_in_half(matrix, words, lambda row, first=number: at(first + row)).tobytes())
+            file.write(_in_half(matrix, words, number, at).tobytes())
             index.add(words)
             number += len(words)
         if number == 0:
@@ -229,8 +234,8 @@ def _store(path: Path, size: int, chunks: Iterable[_Chunk], at: Callable[[int], 
         return WordVectors(file, _HALF, 0, number, size, index.build(), str(path))
 
 
-def _in_half(matrix: np.ndarray, words: Sequence[bytes], at: Callable[[int], str]) -> np.ndarray:
-    """Round to half precision.
+def _in_half(matrix: np.ndarray, words: Sequence[bytes], first: int, at: Callable[[int], str]) -> np.ndarray:
+    """Round the rows from ``first`` on to half precision.
 
     Raises:
         InputError: a number is not finite, or too large for half precision.
@@ -241,7 +246,7 @@ def _in_half(matrix: np.ndarray, words: Sequence[bytes], at: Callable[[int], str
         row, column = np.argwhere(~np.isfinite(half))[0].tolist()
         word = words[row].decode("utf-8", "replace")
         raise InputError(
-            f"{at(row)}: a number of {word!r} is {matrix[row, column]:g}; expected finite numbers of at most "
+            f"{at(first + row)}: a number of {word!r} is {matrix[row, column]:g}; expected finite numbers of at most "
             f"{np.finfo(_HALF).max:,.0f}, the largest in half precision"
         )
     return half

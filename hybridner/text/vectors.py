@@ -79,7 +79,7 @@ class WordVectors:
         """Find the row of each word: of itself, else in lower case, else :func:`normalized`; -1 if there is none."""
         found = np.full(len(words), -1, np.int32)
         for form in (str, str.lower, normalized):
-            missing = np.flatnonzero(found < 0)
+            missing = np.flatnonzero(found < 0).tolist()
             found[missing] = self._rows_of([form(words[i]) for i in missing])
         return found
 
