@@ -89,10 +89,10 @@ def prepare(backend: Backend, options: Options, explicit: set[str]) -> TrainingJ
         tokenizer = make_tokenizer(options, corpus)
     if options.data.vectors is not None and isinstance(tokenizer, Vocabulary):
         tokenizer.vectors = run_vectors(run, options) if resumes else read_vectors(Path(options.data.vectors))
-        if repeated := tokenizer.vectors.num_repeated:
-            reporter.sentence(
-                f"{options.data.vectors}: {repeated:,} rows repeat a word; the first vector of each counts"
-            )
+        found = tokenizer.vectors
+        if found.num_repeated:
+            rows = f"{found.num_repeated:,} of {len(found):,} rows repeat a word"
+            reporter.sentence(f"{found.where}: {rows}; the first vector of each word counts")
     labels = bioes_labels(corpus.labels) if options.model.head == "crf" else corpus.labels
     config = options.model.config(tokenizer.model_input(options.model.max_length), len(labels))
     check_fits(config, "the options", training=True)

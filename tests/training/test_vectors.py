@@ -48,7 +48,7 @@ def test_a_run_with_vectors_leaves_a_model_that_either_backend_opens(backend, co
     folder = train(backend, corpus, tmp_path / "run", vectors, vectors_license="PDDL")
     vectors.unlink()
     printed = " ".join(capsys.readouterr().out.split())
-    assert f"{vectors}: 1 rows repeat a word; the first vector of each word counts" in printed
+    assert f"{vectors}: 1 of 16 rows repeat a word; the first vector of each word counts" in printed
     assert f"vectors {vectors}: 15 words, 4 numbers each; 60.0% of the words of train have one" in printed
     sentences = [("the", name, "sleeps") for name in (NAMES[0], *UNSEEN, "Unknown")]
     taggers = [hybridner.load(folder, one, device="cpu") for one in ("flax", "torch")]
