@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Int
+from jaxtyping import Array, Float, Int
 
 from hybridner.config.model import ModelConfig, WordsInput
 from hybridner.model.weights import position_table
@@ -35,9 +35,10 @@ class TransformerEncoder(nnx.Module):
         input_ids: Int[Array, "batch length *features"],
         attention_mask: Int[Array, "batch length"],
         stream: DropoutStream | None,
+        vectors: Float[Array, "batch length vector_size"] | None,
     ) -> tuple[Hidden, list[tuple[str, Hidden]]]:
         if isinstance(self.config.input, WordsInput):
-            return self.encoder(self.words(input_ids, stream), attention_mask, stream)
+            return self.encoder(self.words(input_ids, stream, vectors), attention_mask, stream)
         embedded = jnp.take(self.embed_tokens.embedding[...], input_ids, axis=0).astype(self.dtype)
         # No gradient flows into the pad row; PyTorch's padding_idx does the same.
         is_pad = (input_ids == self.config.input.pad_token_id)[..., None]

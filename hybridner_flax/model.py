@@ -53,6 +53,7 @@ class HybridNER(nnx.Module):
         input_ids: Int[Array, "batch length *features"],
         attention_mask: Int[Array, "batch length"],
         stream: DropoutStream | None = None,
+        vectors: Float[Array, "batch length vector_size"] | None = None,
     ) -> Float[Array, "batch length num_labels"]:
         """Compute the logits of every piece.
 
@@ -61,17 +62,19 @@ class HybridNER(nnx.Module):
                 :mod:`hybridner.text.vocabulary`.
             attention_mask: int32; 0 for padding, 1…n numbers the sentences within the row.
             stream: source of the dropout masks; None disables dropout.
+            vectors: frozen vectors of words; None if ``vector_size`` is 0.
         """
-        return self.activations(input_ids, attention_mask, stream)[-1][1]
+        return self.activations(input_ids, attention_mask, stream, vectors)[-1][1]
 
     def activations(
         self,
         input_ids: Int[Array, "batch length *features"],
         attention_mask: Int[Array, "batch length"],
         stream: DropoutStream | None = None,
+        vectors: Float[Array, "batch length vector_size"] | None = None,
     ) -> list[tuple[str, Array]]:
         """Compute the output of each part, in order: "embedding", "layers.0", …, "lstm", "classifier"."""
-        x, activations = self.transformer_encoder(input_ids, attention_mask, stream)
+        x, activations = self.transformer_encoder(input_ids, attention_mask, stream, vectors)
         if self.config.lstm is not None:
             x = self.lstm(x, sentence_starts(attention_mask), stream)
             activations.append(("lstm", x))

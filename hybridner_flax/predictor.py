@@ -88,7 +88,8 @@ class Predictor:
     def _arrays(self, batch: Batch) -> BatchArrays:
         shard = self._parallel.shard
         batch = batch.take_part(self.rank, self.world_size)
-        return BatchArrays(shard(batch.input_ids), shard(batch.attention_mask), shard(batch.labels))
+        vectors = None if batch.vectors is None else shard(batch.vectors)
+        return BatchArrays(shard(batch.input_ids), shard(batch.attention_mask), shard(batch.labels), vectors)
 
     def _precision(self) -> AbstractContextManager[Any]:
         return jax.enable_x64(self._x64)

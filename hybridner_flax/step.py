@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 from jax import lax
-from jaxtyping import Array, Float, Int, Int32, UInt32
+from jaxtyping import Array, Float, Float32, Int, Int32, UInt32
 
 from hybridner.batches.encoding import IGNORED
 from hybridner.config.model import ModelConfig
@@ -23,11 +23,12 @@ from hybridner_flax.model import HybridNER
 
 
 class BatchArrays(NamedTuple):
-    """The arrays of a batch that go to the device, int32 ``[rows, length]`` each."""
+    """The arrays of a batch that go to the device; ``vectors`` is None if the model reads none."""
 
     input_ids: Int32[Array, "rows length *features"]
     attention_mask: Int32[Array, "rows length"]
     labels: Int32[Array, "rows length"]
+    vectors: Float32[Array, "rows length vector_size"] | None = None
 
 
 class StepMetrics(NamedTuple):
@@ -95,7 +96,7 @@ def make_gradients(
 
         def mean_loss(params: nnx.State, arrays: BatchArrays, rows: Int[Array, "rows"]) -> Float[Array, ""]:
             model = nnx.merge(graphdef, params)
-            logits = model(arrays.input_ids, arrays.attention_mask, DropoutStream(key, rows))
+            logits = model(arrays.input_ids, arrays.attention_mask, DropoutStream(key, rows), arrays.vectors)
             # Divide by the number of losses in the whole batch: the sum over devices is then the mean.
             return sum_losses(model, logits, arrays) / jnp.maximum(num_labels, 1)
 
@@ -189,7 +190,8 @@ def make_predict(graphdef: nnx.GraphDef[HybridNER]) -> Callable[..., Float[Array
     """Make the pure function ``predict(params, arrays) -> logits``."""
 
     def predict(params: nnx.State, arrays: BatchArrays) -> Float[Array, "rows length num_labels"]:
-        logits = nnx.merge(graphdef, params)(arrays.input_ids, arrays.attention_mask)
+        model = nnx.merge(graphdef, params)
+        logits = model(arrays.input_ids, arrays.attention_mask, vectors=arrays.vectors)
         return logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
 
     return predict
@@ -199,6 +201,7 @@ def make_activations(graphdef: nnx.GraphDef[HybridNER]) -> Callable[..., dict[st
     """Make the pure function ``activations(params, arrays) -> {place: its output}``."""
 
     def activations(params: nnx.State, arrays: BatchArrays) -> dict[str, Array]:
-        return dict(nnx.merge(graphdef, params).activations(arrays.input_ids, arrays.attention_mask))
+        model = nnx.merge(graphdef, params)
+        return dict(model.activations(arrays.input_ids, arrays.attention_mask, vectors=arrays.vectors))
 
     return activations

@@ -1,4 +1,4 @@
-"""Words as features: the word itself, its shape, hashed affixes, and convolutions over its characters."""
+"""Words as features: the word itself, its shape, hashed affixes, convolutions over its characters, a frozen vector."""
 
 from typing import Any
 
@@ -30,13 +30,19 @@ class WordFeatures(nnx.Module):
         )
         self.projection = make_linear(word_features_size(self.config), config.encoder.hidden_size, **types)
 
-    def __call__(self, ids: Int[Array, "batch length features"], stream: DropoutStream | None) -> Hidden:
+    def __call__(
+        self,
+        ids: Int[Array, "batch length features"],
+        stream: DropoutStream | None,
+        vectors: Float[Array, "batch length vector_size"] | None,
+    ) -> Hidden:
         affixes = ids[..., FIRST_AFFIX:FIRST_CHARACTER]
         features = [
             _rows(self.word, ids[..., WORD]),
             _rows(self.shape, ids[..., SHAPE]),
             _rows(self.affix, affixes).reshape(*affixes.shape[:2], -1),
             *self._convolved(ids[..., FIRST_CHARACTER:]),
+            *([] if vectors is None else [vectors]),
         ]
         x = jnp.concatenate([one.astype(self.dtype) for one in features], axis=-1)
         return self.projection(dropout(x, self.dropout, INPUT_SITES, stream))

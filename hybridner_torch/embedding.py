@@ -1,7 +1,7 @@
 """The embeddings of word pieces and positions, and the encoder above them."""
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from hybridner.config.model import ModelConfig, WordsInput
@@ -38,9 +38,10 @@ class TransformerEncoder(nn.Module):
         input_ids: Int[Tensor, "batch length *features"],
         attention_mask: Int[Tensor, "batch length"],
         stream: DropoutStream | None,
+        vectors: Float[Tensor, "batch length vector_size"] | None,
     ) -> tuple[Hidden, list[tuple[str, Hidden]]]:
         if isinstance(self.config.input, WordsInput):
-            return self.encoder(self.words(input_ids, stream), attention_mask, stream)
+            return self.encoder(self.words(input_ids, stream, vectors), attention_mask, stream)
         embedded = self.embed_tokens(input_ids).to(self.dtype)
         positions = sentence_positions(attention_mask)
         if self.config.input.positions == "learned":

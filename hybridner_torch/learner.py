@@ -80,9 +80,9 @@ class Learner(Predictor):
 
     def activations(self, batch: Batch) -> dict[str, np.ndarray]:
         """Compute the output of each part of the model, ``[rows, length, …]``, in order, without dropout."""
-        input_ids, attention_mask, _ = self._arrays(batch)
+        arrays = self._arrays(batch)
         with torch.inference_mode(), self._precision():
-            found = self._judged.activations(input_ids, attention_mask)
+            found = self._judged.activations(arrays.input_ids, arrays.attention_mask, vectors=arrays.vectors)
         return {name: self.gather(value.float() if value.dtype == torch.bfloat16 else value) for name, value in found}
 
     def peak_memory(self) -> int | None:
@@ -130,15 +130,16 @@ class Learner(Predictor):
         self._all_reduce(num_labels)
         self._optimizer.zero_grad(set_to_none=True)
         losses = []
-        for part in np.split(np.arange(num_rows), self.options.devices.accumulate):
-            here = slice(part[0], part[-1] + 1)
-            input_ids, attention_mask, _ = rows_here = BatchArrays(*(array[here] for array in arrays))
+        for rows_here in np.split(np.arange(num_rows), self.options.devices.accumulate):
+            here = slice(rows_here[0], rows_here[-1] + 1)
+            vectors = None if arrays.vectors is None else arrays.vectors[here]
+            part = BatchArrays(arrays.input_ids[here], arrays.attention_mask[here], arrays.labels[here], vectors)
             with self._summed_later(is_last=here.stop == num_rows):
                 with self._precision():
                     stream = DropoutStream(key, rows[here])
-                    logits = self._forward(input_ids, attention_mask, stream)
+                    logits = self._forward(part.input_ids, part.attention_mask, stream, part.vectors)
                 # Divide by the losses of the whole batch; DDP averages over processes, so multiply by their number.
-                loss = sum_losses(self.model, logits, rows_here) / num_labels.clamp(min=1)
+                loss = sum_losses(self.model, logits, part) / num_labels.clamp(min=1)
                 (loss * self.world_size).backward()
             losses.append(loss.detach())
         loss_sum = torch.stack(losses).sum() * num_labels

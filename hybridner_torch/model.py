@@ -57,6 +57,7 @@ class HybridNER(nn.Module):
         input_ids: Int[Tensor, "batch length *features"],
         attention_mask: Int[Tensor, "batch length"],
         stream: DropoutStream | None = None,
+        vectors: Float[Tensor, "batch length vector_size"] | None = None,
     ) -> Float[Tensor, "batch length num_labels"]:
         """Compute the logits of every piece.
 
@@ -65,17 +66,19 @@ class HybridNER(nn.Module):
                 :mod:`hybridner.text.vocabulary`.
             attention_mask: int32 or int64; 0 for padding, 1…n numbers the sentences within the row.
             stream: source of the dropout masks; None disables dropout.
+            vectors: frozen vectors of words; None if ``vector_size`` is 0.
         """
-        return self.activations(input_ids, attention_mask, stream)[-1][1]
+        return self.activations(input_ids, attention_mask, stream, vectors)[-1][1]
 
     def activations(
         self,
         input_ids: Int[Tensor, "batch length *features"],
         attention_mask: Int[Tensor, "batch length"],
         stream: DropoutStream | None = None,
+        vectors: Float[Tensor, "batch length vector_size"] | None = None,
     ) -> list[tuple[str, Tensor]]:
         """Compute the output of each part, in order: "embedding", "layers.0", …, "lstm", "classifier"."""
-        x, activations = self.transformer_encoder(input_ids, attention_mask, stream)
+        x, activations = self.transformer_encoder(input_ids, attention_mask, stream, vectors)
         if self.config.lstm is not None:
             x = self.lstm(x, sentence_starts(attention_mask), stream)
             activations.append(("lstm", x))

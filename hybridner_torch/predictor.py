@@ -43,9 +43,9 @@ class Predictor:
 
     def predict(self, batch: Batch) -> Tensor:
         """Start to compute float32 or wider logits ``[rows, length, num_labels]``; do not wait for the device."""
-        input_ids, attention_mask, _ = self._arrays(batch)
+        arrays = self._arrays(batch)
         with torch.inference_mode(), self._precision():
-            logits = self._judged(input_ids, attention_mask)
+            logits = self._judged(arrays.input_ids, arrays.attention_mask, vectors=arrays.vectors)
         return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
     def gather(self, logits: Tensor) -> Float[np.ndarray, "rows length num_labels"]:
@@ -75,8 +75,12 @@ class Predictor:
 
     def _arrays(self, batch: Batch) -> BatchArrays:
         batch = batch.take_part(self.rank, self.world_size)
-        arrays = (batch.input_ids, batch.attention_mask, batch.labels.astype(np.int64))
-        return BatchArrays(*(torch.from_numpy(array).to(self._device, non_blocking=True) for array in arrays))
+        copy, labels = self._copy, batch.labels.astype(np.int64)
+        vectors = None if batch.vectors is None else copy(batch.vectors)
+        return BatchArrays(copy(batch.input_ids), copy(batch.attention_mask), copy(labels), vectors)
+
+    def _copy(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(self._device, non_blocking=True)
 
     def _precision(self) -> AbstractContextManager[Any]:
         return torch.autocast(self._device.type, torch.bfloat16, enabled=self._is_bfloat16)

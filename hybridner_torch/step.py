@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int, Int32, Int64
+from jaxtyping import Float, Float32, Int, Int32, Int64
 from torch import Tensor
 
 from hybridner.batches.encoding import IGNORED
@@ -14,11 +14,12 @@ from hybridner_torch.model import HybridNER
 
 
 class BatchArrays(NamedTuple):
-    """The arrays of a batch that go to the device, ``[rows, length]`` each."""
+    """The arrays of a batch that go to the device; ``vectors`` is None if the model reads none."""
 
     input_ids: Int32[Tensor, "rows length *features"]
     attention_mask: Int32[Tensor, "rows length"]
     labels: Int64[Tensor, "rows length"]
+    vectors: Float32[Tensor, "rows length vector_size"] | None = None
 
 
 class StepMetrics(NamedTuple):

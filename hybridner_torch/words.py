@@ -1,4 +1,4 @@
-"""Words as features: the word itself, its shape, hashed affixes, and convolutions over its characters."""
+"""Words as features: the word itself, its shape, hashed affixes, convolutions over its characters, a frozen vector."""
 
 import torch
 import torch.nn.functional as F
@@ -29,13 +29,19 @@ class WordFeatures(nn.Module):
         )
         self.projection = Linear(word_features_size(self.config), config.encoder.hidden_size)
 
-    def forward(self, ids: Int[Tensor, "batch length features"], stream: DropoutStream | None) -> Hidden:
+    def forward(
+        self,
+        ids: Int[Tensor, "batch length features"],
+        stream: DropoutStream | None,
+        vectors: Float[Tensor, "batch length vector_size"] | None,
+    ) -> Hidden:
         affixes = ids[..., FIRST_AFFIX:FIRST_CHARACTER]
         features = [
             self.word(ids[..., WORD]),
             self.shape(ids[..., SHAPE]),
             self.affix(affixes).flatten(2),
             *self._convolved(ids[..., FIRST_CHARACTER:]),
+            *([] if vectors is None else [vectors]),
         ]
         x = torch.cat([one.to(self.dtype) for one in features], dim=-1)
         return self.projection(dropout(x, self.dropout, INPUT_SITES, stream))

@@ -44,6 +44,7 @@ WORDS = ModelConfig(
     head=CRFHead(),
     dropout=0.33,
 )
+WITH_VECTORS = replace(WORDS, input=replace(WORDS.input, vector_size=6))
 # Far from zero, a LayerNorm with variance E[x²] − E[x]² shows; float32 has no room for it.
 EMBEDDING_MEAN = {"float64": 500.0, "float32": 0.0}
 # Each epoch has four batches of 20 sentences and one of 10.

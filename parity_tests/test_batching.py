@@ -10,8 +10,8 @@ from hybridner.config.presets import make_options
 from hybridner.model.parts import shift_invariant
 from hybridner.model.twins import BACKENDS, learner_class
 from hybridner.parity.errors import global_norm, relative_error, tensor_errors, worst
-from hybridner.parity.samples import features_shape, make_valid, random_ids, random_weights
-from parity_tests.on_devices import WORDS
+from hybridner.parity.samples import features_shape, make_valid, random_ids, random_vectors, random_weights
+from parity_tests.on_devices import WITH_VECTORS, WORDS
 
 BAR = 1e-12
 ZEROS = shift_invariant(WORDS)
@@ -43,6 +43,7 @@ def original(use_lstm):
 
 
 CONFIGS = {"original": original(True), "no lstm": original(False), "words": WORDS.without_dropout()}
+CONFIGS["vectors"] = WITH_VECTORS.without_dropout()
 
 
 @pytest.fixture(params=["original", pytest.param("no lstm", marks=pytest.mark.slow), "words"], scope="module")
@@ -63,30 +64,34 @@ def alone(learner):
 
 
 def sentence(config, number):
-    """Make a sentence's pieces (or words) and labels; some have no label."""
+    """Make a sentence's pieces (or words), labels and vectors of words; some words have no label."""
     rng = np.random.Generator(np.random.Philox(key=[number, 5]))
     length = LENGTHS[number]
     labels = np.where(rng.random(length) < 0.3, IGNORED, rng.integers(0, 5, length))
     labels[0] = 2
     if config.head.kind == "crf":
         make_valid(labels, config.num_labels)
-    return random_ids(config, length, rng), labels
+    return random_ids(config, length, rng), labels, random_vectors(config, np.ones(length), rng)
 
 
 def layout_of(config, places, shape=SHAPE):
     """Make a batch in which only the first sentence has labels, so the gradient is its share."""
     input_ids, attention_mask = np.zeros((*shape, *features_shape(config)), np.int32), np.zeros(shape, np.int32)
     labels = np.full(shape, IGNORED, np.int32)
+    vectors = random_vectors(config, attention_mask, np.random.default_rng(0))
     rows, starts = (np.array(column) for column in zip(*places.values(), strict=True))
     lengths = np.array([LENGTHS[number] for number in places])
     for number, (row, start) in places.items():
         span = slice(start, start + LENGTHS[number])
         assert not attention_mask[row, span].any()
-        input_ids[row, span], own_labels = sentence(config, number)
+        input_ids[row, span], own_labels, own_vectors = sentence(config, number)
+        if vectors is not None:
+            vectors[row, span] = own_vectors
         attention_mask[row, span] = attention_mask[row].max() + 1
         if number == 0:
             labels[row, span] = own_labels
-    return Batch(input_ids, attention_mask, labels, np.array(list(places)), rows, starts, lengths)
+    examples = np.array(list(places))
+    return Batch(input_ids, attention_mask, labels, examples, rows, starts, lengths, vectors=vectors)
 
 
 def in_batch(learner, batch):

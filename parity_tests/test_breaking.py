@@ -10,16 +10,17 @@ from hybridner.parity.ladder import climb
 from hybridner.parity.runs import compare_training, read_run
 from parity_tests.bugs import BUGS
 from parity_tests.conftest import RUN_OPTIONS
-from parity_tests.on_devices import SMALL, WORDS, traced
+from parity_tests.on_devices import SMALL, WITH_VECTORS, WORDS, traced
 
 pytestmark = pytest.mark.slow
 
 STEPS = make_options("original", learning_rate=1e-3, warmup_steps=3, schedule="linear")
 RATES = [STEPS.optimization.learning_rate_at(step, 6) for step in range(6)]
 F64 = BARS["float64"]
-MODELS = {"pieces": SMALL, "words": WORDS}
+MODELS = {"pieces": SMALL, "words": WORDS, "words with vectors": WITH_VECTORS}
 OPTIONS = {"pieces": {"clip_norm": 0.1, "weight_decay": 0.05}}
 OPTIONS["words"] = {**OPTIONS["pieces"], "decayed": "matrices", "beta2": 0.98}
+OPTIONS["words with vectors"] = OPTIONS["words"]
 
 
 def first_to_fail(findings):
@@ -54,6 +55,7 @@ def one_process():
 
 def test_the_unbroken_twins_hold_every_rung(climbed, flax_run, torch_run, torch_processes, one_process):
     assert first_to_fail(climbed("words")) is None
+    assert first_to_fail(climbed("words with vectors")) is None
     found = [
         *climbed(),
         compare_training(flax_run, torch_run(), F64),

@@ -2,11 +2,13 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import hybridner
+from hybridner.config.model import PiecesInput
 from hybridner.config.presets import make_options
 from hybridner.corpora.read import read_corpus
 from hybridner.export.convert import convert
@@ -48,31 +50,50 @@ OPTIONS = {
     "parallel": "jit",
     "log_every": 1,
 }
-ZEROS = shift_invariant(make_options(**OPTIONS).model.config(vocab_size=2, num_labels=1, pad_token_id=0))
+ZEROS = shift_invariant(make_options(**OPTIONS).model.config(PiecesInput(2), num_labels=1))
+# The base preset's parts; word dropout and vectors are functions of the words, so they need no switching off.
+WITH_VECTORS = {"input": "words", "lstm": "bidirectional", "head": "crf", "lstm_size": 16}
+KINDS = ("pieces", "vectors")
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
     folder = tmp_path_factory.mktemp("corpus")
+    numbers = np.random.default_rng(0).normal(size=(12, 5)).round(3).tolist()
+    vectors = [f"{name.lower()} {' '.join(map(str, row))}\n" for name, row in zip(NAMES, numbers, strict=True)]
+    (folder.parent / "vectors.txt").write_text("".join(vectors))
     rows = [ROWS.format(NAMES[i % 12], NAMES[(i * 5 + 1) % 12], NAMES[(i * 7 + 3) % 12]) for i in range(35)]
     (folder / "train.txt").write_text("".join(rows[:30]))
     (folder / "valid.txt").write_text("".join(rows[30:]))
     return str(folder)
 
 
+def options_of(kind, corpus):
+    extra = {} if kind == "pieces" else {**WITH_VECTORS, "vectors": Path(corpus).parent / "vectors.txt"}
+    return {**OPTIONS, "data": corpus, **extra}
+
+
 @pytest.fixture(scope="module")
-def whole(corpus, tmp_path_factory):
-    """Return the run that stayed in one backend."""
+def whole_runs(corpus, tmp_path_factory):
+    """Return the runs that stayed in one backend."""
     return {
-        twin: hybridner.train(twin, data=corpus, output=tmp_path_factory.mktemp(twin) / "whole", **OPTIONS).folder
+        (kind, twin): hybridner.train(
+            twin, output=tmp_path_factory.mktemp(twin) / "whole", **options_of(kind, corpus)
+        ).folder
+        for kind in KINDS
         for twin in TWINS
     }
 
 
-def first_part(twin, corpus, folder, stop, monkeypatch):
+@pytest.fixture(scope="module")
+def whole(whole_runs):
+    return {twin: whole_runs["pieces", twin] for twin in TWINS}
+
+
+def first_part(twin, corpus, folder, stop, monkeypatch, kind="pieces"):
     """Make a run that ends after some steps, or that Ctrl-C stops in the epoch after its newest checkpoint."""
     if stop == "mid-epoch":
-        return hybridner.train(twin, data=corpus, output=folder, **OPTIONS, max_steps=AT[stop]).folder
+        return hybridner.train(twin, output=folder, **options_of(kind, corpus), max_steps=AT[stop]).folder
     epoch = TrainingLoop._epoch
 
     def interrupted(self, step, bar):
@@ -84,7 +105,7 @@ def first_part(twin, corpus, folder, stop, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(TrainingLoop, "_epoch", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            hybridner.train(twin, data=corpus, output=folder, **OPTIONS)
+            hybridner.train(twin, output=folder, **options_of(kind, corpus))
     return folder
 
 
@@ -112,10 +133,13 @@ def distance(a, b):
     )
 
 
-@pytest.mark.parametrize("stop", ["mid-epoch", "at an epoch's end"])
+@pytest.mark.parametrize(
+    ("kind", "stop"), [("pieces", "mid-epoch"), ("pieces", "at an epoch's end"), ("vectors", "at an epoch's end")]
+)
 @pytest.mark.parametrize(("here", "there"), [TWINS, TWINS[::-1]])
-def test_a_run_that_moved_is_the_run_that_stayed(here, there, stop, whole, corpus, tmp_path, monkeypatch):
-    first = first_part(here, corpus, tmp_path / "first", stop, monkeypatch)
+def test_a_run_that_moved_is_the_run_that_stayed(here, there, kind, stop, whole_runs, corpus, tmp_path, monkeypatch):
+    whole = {twin: whole_runs[kind, twin] for twin in TWINS}
+    first = first_part(here, corpus, tmp_path / "first", stop, monkeypatch, kind)
     moved = tmp_path / "moved"
     convert(first, moved, there)
     at_move, _ = newest(there, moved)

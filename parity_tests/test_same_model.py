@@ -21,7 +21,7 @@ from hybridner.parity.bars import BARS
 from hybridner.parity.errors import bitwise_difference, relative_error
 from hybridner.parity.ladder import climb, compare_optimizer, compare_weights
 from hybridner.parity.samples import standard_batches
-from parity_tests.on_devices import SMALL, WORDS
+from parity_tests.on_devices import SMALL, WITH_VECTORS, WORDS
 
 NO_LSTM = replace(SMALL, lstm=None)
 CLIPPED = {"clip_norm": 0.1, "weight_decay": 0.05}
@@ -34,7 +34,9 @@ def plain(dtype="float64"):
     return replace(SMALL, dropout=0.0), make_options("original", dtype=dtype, parallel="jit", **CLIPPED)
 
 
-@pytest.mark.parametrize("config", [SMALL, NO_LSTM, WORDS], ids=["original", "no lstm", "words"])
+@pytest.mark.parametrize(
+    "config", [SMALL, NO_LSTM, WORDS, WITH_VECTORS], ids=["original", "no lstm", "words", "vectors"]
+)
 def test_the_same_seed_starts_both_models_with_the_same_bits(config):
     flax, torch_model = hybridner_flax.HybridNER(config, seed=5), hybridner_torch.HybridNER(config, seed=5)
     a = hybridner_flax.canonical.to_canonical(nnx.state(flax, nnx.Param))
@@ -49,11 +51,19 @@ def test_the_same_seed_starts_both_models_with_the_same_bits(config):
     [
         (SMALL, "float64", CLIPPED),
         (WORDS, "float64", {**CLIPPED, "decayed": "matrices", "beta2": 0.98}),
+        (WITH_VECTORS, "float64", CLIPPED),
         pytest.param(SMALL, "float32", CLIPPED, marks=pytest.mark.slow),
         pytest.param(WORDS, "float32", CLIPPED, marks=pytest.mark.slow),
         pytest.param(NO_LSTM, "float64", {"clip_norm": None}, marks=pytest.mark.slow),
     ],
-    ids=["original-float64", "words-float64", "original-float32", "words-float32", "no lstm, no clipping-float64"],
+    ids=[
+        "original-float64",
+        "words-float64",
+        "vectors-float64",
+        "original-float32",
+        "words-float32",
+        "no lstm, no clipping-float64",
+    ],
 )
 def test_the_twins_climb_the_ladder(make_twins, config, dtype, options):
     for finding in climb(make_twins, config, dtype, learning_rates=RATES, **options):

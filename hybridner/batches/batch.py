@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Int, Int32
+from jaxtyping import Bool, Float32, Int, Int32
 
 from hybridner.batches.encoding import IGNORED, Encoded
 from hybridner.batches.packing import Packing, Shape, ShapePlan, pack, row_lengths
@@ -27,8 +27,10 @@ class Batch:
         labels: int32 ``[rows, length]``; -100 where no loss is computed.
         examples: ``[num_examples]``, numbers of the examples in the split.
         rows, starts, lengths: ``[num_examples]``, the row, first column and number of pieces of each example.
-        part: number of this share and of how many. Only ``input_ids``, ``attention_mask`` and ``labels`` are split; the
-            other attributes describe the whole batch.
+        part: number of this share and of how many. Only ``input_ids``, ``attention_mask``, ``labels`` and ``vectors``
+            are split; the other attributes describe the whole batch.
+        vectors: float32 ``[rows, length, vector_size]``, the frozen vectors of words, zeros for a word without one and
+            in padding; None if the model reads none.
     """
 
     input_ids: Int32[np.ndarray, "rows length *features"]
@@ -39,6 +41,7 @@ class Batch:
     starts: Int[np.ndarray, "num_examples"]
     lengths: Int[np.ndarray, "num_examples"]
     part: tuple[int, int] = (0, 1)
+    vectors: Float32[np.ndarray, "rows length vector_size"] | None = None
 
     @property
     def num_pieces(self) -> int:
@@ -61,9 +64,10 @@ class Batch:
             return self
         if self.part != (0, 1) or len(self.input_ids) % of:
             raise ValueError(f"part {number} of {of} of a batch of {len(self.input_ids)} rows, part {self.part}")
-        arrays = (self.input_ids, self.attention_mask, self.labels)
-        input_ids, attention_mask, labels = (np.split(array, of)[number] for array in arrays)
-        return replace(self, input_ids=input_ids, attention_mask=attention_mask, labels=labels, part=(number, of))
+        split = {"input_ids": self.input_ids, "attention_mask": self.attention_mask, "labels": self.labels}
+        if self.vectors is not None:
+            split["vectors"] = self.vectors
+        return replace(self, **{name: np.split(array, of)[number] for name, array in split.items()}, part=(number, of))
 
     def at_words(self, values: np.ndarray, encoded: Encoded) -> Iterator[tuple[int, np.ndarray]]:
         """Split ``values [rows, length, …]`` of the whole batch into (example, values at its labelled positions)."""
@@ -82,7 +86,7 @@ def build_batch(
 ) -> Batch:
     """Build a batch of ``shape`` with ``examples`` placed by ``packing``, and keep the rows of ``part``.
 
-    ``dropped`` marks the words of the split to take for unknown.
+    ``dropped`` marks the words of the split to take for unknown; they keep their frozen vectors.
     """
     number, of = part
     num_rows = shape.rows // of
@@ -102,10 +106,13 @@ def build_batch(
         attention_mask[row, span] = sentences_in_row[row]
         if dropped is not None:
             is_dropped[row, span] = dropped[encoded.offsets[examples[i]] : encoded.offsets[examples[i] + 1]]
-    if encoded.types is not None:
-        input_ids = encoded.types.features[input_ids]
+    vectors = None
+    if (types := encoded.types) is not None:
+        if types.vectors is not None and types.vector_rows is not None:
+            vectors = types.vectors.take(types.vector_rows[input_ids])
+        input_ids = types.features[input_ids]
         input_ids[..., WORD][is_dropped] = UNKNOWN
-    return Batch(input_ids, attention_mask, labels, examples, packing.rows, packing.starts, lengths, part)
+    return Batch(input_ids, attention_mask, labels, examples, packing.rows, packing.starts, lengths, part, vectors)
 
 
 def epoch_order(num_examples: int, seed: int, epoch: int) -> Int[np.ndarray, "num_examples"]:

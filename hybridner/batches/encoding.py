@@ -16,6 +16,7 @@ from hybridner.corpora.corpus import Sentence
 from hybridner.corpora.labels import is_bioes
 from hybridner.corpora.schemes import from_bio, to_bio
 from hybridner.text.tokenizer import WordTokenizer
+from hybridner.text.vectors import WordVectors
 from hybridner.text.vocabulary import TypeTable, Vocabulary
 
 IGNORED = -100
@@ -78,10 +79,14 @@ class WordTypes(NamedTuple):
     Attributes:
         features: what the model reads of each.
         drop: probability of each to be taken for unknown in training.
+        vectors: frozen vectors of words, if the model reads them.
+        vector_rows: row of each type's vector; -1 for zeros.
     """
 
     features: Int32[np.ndarray, "num_types num_features"]
     drop: Float32[np.ndarray, "num_types"]
+    vectors: WordVectors | None = None
+    vector_rows: Int32[np.ndarray, "num_types"] | None = None
 
 
 def encode(
@@ -98,7 +103,10 @@ def encode(
         files: _Files = {name: opened.enter_context(TemporaryFile()) for name in _TYPES}
         encoder = tokenizer.encoder()
         counts = _write(files, iter(sentences), encoder, labels, max_length)
-        types = WordTypes(encoder.features(), encoder.drop_probabilities()) if isinstance(encoder, TypeTable) else None
+        types = None
+        if isinstance(encoder, TypeTable):
+            features, drop = encoder.features(), encoder.drop_probabilities()
+            types = WordTypes(features, drop, encoder.vectors, encoder.vector_rows())
         return Encoded(files, opened.pop_all(), *counts, types)
 
 

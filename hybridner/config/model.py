@@ -59,6 +59,7 @@ class WordsInput:
         affix_size: width of an affix's.
         character_size: width of a character's.
         filters: convolutions over the characters, each of some width and number of filters (Ma and Hovy 2016).
+        vector_size: width of the frozen vectors that come with the words (Pennington et al. 2014); 0 for none.
         dropout: dropout probability of the concatenated features; None takes the model's.
         kind: name of this part in ``config.json``.
     """
@@ -74,6 +75,7 @@ class WordsInput:
     affix_size: int = 25
     character_size: int = 30
     filters: tuple[tuple[int, int], ...] = ((3, 50), (5, 30))
+    vector_size: int = 0
     dropout: float | None = None
     kind: Literal["words"] = "words"
 
@@ -83,6 +85,7 @@ class WordsInput:
         for name in ("affix_rows", "max_characters", "word_size", "shape_size", "affix_size", "character_size"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
         require(self.max_length >= 3, f"max_length must be at least 3, not {self.max_length}")
+        require(self.vector_size >= 0, f"vector_size must not be negative, not {self.vector_size}")
         for width, number in self.filters:
             require(
                 width % 2 == 1 and number >= 1, f"filters must have odd widths and at least 1 filter: {self.filters}"

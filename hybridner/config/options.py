@@ -87,6 +87,10 @@ class DataOptions:
     """Lower-case the text; by default only if the vocabulary has no upper-case piece."""
     vocab_size: int = 30522
     """Largest vocabulary of a tokenizer that is trained."""
+    vectors: str | None = option(None, in_card=False)
+    """Frozen vectors of words, for a model that reads words: GloVe or fastText text (.gz), or .npz, .npy with words."""
+    vectors_license: str | None = option(None, on_resume="may change", in_card=False)
+    """Licence of the vectors, such as PDDL; the saved model's card names it."""
 
     def __post_init__(self) -> None:
         _at_least_1(self, "vocab_size")

@@ -30,6 +30,8 @@ class TrainOptions(TypedDict, total=False):
     tokenizer: str | Path
     lower_case: bool | None
     vocab_size: int
+    vectors: str | Path | None
+    vectors_license: str | None
     preset: PresetName | None
     input: Input
     hidden_size: int

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from hybridner.errors import InputError
-from hybridner.files.hub import MODEL_FILES, asked, is_repository
+from hybridner.files.hub import MODEL_FILES, VECTORS, asked, is_repository
 from hybridner.files.paths import inside
 from hybridner.saved.open import find_model, open_model
 
@@ -11,7 +11,7 @@ from hybridner.saved.open import find_model, open_model
 def push_model(
     source: str | Path, repository: str, *, private: bool = False, message: str | None = None, dry_run: bool = False
 ) -> list[str]:
-    """Publish a saved model on the Hub: its four files, never a run's checkpoints.
+    """Publish a saved model on the Hub: its files, never a run's checkpoints.
 
     Args:
         source: a run (meaning its best model) or a model folder in safetensors form.
@@ -30,14 +30,15 @@ def push_model(
     if not is_repository(repository):
         raise InputError(f"{repository}: not a name on the Hub; expected OWNER/NAME of letters, digits, '-', '_', '.'")
     folder = find_model(source)
-    missing = [name for name in MODEL_FILES if not inside(folder, name).is_file()]
+    there = {name: inside(folder, name).is_file() for name in MODEL_FILES}
+    missing = [name for name, is_there in there.items() if not is_there and name != VECTORS]
     if missing:
         raise InputError(
             f"{folder}: no {' and no '.join(missing)} in it; make a whole model folder with: "
             "hybridner convert MODEL FOLDER --to torch"
         )
     data = open_model(folder).provenance.get("data")  # do not publish a damaged one
-    sizes = [f"  {name}  {(folder / name).stat().st_size:,} bytes" for name in MODEL_FILES]
+    sizes = [f"  {name}  {(folder / name).stat().st_size:,} bytes" for name, is_there in there.items() if is_there]
     where = f"https://huggingface.co/{repository}{' (private)' if private else ''}"
     if dry_run:
         return [f"would publish {folder} as {where}", *sizes]

@@ -11,7 +11,9 @@ from typing import Any
 
 from hybridner.errors import InputError
 
-MODEL_FILES = ("config.json", "tokenizer.json", "model.safetensors", "README.md")
+VECTORS = "vectors.safetensors"
+MODEL_FILES = ("config.json", "tokenizer.json", "model.safetensors", "README.md", VECTORS)
+"""The files of a published model; not each has vectors."""
 
 
 def is_repository(name: str) -> bool:

@@ -105,9 +105,10 @@ def _word_rows(config: WordsInput, hidden: int) -> Iterator[Row]:
 
 
 def word_features_size(config: WordsInput) -> int:
-    """Count the concatenated features of a word."""
+    """Count the concatenated features of a word: those that are learned, then its frozen vector."""
     filters = sum(number for _, number in config.filters)
-    return config.word_size + config.shape_size + NUM_AFFIXES * config.affix_size + filters
+    learned = config.word_size + config.shape_size + NUM_AFFIXES * config.affix_size + filters
+    return learned + config.vector_size
 
 
 def _encoder_rows(config: EncoderConfig) -> Iterator[Row]:

@@ -19,8 +19,8 @@ from hybridner.parity.ladder import relative_loss
 from hybridner.runs.checkpoints import newest_state
 from hybridner.runs.run_dir import RunDir
 from hybridner.tagging.inference import predict_words
-from hybridner.text.vocabulary import load_saved
-from hybridner.training.train import read_data
+from hybridner.text.vocabulary import Vocabulary, load_saved
+from hybridner.training.train import read_data, run_vectors
 
 FIRST_STEPS = 500
 """Number of steps that the bar applies to: training amplifies rounding, so later losses prove nothing."""
@@ -60,6 +60,8 @@ def read_run(folder: Path) -> FinishedRun:
     if newest is None:
         raise InputError(f"{run.checkpoints}: no checkpoint")
     corpus, tokenizer = read_data(options), load_saved(run.tokenizer)
+    if options.data.vectors is not None and isinstance(tokenizer, Vocabulary):
+        tokenizer.vectors = run_vectors(run, options)
     labels = bioes_labels(corpus.labels) if options.model.head == "crf" else corpus.labels
     config = options.model.config(tokenizer.model_input(options.model.max_length), len(labels))
     learner = learner_class(backend)(config, options)

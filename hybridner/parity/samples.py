@@ -4,7 +4,7 @@ import zlib
 from functools import partial
 
 import numpy as np
-from jaxtyping import Int32
+from jaxtyping import Float32, Int32
 
 from hybridner.batches.batch import Batch, build_batch
 from hybridner.batches.encoding import IGNORED, Encoded
@@ -75,7 +75,8 @@ def random_batch(
             make_valid(labels[row, span], config.num_labels)
     input_ids[packing.rows[0], packing.starts[0]] = config.input.pad_token_id
     examples, sizes = np.arange(len(lengths)), np.asarray(lengths)
-    return Batch(input_ids, attention_mask, labels, examples, packing.rows, packing.starts, sizes)
+    vectors = random_vectors(config, attention_mask, rng)
+    return Batch(input_ids, attention_mask, labels, examples, packing.rows, packing.starts, sizes, vectors=vectors)
 
 
 def features_shape(config: ModelConfig) -> tuple[int, ...]:
@@ -98,6 +99,16 @@ def random_ids(config: ModelConfig, size: int, rng: np.random.Generator) -> Int3
     lengths = rng.integers(1, read.max_characters + 1, size)
     ids[:, FIRST_CHARACTER:] = np.where(np.arange(read.max_characters) < lengths[:, None], characters, 0)
     return ids
+
+
+def random_vectors(
+    config: ModelConfig, attention_mask: Int32[np.ndarray, "*shape"], rng: np.random.Generator
+) -> Float32[np.ndarray, "*shape vector_size"] | None:
+    """Draw vectors of words, zeros in padding; None if the model reads none."""
+    size = 0 if config.input.kind == "pieces" else config.input.vector_size
+    if size == 0:
+        return None
+    return rng.normal(size=(*attention_mask.shape, size)).astype(np.float32) * (attention_mask != 0)[..., None]
 
 
 def make_valid(labels: Int32[np.ndarray, "length"], num_labels: int) -> None:

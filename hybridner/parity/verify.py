@@ -25,6 +25,7 @@ from hybridner.parity.samples import corpus_batches, standard_batches
 from hybridner.saved.model import SavedModel
 from hybridner.saved.open import ORIGINAL_SUFFIX, find_model, open_model
 from hybridner.saved.original import from_state_dict
+from hybridner.text.vocabulary import Vocabulary
 
 _CLIP_NORM = 0.1  # small enough to clip
 _LEARNING_RATE = 1e-3
@@ -165,8 +166,16 @@ def compare_models(a: SavedModel, b: SavedModel) -> Finding:
         differences.append(f"labels {', '.join(a.labels)} against {', '.join(b.labels)}")
     if a.tokenizer and b.tokenizer and a.tokenizer.to_json() != b.tokenizer.to_json():
         differences.append("the tokenizers")
+    if _vectors(a) != _vectors(b):
+        differences.append("the vectors of words")
     same = "config, labels, tokenizer" if a.tokenizer and b.tokenizer else "config, labels"
     return Finding("model", math.inf if differences else 0.0, "; ".join(differences) or same, 0.0)
+
+
+def _vectors(model: SavedModel) -> str | None:
+    """Compute the digest of a model's vectors of words."""
+    vectors = model.tokenizer.vectors if isinstance(model.tokenizer, Vocabulary) else None
+    return None if vectors is None else vectors.digest()
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

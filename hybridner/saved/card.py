@@ -139,6 +139,7 @@ def _training(about: Mapping[str, Any]) -> str:
         "imported from": original if "imported_from" in about else None,
         "data": f"{about.get('data', 'not stated')}{f' (sentences: {counts})' if counts else ''}",
         "licence of the data": about.get("data_license") or "not stated",
+        **_about_vectors(about.get("vectors")),
         "preset": about.get("preset"),
         "options": ", ".join(f"`{name} = {value}`" for name, value in options.items()),
         "seed": about.get("seed"),
@@ -148,6 +149,16 @@ def _training(about: Mapping[str, Any]) -> str:
         "dtype": about.get("dtype"),
     }
     return "\n".join(f"- {name}: {value}" for name, value in facts.items() if value not in (None, ""))
+
+
+def _about_vectors(vectors: Any) -> dict[str, str]:
+    if not isinstance(vectors, dict):
+        return {}
+    size = f"{vectors.get('words'):,} words, {vectors.get('size')} numbers each"
+    return {
+        "vectors of words": f"`{vectors.get('file')}`, frozen ({size})",
+        "licence of the vectors": vectors.get("license") or "not stated",
+    }
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""A saved model on disk: ``config.json``, ``tokenizer.json``, the weights and a card.
+"""A saved model on disk: ``config.json``, ``tokenizer.json``, the weights, a card, and the vectors of words if any.
 
 The canonical weights are in ``model.safetensors``, which either backend opens, or, for plain Flax code, in the Orbax
 folder ``model.orbax``. ``config.json`` contains their digest, the same for both forms. No file contains a time, so the
@@ -13,9 +13,10 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from hybridner.config.model import ModelConfig, PiecesInput
+from hybridner.config.model import ModelConfig, PiecesInput, WordsInput
 from hybridner.corpora.labels import check_labels
 from hybridner.errors import InputError
+from hybridner.files.hub import VECTORS
 from hybridner.files.paths import check_links, inside
 from hybridner.files.reading import read_json
 from hybridner.files.tensors import Headers, Weights, digest, read_tensors, write_tensors
@@ -25,7 +26,9 @@ from hybridner.model.twins import checkpoint_module, installed
 from hybridner.model.weights import check_weights
 from hybridner.saved.card import card
 from hybridner.saved.model import SavedModel, model_config
+from hybridner.saved.vectors import open_vectors, save_vectors
 from hybridner.text.tokenizer import WordTokenizer
+from hybridner.text.vectors import WordVectors
 from hybridner.text.vocabulary import Vocabulary, load_saved
 
 FORMAT_VERSION = 3
@@ -58,6 +61,8 @@ def save_model(folder: Path, model: SavedModel, form: Form = "torch", *, parents
             write_tensors(partial / _SAFETENSORS, model.weights)
         if model.tokenizer is not None:
             model.tokenizer.save(partial / "tokenizer.json")
+        if isinstance(model.tokenizer, Vocabulary) and model.tokenizer.vectors is not None:
+            save_vectors(partial / VECTORS, model.tokenizer.vectors)
         (partial / "config.json").write_text(json.dumps(header, indent=2) + "\n", encoding="utf-8")
         (partial / "README.md").write_text(card(model), encoding="utf-8")
 
@@ -83,6 +88,8 @@ def read_folder(folder: Path) -> SavedModel:
     tokenizer = None
     if (path := inside(folder, "tokenizer.json")).is_file():
         tokenizer = load_saved(path)
+        if isinstance(tokenizer, Vocabulary):
+            tokenizer.vectors = find_vectors(folder)
         _check_input(tokenizer, config, path)
     weights = _read_weights(folder, config)
     if "weights_sha256" in header and header["weights_sha256"] != digest(weights):
@@ -95,8 +102,18 @@ def read_folder(folder: Path) -> SavedModel:
     return SavedModel(config, tuple(labels), tokenizer, weights, provenance, str(folder))
 
 
+def find_vectors(folder: Path) -> WordVectors | None:
+    """Map the vectors of a model folder, if it has any.
+
+    Raises:
+        InputError: the file is damaged, or a link that leads out of the folder.
+    """
+    path = inside(folder, VECTORS)
+    return open_vectors(path) if path.is_file() else None
+
+
 def _check_input(tokenizer: WordTokenizer | Vocabulary, config: ModelConfig, where: Path) -> None:
-    """Check that the model has a row for each piece, or for each word, shape and character."""
+    """Check that the model has a row for each piece, or for each word, shape and character, and its vectors."""
     reads = tokenizer.model_input(config.input.max_length)
     if isinstance(reads, PiecesInput) and isinstance(config.input, PiecesInput):
         if reads.vocab_size > config.input.vocab_size:
@@ -104,7 +121,10 @@ def _check_input(tokenizer: WordTokenizer | Vocabulary, config: ModelConfig, whe
         return
     if reads.kind != config.input.kind:
         raise InputError(f"{where}: {reads.kind} for a model that reads {config.input.kind}")
-    for name in ("num_words", "num_shapes", "num_characters", "affix_rows", "max_characters"):
+    needs_vectors = isinstance(config.input, WordsInput) and config.input.vector_size > 0
+    if needs_vectors and isinstance(reads, WordsInput) and reads.vector_size == 0:
+        raise InputError(f"{where.with_name(VECTORS)}: is missing; copy the whole folder again from its source")
+    for name in ("num_words", "num_shapes", "num_characters", "affix_rows", "max_characters", "vector_size"):
         if getattr(reads, name) != getattr(config.input, name):
             raise InputError(
                 f"{where}: {name} is {getattr(reads, name)}, but {getattr(config.input, name)} in the model"

@@ -14,6 +14,7 @@ from hybridner.config.model import WordsInput
 from hybridner.errors import InputError
 from hybridner.files.reading import LARGEST_TOKENIZER, read_text
 from hybridner.text.tokenizer import HasWords, WordTokenizer, load_tokenizer
+from hybridner.text.vectors import WordVectors, normalized
 
 PAD, UNKNOWN = 0, 1
 AFFIXES = (slice(1), slice(2), slice(3), slice(-1, None), slice(-2, None), slice(-3, None), slice(-4, None))
@@ -36,9 +37,11 @@ class Vocabulary:
         counts: how often the train split has each known word, most frequent first.
         affix_rows: number of rows that each affix is hashed into.
         max_characters: characters of a word that count.
+        vectors: frozen vectors of words that the model reads too, or None; they have a file of their own.
         pad_id: number of the type that fills rows.
     """
 
+    vectors: WordVectors | None = None
     pad_id = PAD
 
     def __init__(
@@ -64,6 +67,7 @@ class Vocabulary:
             max_length=max_length,
             affix_rows=self.affix_rows,
             max_characters=self.max_characters,
+            vector_size=0 if self.vectors is None else self.vectors.size,
         )
 
     def encoder(self) -> "TypeTable":
@@ -75,7 +79,7 @@ class Vocabulary:
         lower = word.lower()
         characters = [self._character_ids.get(character, UNKNOWN) for character in word[: self.max_characters]]
         return [
-            self._word_ids.get(_normalized(word), UNKNOWN),
+            self._word_ids.get(normalized(word), UNKNOWN),
             self._shape_ids.get(shape_of(word), UNKNOWN),
             *(
                 slot * self.affix_rows + _hash((word if cased else lower)[part]) % self.affix_rows
@@ -87,7 +91,7 @@ class Vocabulary:
 
     def drop_probability(self, word: str) -> float:
         """Return the probability that training takes the word for unknown, 1 / (1 + its count in train)."""
-        count = self.counts.get(_normalized(word))
+        count = self.counts.get(normalized(word))
         return 0.0 if count is None else 1 / (1 + count)
 
     def to_json(self) -> str:
@@ -113,13 +117,14 @@ class TypeTable:
 
     Attributes:
         first, last: types in front of each sentence and after it: none.
+        vectors: those of the vocabulary.
     """
 
     first: tuple[int, ...] = ()
     last: tuple[int, ...] = ()
 
     def __init__(self, vocabulary: Vocabulary) -> None:
-        self._vocabulary = vocabulary
+        self._vocabulary, self.vectors = vocabulary, vocabulary.vectors
         self._numbers: dict[str, int] = {}
 
     def encode_sentences(self, sentences: Sequence[Sequence[str]]) -> list[list[list[int]]]:
@@ -131,6 +136,11 @@ class TypeTable:
         """Return the features of each type; row 0 is padding."""
         rows = [self._vocabulary.features(word) for word in self._numbers]
         return np.array([[PAD] * (FIRST_CHARACTER + self._vocabulary.max_characters), *rows], np.int32)
+
+    def vector_rows(self) -> Int32[np.ndarray, "num_types"] | None:
+        """Return the row of the vector of each type, -1 if it has none; None if there are no vectors."""
+        vectors = self._vocabulary.vectors
+        return None if vectors is None else np.concatenate(([np.int32(-1)], vectors.find(list(self._numbers))))
 
     def drop_probabilities(self) -> Float32[np.ndarray, "num_types"]:
         """Return the probability of each type to be taken for unknown in training."""
@@ -169,7 +179,7 @@ def train_vocabulary(sentences: Iterable[HasWords], vocab_size: int) -> Vocabula
         words.update(sentence.words)
     counts: Counter[str] = Counter()
     for word, count in words.items():
-        counts[_normalized(word)] += count
+        counts[normalized(word)] += count
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:vocab_size]
     shapes, characters = {shape_of(word) for word in words}, {character for word in words for character in word}
     return Vocabulary(dict(ordered), sorted(shapes), sorted(characters))
@@ -192,10 +202,6 @@ def _class_of(character: str) -> str:
     if character.isdigit():
         return "d"
     return "o" if character.isalpha() else character
-
-
-def _normalized(word: str) -> str:
-    return "".join("0" if character.isdigit() else character for character in word.lower())
 
 
 def _hash(affix: str) -> int:

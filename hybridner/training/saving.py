@@ -15,11 +15,14 @@ from hybridner.model.twins import Backend, versions
 from hybridner.runs.checkpoints import CheckpointStore, Restored, open_checkpoints
 from hybridner.runs.records import Progress, Records
 from hybridner.saved.model import model_config
+from hybridner.text.vocabulary import Vocabulary
 from hybridner.training.job import TrainingJob
 
 # The errors of a disk that is full, read-only or gone; another OSError has another cause.
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOENT}
 _DISK |= {errno.ENOTDIR, errno.ESTALE}
+
+_VECTORS = "vectors"
 
 
 class Saving:
@@ -36,6 +39,8 @@ class Saving:
         self._job, self._records = job, records
         self._model = {"labels": list(job.corpus.labels), "model": dataclasses.asdict(job.config)}
         self._data = {name: split.digest() for name, split in job.corpus.splits.items()}
+        if isinstance(job.tokenizer, Vocabulary) and job.tokenizer.vectors is not None:
+            self._data[_VECTORS] = job.tokenizer.vectors.digest()
         self._computed = {
             "backend": job.backend,
             "device": job.learner.device,
@@ -129,13 +134,18 @@ class Saving:
         if not names:
             return []
         paths = {name: report.path for name, report in self._job.corpus.reports.items()}
-        changed = [f"the {shown_split(name)} split ({paths.get(name, 'no longer there')})" for name in names]
+        paths[_VECTORS] = str(self._job.options.data.vectors)
+        changed = [f"the {_shown(name)} ({paths.get(name, 'no longer there')})" for name in names]
         what = f"{self._job.run.folder}: the data have changed since step {step:,}: {', '.join(changed)}"
         if self._job.options.run.allow_changed_data:
             return [f"{what}; allowed, so scores from before and after are of different data"]
         raise InputError(
             f"{what}; undo the change, start a new run with another --output, or accept it with --allow-changed-data"
         )
+
+
+def _shown(name: str) -> str:
+    return "vectors of words" if name == _VECTORS else f"{shown_split(name)} split"
 
 
 def last_checkpoint(store: CheckpointStore) -> str:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 from hybridner.errors import InputError
@@ -17,6 +18,7 @@ from hybridner.saved.open import open_model
 from hybridner.tagging.decoding import bio_tags, decode_many
 from hybridner.tagging.inference import predict_tags, predict_words
 from hybridner.tagging.lattice import model_transitions
+from hybridner.text.vocabulary import Vocabulary
 from hybridner.training.job import TrainingJob
 from hybridner.training.signals import StopSignals
 
@@ -64,6 +66,7 @@ class Selection:
             "data": job.corpus.name,
             "sentences": {name: report.sentences for name, report in job.corpus.reports.items()},
             **({"data_license": options.data.data_license} if options.data.data_license else {}),
+            **self._vectors(),
             "preset": options.model.preset,
             "options": told_options(options),
             "backend": job.backend,
@@ -76,6 +79,14 @@ class Selection:
         weights = job.learner.weights() if weights is None else weights
         model = SavedModel(job.config, job.labels, job.tokenizer, weights, provenance)
         save_model(job.run.best, model, parents=False)  # do not recreate a run that was removed
+
+    def _vectors(self) -> dict[str, Any]:
+        """Describe the vectors of words, by the name of their file."""
+        data, tokenizer = self._job.options.data, self._job.tokenizer
+        if data.vectors is None or not isinstance(tokenizer, Vocabulary) or tokenizer.vectors is None:
+            return {}
+        about = {"file": Path(data.vectors).name, "words": len(tokenizer.vectors.index.hashes)}
+        return {"vectors": {**about, "size": tokenizer.vectors.size, "license": data.vectors_license}}
 
     def repair(self, best: dict[str, Any], checkpoints: CheckpointStore) -> str:
         """Rebuild the best model from its checkpoint unless it is on disk; return a sentence for the user, or "".

@@ -15,6 +15,7 @@ def summary(job: TrainingJob) -> list[tuple[str, str]]:
         ("data", f"{corpus.name}: {'; '.join(sizes)}"),
         ("labels", f"{len(corpus.labels)}: O, and B- and I- of {types}"),
         *([("windows", f"sentences longer than {longest:,} pieces are cut: {', '.join(cut)}")] if cut else []),
+        *_vectors(job),
         ("model", _model(job)),
         ("training", f"{work.total_steps:,} steps, {work.batches_per_epoch:,} an epoch; {_training(job)}"),
         ("device", f"{job.learner.device}, {job.learner.spread}, {job.options.devices.dtype}"),
@@ -34,6 +35,15 @@ def _details(job: TrainingJob) -> list[tuple[str, str]]:
         ("batches", f"packed into rows × length of {common}; {pieces / area:.0%} of that are pieces"),
         ("work", f"{job.work.pieces:,} pieces, {job.work.flops / 1e9:,.0f} GFLOP"),
     ]
+
+
+def _vectors(job: TrainingJob) -> list[tuple[str, str]]:
+    types = job.encoded["train"].types
+    if types is None or types.vectors is None or types.vector_rows is None:
+        return []
+    found = (types.vector_rows[job.encoded["train"].input_ids] >= 0).mean()
+    size = f"{len(types.vectors.index.hashes):,} words, {types.vectors.size} numbers each"
+    return [("vectors", f"{job.options.data.vectors}: {size}; {found:.1%} of the words of train have one")]
 
 
 def _model(job: TrainingJob) -> str:

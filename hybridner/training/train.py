@@ -22,7 +22,10 @@ from hybridner.model.twins import Backend, choose_backend, learner_class
 from hybridner.runs.checkpoints import open_checkpoints
 from hybridner.runs.records import TrainingResult, left_out
 from hybridner.runs.run_dir import RunDir, choose_folder, merge_resumed
+from hybridner.saved.folder import find_vectors
 from hybridner.text.tokenizer import WordTokenizer, load_tokenizer, train_tokenizer
+from hybridner.text.vector_files import read_vectors
+from hybridner.text.vectors import WordVectors
 from hybridner.text.vocabulary import Vocabulary, load_saved, train_vocabulary
 from hybridner.training.job import TrainingJob
 from hybridner.training.loop import TrainingLoop
@@ -84,6 +87,12 @@ def prepare(backend: Backend, options: Options, explicit: set[str]) -> TrainingJ
         tokenizer = load_saved(run.tokenizer)
     else:
         tokenizer = make_tokenizer(options, corpus)
+    if options.data.vectors is not None and isinstance(tokenizer, Vocabulary):
+        tokenizer.vectors = run_vectors(run, options) if resumes else read_vectors(Path(options.data.vectors))
+        found = tokenizer.vectors
+        if found.num_repeated:
+            rows = f"{found.num_repeated:,} of {len(found):,} rows repeat a word"
+            reporter.sentence(f"{found.where}: {rows}; the first vector of each word counts")
     labels = bioes_labels(corpus.labels) if options.model.head == "crf" else corpus.labels
     config = options.model.config(tokenizer.model_input(options.model.max_length), len(labels))
     check_fits(config, "the options", training=True)
@@ -120,16 +129,35 @@ def read_data(options: Options) -> Corpus:
     return read_corpus(options.data.data, columns=columns, misaligned=options.data.misaligned)
 
 
+def run_vectors(run: RunDir, options: Options) -> WordVectors:
+    """Open the vectors of words of a run that was started before: those of its best model, else of the user's file.
+
+    Raises:
+        InputError: neither exists, or it is damaged.
+    """
+    if (found := find_vectors(run.best)) is not None:
+        return found
+    assert options.data.vectors is not None
+    if not (path := Path(options.data.vectors)).exists():
+        raise InputError(
+            f"{path}: is gone, and {run.best} has no copy of these vectors yet; put the file back to resume the run"
+        )
+    return read_vectors(path)
+
+
 def make_tokenizer(options: Options, corpus: Corpus) -> WordTokenizer | Vocabulary:
     """Make the tokenizer that ``options`` name, trained on the train split or loaded; or the vocabulary of words.
 
     Raises:
-        InputError: the tokenizer cannot be read, or the model reads words and has no use for one.
+        InputError: the tokenizer cannot be read, the model reads words and has no use for one, or the model reads word
+            pieces and has no use for vectors of words.
     """
     if options.model.input == "words":
         if options.data.tokenizer != "train":
             raise InputError("--tokenizer is for models that read word pieces; leave it out, or choose --input pieces")
         return train_vocabulary(corpus.splits["train"], options.data.vocab_size)
+    if options.data.vectors is not None:
+        raise InputError("--vectors is for models that read words; leave it out, or choose --preset base")
     if options.data.tokenizer == "train":
         return train_tokenizer(corpus.splits["train"], options.data.vocab_size, bool(options.data.lower_case))
     return load_tokenizer(options.data.tokenizer, options.data.lower_case)

@@ -1,13 +1,16 @@
 """Bugs of the model that reads words: features, relative positions, the LSTM's second direction, the CRF."""
 
 import torch
+import torch.nn.functional as F
 
 import hybridner_torch.crf as crf_module
 import hybridner_torch.encoder as encoder_module
 import hybridner_torch.learner as learner_module
 import hybridner_torch.lstm as lstm_module
 import hybridner_torch.words as words_module
+from hybridner.model.dropout import INPUT_SITES
 from hybridner.text.vocabulary import FIRST_AFFIX, FIRST_CHARACTER, PAD
+from hybridner_torch.dropout import dropout
 from parity_tests.bugs.registry import bug, wrap
 
 
@@ -15,12 +18,16 @@ def words_bug(rung, name):
     return bug(rung, name, reads="words")
 
 
+def vectors_bug(rung, name):
+    return bug(rung, name, reads="words with vectors")
+
+
 @words_bug("activations", "an affix is looked up one row too far")
 def _(patch):
-    def shifted(forward, self, ids, stream):
+    def shifted(forward, self, ids, *others):
         ids = ids.clone()
         ids[..., FIRST_AFFIX:FIRST_CHARACTER] = (ids[..., FIRST_AFFIX:FIRST_CHARACTER] + 1) % self.affix.num_embeddings
-        return forward(self, ids, stream)
+        return forward(self, ids, *others)
 
     wrap(patch, words_module.WordFeatures, "forward", shifted)
 
@@ -37,6 +44,21 @@ def _(patch):
 @words_bug("activations", "the convolutions see the characters in reverse")
 def _(patch):
     wrap(patch, words_module.WordFeatures, "_convolved", lambda convolved, self, ids: convolved(self, ids.flip(-1)))
+
+
+@vectors_bug("activations", "a word gets the vector of its neighbour")
+def _(patch):
+    wrap_vectors(patch, lambda vectors: vectors.roll(1, dims=1))
+
+
+@vectors_bug("activations", "vectors are scaled to length 1")
+def _(patch):
+    wrap_vectors(patch, lambda vectors: F.normalize(vectors, dim=-1))
+
+
+@vectors_bug("activations", "vectors are rounded to bfloat16")
+def _(patch):
+    wrap_vectors(patch, lambda vectors: vectors.bfloat16().float())
 
 
 @words_bug("activations", "a relative distance has the wrong sign")
@@ -134,6 +156,14 @@ def _(patch):
     patch.setattr(words_module, "dropout", lambda x, *_: x)
 
 
+@vectors_bug("dropout", "vectors are dropped twice")
+def _(patch):
+    def dropped(forward, self, ids, stream, vectors):
+        return forward(self, ids, stream, dropout(vectors, self.dropout, INPUT_SITES, stream))
+
+    wrap(patch, words_module.WordFeatures, "forward", dropped)
+
+
 @words_bug("dropout", "the LSTM's input is not dropped")
 def _(patch):
     patch.setattr(lstm_module, "dropout", lambda x, *_: x)
@@ -162,6 +192,13 @@ def _(patch):
         return optimizer
 
     wrap(patch, learner_module.Learner, "_new_optimizer", default)
+
+
+def wrap_vectors(patch, change):
+    def changed(forward, self, ids, stream, vectors):
+        return forward(self, ids, stream, change(vectors))
+
+    wrap(patch, words_module.WordFeatures, "forward", changed)
 
 
 def wrap_scores(patch, change):

@@ -9,6 +9,7 @@ from hybridner.batches.packing import ShapePlan
 from hybridner.corpora.corpus import Sentence
 from hybridner.corpora.labels import bioes_labels, labels_of
 from hybridner.corpora.sample import sample_sentences
+from hybridner.text.vector_files import read_vectors
 from hybridner.text.vocabulary import UNKNOWN, WORD, train_vocabulary
 
 SENTENCES = list(sample_sentences("train"))[:90]
@@ -21,8 +22,8 @@ def encoded():
     return encode(SENTENCES, VOCABULARY, LABELS, max_length=64)
 
 
-def batches(encoded, batch_size=16, **options):
-    plan = ShapePlan(encoded.lengths, batch_size)
+def batches(encoded, batch_size=16, plan=None, **options):
+    plan = plan or ShapePlan(encoded.lengths, batch_size)
     return training_batches(
         encoded, plan, **{"seed": 3, "epoch": 1, "batch_size": batch_size, "pad_token_id": 0, **options}
     )
@@ -84,3 +85,49 @@ def test_only_training_takes_words_for_unknown(encoded):
         (values == UNKNOWN).sum() for values in by_word(encoded, inference_batches(encoded, pad_token_id=0)).values()
     ]
     assert sum(known) == 0
+
+
+@pytest.fixture(scope="module")
+def with_vectors(tmp_path_factory):
+    """Encode with a vector for every second word: its number and 1."""
+    path = tmp_path_factory.mktemp("vectors") / "v.txt"
+    words = sorted({word for sentence in SENTENCES for word in sentence.words})[::2]
+    path.write_text("".join(f"{word} {number} 1\n" for number, word in enumerate(words)), encoding="utf-8")
+    vocabulary = train_vocabulary(SENTENCES, 30_000)
+    vocabulary.vectors = read_vectors(path)
+    return encode(SENTENCES, vocabulary, LABELS, max_length=64), vocabulary.vectors
+
+
+def test_a_batch_has_the_vector_of_each_word_and_zeros_elsewhere(with_vectors):
+    encoded, vectors = with_vectors
+    found = {}
+    for batch in inference_batches(encoded, pad_token_id=0):
+        assert (batch.vectors.shape, batch.vectors.dtype) == ((*batch.labels.shape, 2), np.float32)
+        assert not batch.vectors[batch.attention_mask == 0].any()
+        found |= dict(batch.at_words(batch.vectors, encoded))
+    for number, sentence in enumerate(SENTENCES):
+        assert np.array_equal(found[number], vectors.take(vectors.find(sentence.words)))
+    has_one = np.concatenate(list(found.values()))[:, 1]
+    assert 0.3 < has_one.mean() < 0.9
+
+
+def test_a_word_taken_for_unknown_keeps_its_vector(with_vectors):
+    encoded, _ = with_vectors
+    kept = 0
+    for batch in batches(encoded):
+        kept += batch.vectors[batch.input_ids[..., WORD] == UNKNOWN].any(-1).sum()
+    assert kept > 0
+
+
+def test_each_process_gets_the_vectors_of_its_rows(with_vectors):
+    encoded, _ = with_vectors
+    whole = next(batches(encoded, plan=ShapePlan(encoded.lengths, 16, 2)))
+    for number in range(2):
+        part = next(batches(encoded, plan=ShapePlan(encoded.lengths, 16, 2), part=(number, 2)))
+        taken = whole.take_part(number, 2)
+        assert np.array_equal(part.vectors, taken.vectors)
+        assert len(part.vectors) == len(part.labels) == len(whole.labels) // 2
+
+
+def test_without_vectors_a_batch_has_none(encoded):
+    assert next(batches(encoded)).vectors is None

@@ -23,6 +23,8 @@ OTHER = {
     "tokenizer": "some/vocab.txt",
     "lower_case": False,
     "vocab_size": 555,
+    "vectors": "some/vectors.txt",
+    "vectors_license": "PDDL",
     "hidden_size": 96,
     "num_heads": 8,
     "num_encoder_layers": 3,
@@ -231,7 +233,8 @@ def test_a_run_without_a_limit_cannot_get_one(begun):
 
 WHERE_IT_RUNS = {"device", "parallel", "num_devices", "accumulate", "deterministic"}
 MAY_GROW = {"epochs", "max_steps"}
-MAY_CHANGE = {"checkpoint_every", "checkpoint_minutes", "keep_checkpoints", "on_nonfinite", "data_license"}
+MAY_CHANGE = {"checkpoint_every", "checkpoint_minutes", "keep_checkpoints", "on_nonfinite"}
+MAY_CHANGE |= {"data_license", "vectors_license"}
 
 
 NEVER_CHANGES = {*OTHER} - WHERE_IT_RUNS - MAY_GROW - MAY_CHANGE - {"preset"}
