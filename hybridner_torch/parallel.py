@@ -1,5 +1,6 @@
 """Processes as torchrun starts them, each with its own device and its rows of a batch."""
 
+import atexit
 import os
 from datetime import timedelta
 
@@ -41,12 +42,19 @@ def _join_others(kind: str, timeout: float) -> None:
         distributed.init_process_group(
             "nccl" if device else "gloo", store=store, rank=rank, world_size=world_size, device_id=device
         )
+        atexit.register(_leave)
     except (ValueError, RuntimeError) as error:
         where = f"{os.environ.get('MASTER_ADDR', '')}:{os.environ.get('MASTER_PORT', '')}"
         raise InputError(
             f"{where}: not all {os.environ['WORLD_SIZE']} processes joined within {timeout:g} s (--join-timeout): "
             f"{str(error).splitlines()[0]}; check that each runs and can reach this address"
         ) from error
+
+
+def _leave() -> None:
+    """Leave the other processes; without this, Gloo's threads may abort a process that has finished."""
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def rank_and_world_size() -> tuple[int, int]:
