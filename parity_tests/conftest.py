@@ -17,6 +17,7 @@ from parity_tests.on_devices import EMBEDDING_MEAN, RUNS, SKIPPING
 
 REPOSITORY = Path(__file__).parents[1]
 RUN_OPTIONS = {
+    "preset": "original",
     "dtype": "float64",
     "dropout": 0.0,
     "max_steps": 60,

@@ -95,6 +95,7 @@ def run(tmp_path_factory):
     for split in ("train", "valid"):
         (folder / f"{split}.txt").write_text("\n".join(rows[:40]))
     sizes = {"hidden_size": 16, "num_heads": 2, "num_encoder_layers": 1, "vocab_size": 200, "max_length": 64}
+    sizes |= {"preset": "original"}
     hybridner.train("torch", data=str(folder), output=folder / "run", max_steps=3, average=0.9, **sizes)
     return folder / "run"
 

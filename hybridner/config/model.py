@@ -128,7 +128,10 @@ class EncoderConfig:
     def __post_init__(self) -> None:
         for name in ("hidden_size", "num_heads", "feed_forward_size"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
-        require(0 <= self.num_layers <= _MOST_LAYERS, f"num_layers must be from 0 to {_MOST_LAYERS:,}")
+        require(
+            0 <= self.num_layers <= _MOST_LAYERS,
+            f"num_layers must be from 0 to {_MOST_LAYERS:,}, not {self.num_layers}",
+        )
         require(
             self.hidden_size % self.num_heads == 0,
             f"hidden_size {self.hidden_size} is not divisible by num_heads {self.num_heads}",

@@ -184,7 +184,14 @@ def test_evaluate_scores_every_word_of_a_sentence_cut_into_windows_and_says_so(t
 @pytest.fixture
 def train(typed, corpus, tmp_path):
     """Train one step of a small model on the corpus; return the output."""
-    options = {"hidden-size": 16, "num-heads": 2, "num-encoder-layers": 1, "vocab-size": 200, "max-length": 16}
+    options = {
+        "preset": "original",
+        "hidden-size": 16,
+        "num-heads": 2,
+        "num-encoder-layers": 1,
+        "vocab-size": 200,
+        "max-length": 16,
+    }
     args = [word for name, value in options.items() for word in (f"--{name}", value)]
     (corpus / "train.txt").write_text(KNOWN * 10)
     (corpus / "valid.txt").write_text(KNOWN)

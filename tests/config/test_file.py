@@ -219,7 +219,15 @@ def test_a_runs_own_file_repeats_the_run(tmp_path):
     for split in ("train", "valid"):
         (folder / f"{split}.txt").write_text("Anna B-PER\nsleeps O\n\nin O\nDorst B-LOC\n\n" * 9)
     sizes = {"hidden_size": 16, "num_heads": 2, "num_encoder_layers": 1, "vocab_size": 100, "max_length": 16}
-    values = {**sizes, "epochs": 2, "batch_size": 5, "average": 0.9, "clip_norm": 0.5, "overwrite": True}
+    values = {
+        **sizes,
+        "preset": "original",
+        "epochs": 2,
+        "batch_size": 5,
+        "average": 0.9,
+        "clip_norm": 0.5,
+        "overwrite": True,
+    }
     first = hybridner.train("torch", data=str(folder), output=tmp_path / "first", **values).folder
     run(["train", "--config", str(first / "config.toml"), "--output", str(tmp_path / "second")])
     for name in ("config.toml", "tokenizer.json", "best/model.safetensors", "best/config.json"):

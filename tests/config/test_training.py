@@ -121,7 +121,7 @@ def test_a_preset_that_does_not_exist_is_answered_with_the_nearest(preset, words
         ({"num_labels": -2}, "num_labels must be at least 1, not -2"),
         ({"hidden_size": 0}, "hidden_size must be at least 1, not 0"),
         ({"num_heads": 0}, "num_heads must be at least 1, not 0"),
-        ({"num_encoder_layers": 0}, "num_layers must be at least 1, not 0"),
+        ({"num_encoder_layers": -1}, "num_layers must be from 0 to 10,000, not -1"),
         ({"hidden_size": 30}, "hidden_size 30 is not divisible by num_heads 4"),
         ({"hidden_size": 9, "num_heads": 3}, "hidden_size must be even, not 9"),
         ({"max_length": 2}, "max_length must be at least 3, not 2"),

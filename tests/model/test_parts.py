@@ -31,7 +31,7 @@ def test_each_part_drops_at_sites_of_its_own():
 
 
 def test_no_model_has_more_layers_than_there_are_sites():
-    with pytest.raises(InputError, match="num_layers must be at most 10,000"):
+    with pytest.raises(InputError, match="num_layers must be from 0 to 10,000, not 10001"):
         original_model(**{**SIZES, "num_encoder_layers": 10_001})
 
 

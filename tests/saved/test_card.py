@@ -174,6 +174,8 @@ def folder(tmp_path_factory):
     for split in ("train", "valid", "test"):
         (data / f"{split}.txt").write_text(ROWS * 12 + ("Anna B-LOC\nsleeps O\n\n" * 8 if split == "test" else ""))
     arguments = [
+        "--preset",
+        "original",
         "--data",
         data,
         "--output",

@@ -99,9 +99,9 @@ def test_a_damaged_config_is_one_line_that_names_it(folder, content):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda c: c.update(format="other"), "not a model folder of format version 1 to 2"),
-        (lambda c: c.update(format_version=3), "not a model folder of format version 1 to 2"),
-        (lambda c: c.pop("format"), "not a model folder of format version 1 to 2"),
+        (lambda c: c.update(format="other"), "not a model folder of format version 1 to 3"),
+        (lambda c: c.update(format_version=4), "not a model folder of format version 1 to 3"),
+        (lambda c: c.pop("format"), "not a model folder of format version 1 to 3"),
         (lambda c: c.pop("model"), "'model' is missing or not an object"),
         (lambda c: c.update(model=[1]), "'model' is missing or not an object"),
         (lambda c: c["model"].update(num_layers=3), "unknown key 'model.num_layers'"),
@@ -109,7 +109,10 @@ def test_a_damaged_config_is_one_line_that_names_it(folder, content):
         (lambda c: c["model"]["encoder"].update(num_heads="4"), "'model.encoder.num_heads' is '4', expected int"),
         (lambda c: c["model"]["encoder"].update(num_heads=True), "'model.encoder.num_heads' is True, expected int"),
         (lambda c: c["model"].update(lstm=1), "'model.lstm' is missing or not an object"),
-        (lambda c: c["model"]["lstm"].update(direction="up"), "'model.lstm.direction' is 'up', expected 'forward'"),
+        (
+            lambda c: c["model"]["lstm"].update(direction="up"),
+            "'model.lstm.direction' is 'up', expected 'forward' or 'bidirectional'",
+        ),
         (lambda c: c["model"]["encoder"].update(num_heads=3), "hidden_size 32 is not divisible by num_heads 3"),
         (lambda c: c.pop("labels"), "'labels' is not a list of strings"),
         (lambda c: c.update(labels="O"), "'labels' is not a list of strings"),

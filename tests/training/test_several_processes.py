@@ -13,6 +13,7 @@ from hybridner.training.train import _agree_on_folder
 from tests.two_processes import finish, start_both
 
 OPTIONS = {
+    "preset": "original",
     "hidden_size": 16,
     "num_heads": 2,
     "num_encoder_layers": 1,
