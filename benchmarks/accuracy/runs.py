@@ -102,8 +102,8 @@ def in_a_process(job: Job, log: Path) -> Record:
             return pool.submit(_run, job).result()
         except BrokenProcessPool as error:
             raise InputError(
-                f"the process of {job.system} was killed, perhaps for want of memory; {log} has its output; the same "
-                "command goes on after the finished runs"
+                f"the process of {job.system} was killed, perhaps because memory ran out; {log} contains its output; "
+                "the same command resumes after the finished runs"
             ) from error
 
 

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -98,9 +99,6 @@ def test_an_interrupted_run_resumes_without_repeating(plan, tmp_path, capsys):
     plan.systems["memory"].versions = {"memory": "2"}
     finish(plan, Results(path), run)
     assert done[len(jobs) :] == [job for job in jobs if job.system == "memory"]
-    del plan.systems["memory"].versions
-    sentence, *others = plan.parts[0].train
-    assert sentence.tags
     other = replace(plan, parts={0: replace(plan.parts[0], digest="0")}, sizes=[None], seeds=[1])
     assert [Results(path).find(key) for _, key in other.jobs()] == [None, None]
 
@@ -162,13 +160,9 @@ def test_subsets_are_nested_and_cut_at_most_one_document():
     small, large = (first_sentences(sentences, size, 3) for size in (10, 30))
     assert large[:10] == small
     assert sorted(Counter(s.document for s in small).values()) == [2, 4, 4]
-    assert all(a.document != b.document or int(a.words[0][-1]) + 1 == int(b.words[0][-1]) for a, b in pairs(large))
+    assert all(a.document != b.document or int(a.words[0][-1]) + 1 == int(b.words[0][-1]) for a, b in pairwise(large))
     assert first_sentences(sentences, 10, 4) != small
     assert first_sentences(sentences, None, 3) == sentences
-
-
-def pairs(items):
-    return list(zip(items, items[1:], strict=False))
 
 
 def test_without_documents_sentences_are_shuffled():
@@ -190,7 +184,7 @@ def test_a_file_is_split_as_data_split_does(file, tmp_path):
     with pytest.raises(InputError, match="--split-seeds is for a single file, leave it out"):
         read_parts(str(folder), 3)
     (folder / "test.conll").unlink()
-    with pytest.raises(InputError, match="split: no test split; expected a file such as test.txt"):
+    with pytest.raises(InputError, match="split: no test split; expected a file such as"):
         read_parts(str(folder))
 
 
