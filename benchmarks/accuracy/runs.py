@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -93,11 +94,16 @@ def _scores(tags: list[list[str]], sentences: Sequence[Sentence], seen: frozense
 def in_a_process(job: Job, log: Path) -> Record:
     """Measure in a fresh process, whose output is added to the file ``log``.
 
+    It finds no compiled programs of earlier runs, so its seconds contain compiling.
+
     Raises:
         InputError: the system refuses the data, or the process was killed.
     """
     context = get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context, initializer=_write_to, initargs=(log,)) as pool:
+    with (
+        tempfile.TemporaryDirectory() as cache,
+        ProcessPoolExecutor(1, mp_context=context, initializer=_begin, initargs=(log, cache)) as pool,
+    ):
         try:
             return pool.submit(_run, job).result()
         except BrokenProcessPool as error:
@@ -111,7 +117,8 @@ def _run(job: Job) -> Record:
     return measure(make_system(job.system, job.backend), read_parts(job.data, job.split_seed), job.size, job.seed)
 
 
-def _write_to(log: Path) -> None:
+def _begin(log: Path, cache: str) -> None:
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = cache
     with log.open("ab") as file:
         for descriptor in (1, 2):
             os.dup2(file.fileno(), descriptor)
