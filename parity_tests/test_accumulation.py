@@ -24,7 +24,9 @@ def finding(trace, whole):
     return compare_traces(trace, whole, BARS_IN_PARTS)
 
 
-@pytest.mark.parametrize(("backend", "parts"), [("torch", 2), ("torch", 8), ("flax", 4)])
+@pytest.mark.parametrize(
+    ("backend", "parts"), [("torch", 2), ("torch", 8), pytest.param("flax", 4, marks=pytest.mark.slow)]
+)
 def test_a_step_in_parts_is_the_step(backend, parts, whole):
     assert all(batch.labels.shape[0] % parts == 0 for batch in BATCHES)
     assert finding(found(backend, "jit", parts), whole).passed

@@ -41,6 +41,7 @@ def distance(a, b):
     return worst(tensor_errors(*(without(shift_invariant(CONFIG), weights) for weights in (a, b))))[1]
 
 
+@pytest.mark.slow
 def test_the_twins_keep_the_same_average(twins):
     flax, torch = (learner.snapshot() for learner in twins)
     assert distance(flax.average, torch.average) <= BARS["float64"].optimizer
@@ -60,6 +61,7 @@ def test_the_average_follows_the_weights_as_it_is_defined():
     assert worst(tensor_errors(learner.snapshot().average, expected))[1] <= 1e-14
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", [0, 1])
 def test_predictions_and_saved_weights_are_the_averages(twins, which):
     learner, plain = twins[which], TorchLearner(CONFIG, make_options("original", dtype="float64", device="cpu"))

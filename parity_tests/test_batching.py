@@ -45,7 +45,7 @@ def original(use_lstm):
 CONFIGS = {"original": original(True), "no lstm": original(False), "words": WORDS.without_dropout()}
 
 
-@pytest.fixture(params=CONFIGS, scope="module")
+@pytest.fixture(params=["original", pytest.param("no lstm", marks=pytest.mark.slow), "words"], scope="module")
 def config(request):
     return CONFIGS[request.param]
 

@@ -26,6 +26,7 @@ def steps(learner, numbers):
     return learner.snapshot()
 
 
+@pytest.mark.slow
 def test_both_twins_skip_the_same_steps_and_end_with_the_same_weights(make_twins):
     flax, torch = (skipping_trace(learner) for learner in make_twins(CONFIG, SKIP))
     finding = compare_traces(flax, torch, dataclasses.replace(BARS["float64"], devices=1e-12))
@@ -52,6 +53,7 @@ def test_a_skipped_step_leaves_every_bit_as_it_was(make_twins, which, bad):
     assert len(states_differ(learner.snapshot(), before)) > 20
 
 
+@pytest.mark.slow
 @BOTH
 def test_a_run_that_skips_is_bit_for_bit_the_run_without_those_steps(make_twins, which):
     skipping, stopping = (make_twins(CONFIG, options)[which] for options in (SKIP, STOP))

@@ -27,7 +27,7 @@ def metrics(run):
 
 
 @BOTH
-@pytest.mark.parametrize("opened_with", BACKENDS)
+@pytest.mark.parametrize("opened_with", ["torch", pytest.param("flax", marks=pytest.mark.slow)])
 def test_its_model_scores_what_it_scored_then(backend, opened_with):
     run = run_of(backend)
     then = metrics(run)[-1]["test"]

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hybridner.config.model import LSTMConfig, ModelConfig
 from hybridner.config.options import FIELDS, Options
 from hybridner.config.presets import make_options
 from hybridner.corpora.splits import shown_split
@@ -45,9 +46,11 @@ def card(model: SavedModel) -> str:
     title = f"HybridNER trained on {about['data']}" if "data" in about else "HybridNER"
     scored = {split: about[split] for split in _SCORED_SPLITS if _are_scores(about.get(split))}
     front = yaml.safe_dump(_front_matter(model, title, scored), sort_keys=False, allow_unicode=True)
+    read = model.config.input
+    unit = "word pieces" if read.kind == "pieces" else "words"
     types = dict.fromkeys(label[2:] for label in model.labels if label != "O")
     summary = (
-        f"# {title}\n\nA Transformer encoder{' with an LSTM' if model.config.lstm is not None else ''}, "
+        f"# {title}\n\n{_architecture(model.config)}, "
         f"{num_parameters(model.config):,} parameters, that tags named entities: {', '.join(types) or 'none'}."
     )
     blocks = [
@@ -56,9 +59,21 @@ def card(model: SavedModel) -> str:
         f"## Scores\n\n{_scores(scored)}",
         f"## How it was made\n\n{_training(about)}",
         f"## Labels\n\n{', '.join(f'`{label}`' for label in model.labels)}\n\n{_LABELS}",
-        f"## Limits\n\n{_LIMITS.format(model.config.input.max_length)}",
+        f"## Limits\n\n{_LIMITS.format(f'{read.max_length:,} {unit}')}",
     ]
     return f"---\n{front}---\n\n" + "\n\n".join(blocks) + "\n"
+
+
+def _architecture(config: ModelConfig) -> str:
+    """Describe the model's parts."""
+    parts = {
+        "words with shapes, affixes and characters": config.input.kind == "words",
+        "an LSTM": config.lstm == LSTMConfig(),
+        "a bidirectional LSTM": config.lstm is not None and config.lstm.direction == "bidirectional",
+        "a CRF": config.head.kind == "crf",
+    }
+    with_ = [name for name, there in parts.items() if there]
+    return f"A Transformer encoder{' with ' if with_ else ''}{', '.join(with_)}"
 
 
 def _are_scores(scores: Any) -> bool:
@@ -162,10 +177,12 @@ hybridner predict FOLDER "Angela Merkel visited Tallinn." --format text --backen
 _USE_WITHOUT_TOKENIZER = """\
 The model has no tokenizer: it computes logits of word pieces with
 `hybridner.load(FOLDER).logits(input_ids, attention_mask)`. To tag text, convert it again with `--tokenizer FILE`."""
-_LABELS = "In the order of the logits. `B-` begins an entity, `I-` continues it, `O` is none."
+_LABELS = """\
+In the order of the logits. `B-` begins an entity, `I-` continues it, `O` is none. Where `E-` and `S-` appear, they end
+an entity, and mark one of a single word."""
 _LIMITS = """\
 - The model knows the types above and texts like those it was trained on; on other texts, expect lower scores and
   measure them: `hybridner evaluate FOLDER --data YOUR_DATA`.
 - Entities are runs of whole words that neither overlap nor nest.
-- The model reads each sentence by itself; one longer than {:,} word pieces is cut into overlapping windows.
+- The model reads each sentence by itself; one longer than {} is cut into overlapping windows.
 - The model may reproduce errors and biases in its training data."""

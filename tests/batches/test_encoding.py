@@ -152,6 +152,7 @@ def peak_memory(read):
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_corpus(tokenizer, monkeypatch):
     monkeypatch.setattr(encoding, "_SENTENCES_AT_ONCE", 256)
     monkeypatch.setattr(corpus, "_ROWS_PER_CHUNK", 256)

@@ -69,6 +69,7 @@ def test_the_lstm_that_cudnn_computes_gives_the_outputs_and_gradients_of_the_pyt
     assert cudnn.computed_by.endswith("Backward0, float64")
 
 
+@pytest.mark.slow
 def test_the_lstm_that_cudnn_computes_gives_the_outputs_and_gradients_of_the_flax_twin():
     def reference(x, h_0, c_0, weights, lengths, *sizes):
         unpacked = rnn.unpack_lstm_weights(weights, 8, 8, 1, False)
@@ -191,6 +192,7 @@ def test_made_rows_are_full_of_sentences_of_about_twenty_pieces():
         assert (batch.attention_mask[row] == sentence[0]).sum() == length
 
 
+@pytest.mark.slow
 def test_scaling_writes_a_table_and_a_picture(tmp_path):
     report = tmp_path / "scaling.json"
     sizes = {"lengths": (8, 16), "rows": (1, 2), "hidden_sizes": (8, 16), "pieces": 32, "length": 16}

@@ -13,7 +13,7 @@ from tests.small_runs import NAMES, SMALL
 
 ROW = "the O\nmayor O\n{} B-PER\nsleeps O\n\n"
 BATCHES = 3
-BOTH = pytest.mark.parametrize("backend", ["torch", "flax"], indirect=True)
+BOTH = pytest.mark.parametrize("backend", ["torch", pytest.param("flax", marks=pytest.mark.slow)], indirect=True)
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def records(folder):
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("backend", ["flax", "torch"])
+@pytest.mark.parametrize("backend", [pytest.param("flax", marks=pytest.mark.slow), "torch"])
 def test_a_run_leaves_a_model_that_either_twin_opens(backend, corpus, tmp_path):
     result = train(backend, corpus, tmp_path / "run")
     run = RunDir(result.folder)
@@ -76,7 +76,7 @@ def test_the_twins_train_the_same_run(corpus, tmp_path):
     assert tokenizers[0] == tokenizers[1]
 
 
-@pytest.mark.parametrize("backend", ["flax", "torch"])
+@pytest.mark.parametrize("backend", [pytest.param("flax", marks=pytest.mark.slow), "torch"])
 def test_a_resumed_run_is_the_run_that_was_not_stopped(backend, corpus, tmp_path):
     whole = train(backend, corpus, tmp_path / "whole", max_steps=6, log_every=1)
     train(backend, corpus, tmp_path / "parts", max_steps=3, log_every=1)  # in the middle of an epoch
