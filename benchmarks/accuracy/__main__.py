@@ -52,7 +52,7 @@ def main(options: Options) -> None:
     Raises:
         InputError: the data, a system, a size or the folder is not usable.
     """
-    sizes = [_size(text) for text in options.sizes]
+    sizes, seeds = ([*dict.fromkeys(values)] for values in (map(_size, options.sizes), options.seeds))
     if len(sizes) > 1 and (missing := needs("a learning curve", "matplotlib", "plots")):
         raise InputError(missing)
     backend = choose_backend(options.backend)
@@ -66,7 +66,7 @@ def main(options: Options) -> None:
     json, markdown, picture, results, log = (
         options.output.with_name(f"{options.output.name}.{suffix}") for suffix in ("json", "md", "png", "jsonl", "log")
     )
-    plan = Plan(systems, backend, options.data, parts, sizes, options.seeds)
+    plan = Plan(systems, backend, options.data, parts, sizes, seeds)
     records = finish(plan, Results(results), partial(in_a_process, log=log))
     report = make_report(plan, records)
     if len(sizes) > 1:
@@ -89,13 +89,15 @@ def make_systems(names: list[str], backend: Backend) -> dict[str, System]:
     """Make the systems by name; one with an option that this version lacks is skipped, and a line says so.
 
     Raises:
-        InputError: a system cannot be made, or none is left.
+        InputError: a system cannot be made, two would have the same name in the table, or none is left.
     """
     systems = {name: make_system(name, backend) for name in names}
     for name, system in list(systems.items()):
         if isinstance(system, Preset) and system.unknown:
             print(f"{name}: skipped; this version has no option {system.unknown[0]!r}")
             del systems[name]
+    if len({system.name for system in systems.values()}) < len(systems):
+        raise InputError(f"--systems: two of {', '.join(systems)} would have the same name in the table")
     if not systems:
         raise InputError("--systems: none to train")
     return systems

@@ -244,6 +244,11 @@ def test_a_system_with_an_option_that_this_version_lacks_is_skipped(capsys):
         command.make_systems(["base+magic=1"], "torch")
 
 
+def test_two_systems_of_one_name_are_refused():
+    with pytest.raises(InputError, match="would have the same name in the table"):
+        command.make_systems(["tiny+tokenizer=a/vocab.txt", "tiny+tokenizer=b/vocab.txt"], "torch")
+
+
 @pytest.mark.parametrize(("name", "package"), [("crf", "sklearn_crfsuite"), ("spacy", "spacy")])
 def test_a_missing_package_names_its_extra(name, package, monkeypatch):
     monkeypatch.setattr("hybridner.errors.find_spec", lambda _: None)
