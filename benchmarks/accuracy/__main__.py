@@ -52,7 +52,7 @@ def main(options: Options) -> None:
     Raises:
         InputError: the data, a system, a size or the folder is not usable.
     """
-    sizes, seeds = ([*dict.fromkeys(values)] for values in (map(_size, options.sizes), options.seeds))
+    sizes, seeds = list(dict.fromkeys(map(_size, options.sizes))), list(dict.fromkeys(options.seeds))
     if len(sizes) > 1 and (missing := needs("a learning curve", "matplotlib", "plots")):
         raise InputError(missing)
     backend = choose_backend(options.backend)
