@@ -23,6 +23,7 @@ from hybridner_flax.dropout import DropoutStream, dropout
 from hybridner_flax.layers import Hidden, bias_of, make_linear
 
 Gates = Float[Array, "length batch gates"]
+LSTMOutput = Float[Array, "batch length lstm_output"]
 States = Float[Array, "length batch hidden"]
 
 
@@ -39,7 +40,7 @@ class LSTM(nnx.Module):
             self.reverse_linear_ih = make_linear(width, 4 * size, **types)
             self.reverse_linear_hh = make_linear(size, 4 * size, **types)
 
-    def __call__(self, x: Hidden, starts: Bool[Array, "batch length"], stream: DropoutStream | None) -> Hidden:
+    def __call__(self, x: Hidden, starts: Bool[Array, "batch length"], stream: DropoutStream | None) -> LSTMOutput:
         x = dropout(x, self.config.input_dropout, LSTM_SITES, stream)
         time_first = jnp.swapaxes(x, 0, 1)  # transpose before the projection makes it four times as wide
         states = [_run(self.linear_ih, self.linear_hh, time_first, starts.T)]

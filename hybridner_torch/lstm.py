@@ -21,6 +21,7 @@ from hybridner_torch.dropout import DropoutStream, dropout
 from hybridner_torch.layers import Hidden, Linear
 
 Gates = Float[Tensor, "length batch gates"]
+LSTMOutput = Float[Tensor, "batch length lstm_output"]
 States = Float[Tensor, "length batch hidden"]
 
 
@@ -38,7 +39,7 @@ class LSTM(nn.Module):
             self.reverse_linear_ih = Linear(width, 4 * size)
             self.reverse_linear_hh = Linear(size, 4 * size)
 
-    def forward(self, x: Hidden, starts: Bool[Tensor, "batch length"], stream: DropoutStream | None) -> Hidden:
+    def forward(self, x: Hidden, starts: Bool[Tensor, "batch length"], stream: DropoutStream | None) -> LSTMOutput:
         x = dropout(x, self.config.input_dropout, LSTM_SITES, stream)
         time_first = x.transpose(0, 1)  # transpose before the projection makes it four times as wide
         states = [_run(self.linear_ih, self.linear_hh, time_first, starts.t())]
