@@ -187,18 +187,7 @@ def folder(tmp_path_factory):
         "--hidden-size",
         16,
     ]
-    arguments += [
-        "--preset",
-        "tiny",
-        "--num-encoder-layers",
-        1,
-        "--vocab-size",
-        60,
-        "--batch-size",
-        8,
-        "--data-license",
-        "CC0-1.0",
-    ]
+    arguments += ["--num-encoder-layers", 1, "--vocab-size", 60, "--batch-size", 8, "--data-license", "CC0-1.0"]
     assert run(["train", "--backend", "torch", *map(str, arguments)]) == 0
     return data.parent / "run"
 
