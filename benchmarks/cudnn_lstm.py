@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from hybridner.batches.batch import Batch
+from hybridner_torch.dropout import DropoutStream
 from hybridner_torch.layers import Hidden
 from hybridner_torch.lstm import LSTM
 
@@ -67,7 +68,7 @@ class CudnnLSTM(nn.Module):
         self.layout: Layout
         self.computed_by = ""
 
-    def forward(self, x: Hidden, starts: Bool[Tensor, "batch length"]) -> Hidden:
+    def forward(self, x: Hidden, starts: Bool[Tensor, "batch length"], stream: DropoutStream | None) -> Hidden:
         """Run over the sentences of :attr:`layout`, which has all that ``starts`` has."""
         flat = x.flatten(0, 1)
         dtype = _computing_dtype(x)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax.experimental import rnn
 from jaxtyping import Array, Bool, Float, Int
 
+from hybridner_flax.dropout import DropoutStream
 from hybridner_flax.layers import Hidden
 from hybridner_flax.lstm import LSTM
 
@@ -34,10 +35,12 @@ def places_of(
     return run, jnp.arange(flat.size) - firsts[run], lengths
 
 
-def call_by_cudnn(num_sentences: int, lstm: CudnnCall = rnn.lstm) -> Callable[[LSTM, Hidden, Array], Hidden]:
+def call_by_cudnn(
+    num_sentences: int, lstm: CudnnCall = rnn.lstm
+) -> Callable[[LSTM, Hidden, Array, DropoutStream | None], Hidden]:
     """Make a substitute for ``LSTM.__call__`` for batches of at most ``num_sentences``."""
 
-    def call(self: LSTM, x: Hidden, starts: Bool[Array, "batch length"]) -> Hidden:
+    def call(self: LSTM, x: Hidden, starts: Bool[Array, "batch length"], stream: DropoutStream | None) -> Hidden:
         batch, length, hidden = x.shape
         most = num_sentences + batch  # each row may end with padding
         run, step, lengths = places_of(starts, most)

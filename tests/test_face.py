@@ -56,7 +56,7 @@ def test_evaluate_returns_the_report_as_an_object(tagger, tmp_path):
 
 def test_the_keywords_of_train_are_the_options_and_a_path_may_be_text():
     expected = {**TYPES}
-    for name in ("data", "tokenizer", "output"):
+    for name in ("data", "tokenizer", "vectors", "output"):
         expected[name] = expected[name] | str | Path
     keywords = typing.get_type_hints(TrainOptions)
     assert list(keywords) == list(expected)

@@ -56,7 +56,7 @@ def test_the_lstm_that_cudnn_computes_gives_the_outputs_and_gradients_of_the_pyt
     def outputs_and_gradients(lstm):
         lstm.zero_grad(set_to_none=True)
         x.grad = None
-        y = lstm(x, sentence_starts(mask)) * here
+        y = lstm(x, sentence_starts(mask), None) * here
         y.backward(dy)
         return {"y": y.detach(), "x": x.grad, **{name: p.grad for name, p in lstm.named_parameters()}}
 
@@ -89,7 +89,7 @@ def test_the_lstm_that_cudnn_computes_gives_the_outputs_and_gradients_of_the_fla
         def outputs_and_gradients():
             @jax.jit
             def run(params, x):
-                y, back = jax.vjp(lambda p, x: nnx.merge(graphdef, p)(x, starts), params, x)
+                y, back = jax.vjp(lambda p, x: nnx.merge(graphdef, p)(x, starts, None), params, x)
                 return y * (mask != 0)[:, :, None], back(jnp.asarray(dy))
 
             return jax.tree.leaves(run(params, jnp.asarray(x)))
