@@ -9,6 +9,7 @@ import pytest
 from hybridner.parity.bars import BARS
 from hybridner.parity.devices import compare_traces
 from hybridner_torch import learner as torch_learner
+from hybridner_torch import step as torch_step
 from parity_tests.conftest import run_python
 from parity_tests.in_parts import BATCHES, found
 
@@ -59,14 +60,15 @@ def test_two_pytorch_processes_compute_their_rows_in_parts(whole, tmp_path):
     "bug",
     [
         # Each part as if it were the batch: dropout of the first rows, or a mean of the parts' means.
-        ("DropoutStream", lambda right: lambda key, rows: right(key, rows - rows[0])),
+        (torch_learner, "DropoutStream", lambda right: lambda key, rows: right(key, rows - rows[0])),
         (
+            torch_step,
             "token_loss_sum",
             lambda right: lambda logits, labels: right(logits, labels) / (labels >= 0).sum().clamp(min=1),
         ),
     ],
 )
 def test_a_part_that_takes_itself_for_the_batch_shows(bug, whole, monkeypatch):
-    name, make = bug
-    monkeypatch.setattr(torch_learner, name, make(getattr(torch_learner, name)))
+    module, name, make = bug
+    monkeypatch.setattr(module, name, make(getattr(module, name)))
     assert finding(found("torch", "jit", 2), whole).error > 1e-3

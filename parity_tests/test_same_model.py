@@ -20,7 +20,7 @@ from hybridner.model.weights import initial_weights
 from hybridner.parity.bars import BARS
 from hybridner.parity.errors import bitwise_difference, relative_error
 from hybridner.parity.ladder import climb, compare_optimizer, compare_weights
-from hybridner.parity.samples import standard_batches
+from hybridner.parity.samples import random_ids, standard_batches
 from parity_tests.on_devices import SMALL, WITH_VECTORS, WORDS
 
 NO_LSTM = replace(SMALL, lstm=None)
@@ -66,7 +66,10 @@ def test_the_same_seed_starts_both_models_with_the_same_bits(config):
     ],
 )
 def test_the_twins_climb_the_ladder(make_twins, config, dtype, options):
-    for finding in climb(make_twins, config, dtype, learning_rates=RATES, **options):
+    # At the full rate a model of words learns these batches by heart: the gradients of its CRF become small differences
+    # of nearly equal numbers, which have few exact digits.
+    rates = RATES if config.input.kind == "pieces" else [0.3 * rate for rate in RATES]
+    for finding in climb(make_twins, config, dtype, learning_rates=rates, **options):
         assert finding.passed, finding
         assert math.isfinite(finding.error), finding
 
@@ -113,7 +116,8 @@ def test_a_training_state_goes_there_and_back_bit_for_bit(make_twins, dtype):
 
 @pytest.mark.parametrize("config", [SMALL, NO_LSTM, WORDS], ids=["original", "no lstm", "words"])
 def test_the_logits_of_the_bare_modules_agree(config):
-    input_ids = np.array([[2, 7, 9, 3], [2, 5, 3, 0]], np.int32)
+    rng = np.random.default_rng(1)
+    input_ids = np.stack([random_ids(config, 4, rng), random_ids(config, 4, rng)]).astype(np.int32)
     mask = np.array([[1, 1, 1, 1], [1, 1, 1, 0]], np.int32)
     model = hybridner_flax.HybridNER(config, seed=1)
     a = jax.jit(lambda ids, mask: model(ids, mask))(jnp.asarray(input_ids), jnp.asarray(mask))

@@ -6,6 +6,7 @@ from torch import nn
 
 import hybridner.training.loop
 import hybridner_torch.learner as learner_module
+import hybridner_torch.step as step_module
 from hybridner.batches.encoding import IGNORED
 from hybridner.config.options import OptimizationOptions
 from hybridner_torch.learner import Learner
@@ -42,7 +43,7 @@ def _(patch):
         torch.distributed.all_reduce(total)
         return loss_sum(logits, labels) / num_labels.clamp(min=1) * total / torch.distributed.get_world_size()
 
-    wrap(patch, learner_module, "token_loss_sum", mean_of_means)
+    wrap(patch, step_module, "token_loss_sum", mean_of_means)
 
 
 @bug("devices", "all devices share one dropout mask")
