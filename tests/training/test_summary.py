@@ -25,6 +25,8 @@ ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 class Lengths:
     """The part of an encoded split that is counted."""
 
+    types = None
+
     def __init__(self, lengths):
         self.lengths = np.array(lengths)
 
