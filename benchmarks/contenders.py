@@ -170,11 +170,13 @@ class Twin:
 
     def evaluate(self) -> None:
         """Tag the test split."""
-        from hybridner.tagging.inference import predict_tags
+        from hybridner.tagging.decoding import bio_tags, decode_many
+        from hybridner.tagging.inference import predict_parts
+        from hybridner.tagging.lattice import constraint_transitions
 
-        predict_tags(
-            self.learner, self.data.encoded["test"], self.data.config.input.pad_token_id, self.data.corpus.labels
-        )
+        labels, pad_token_id = self.data.corpus.labels, self.data.config.input.pad_token_id
+        for logits in predict_parts(self.learner, self.data.encoded["test"], pad_token_id):
+            bio_tags(decode_many(logits, constraint_transitions(labels)), labels)
 
     def shapes(self) -> list[tuple[int, int]]:
         """Return the compiled shapes."""

@@ -1,7 +1,7 @@
 """One model in both frameworks, word by word: ``python -m benchmarks.same_tags MODEL --data DIR``.
 
-The argmax of two roundings of the same logits differs only where two labels are almost tied; the report lists each such
-word with both frameworks' logits.
+The tags of two roundings of the same logits differ only where two valid sequences are almost tied; the report lists
+each such word with both frameworks' logits.
 """
 
 import json
@@ -19,6 +19,7 @@ from hybridner.evaluation.scoring import score
 from hybridner.model.twins import BACKENDS
 from hybridner.parity.errors import relative_error
 from hybridner.saved.open import open_model
+from hybridner.tagging.decoding import bio_tags, decode_many
 from hybridner.tagging.inference import predict_words
 from hybridner.tagging.tagger import Tagger
 
@@ -45,14 +46,16 @@ def compare(options: Options, split: str) -> dict[str, Any]:
     model = open_model(options.model)
     assert model.tokenizer is not None, "a trained model has its tokenizer"
     encoded = encode(sentences, model.tokenizer, model.labels, model.config.input.max_length)
-    logits, counts = {}, {}
+    logits, tags, counts = {}, {}, {}
     for backend in BACKENDS:
-        found = predict_words(Tagger(model, backend).predictor, encoded, model.config.input.pad_token_id)
-        scores = score(gold, [[model.labels[i] for i in one.argmax(-1)] for one in found])
-        logits[backend] = np.concatenate(found)
+        tagger = Tagger(model, backend)
+        found = predict_words(tagger.predictor, encoded, model.config.input.pad_token_id)
+        numbers = decode_many(found, tagger.transitions)
+        scores = score(gold, bio_tags(numbers, model.labels))
+        logits[backend], tags[backend] = np.concatenate(found), np.concatenate(numbers)
         counts[backend] = {name: getattr(scores, name) for name in ("correct", "predicted", "gold", "f1")}
     a, b = (logits[backend] for backend in BACKENDS)
-    differing = np.flatnonzero(a.argmax(-1) != b.argmax(-1))
+    differing = np.flatnonzero(np.not_equal(*(tags[backend] for backend in BACKENDS)))
     return {
         "split": split,
         "words": len(a),

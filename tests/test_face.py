@@ -50,7 +50,7 @@ def test_evaluate_returns_the_report_as_an_object(tagger, tmp_path):
     )
     (tmp_path / "test.txt").write_text(rows)
     report = hybridner.evaluate(tagger, tmp_path, split="test")
-    assert report.decoded.scores.sentences == 5
+    assert report.scores.sentences == 5
     assert report.to_dict()["split"] == "test"
 
 

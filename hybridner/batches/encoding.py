@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from copy import copy
 from itertools import chain, islice
 from tempfile import TemporaryFile
 from typing import IO, NamedTuple
@@ -49,6 +50,7 @@ class Encoded:
     offsets: Int[np.ndarray, "num_offsets"]
     lengths: Int[np.ndarray, "num_examples"]
     sentence: Int[np.ndarray, "num_examples"]
+    _whole: "Encoded | None" = None
 
     def __init__(
         self, files: _Files, opened: ExitStack, num_sentences: int, num_windowed: int, types: "WordTypes | None"
@@ -71,6 +73,20 @@ class Encoded:
         size, start = _PIECE * int(self.lengths[index]), _PIECE * int(self.offsets[index])
         ids, labels = (np.frombuffer(os.pread(file.fileno(), size, start), np.int32) for file in self._pieces)
         return ids, labels
+
+    def parts(self) -> Iterator["Encoded"]:
+        """Cut the split, in order, into parts of a few thousand whole sentences, which read the files of this object.
+
+        Examples and sentences count from 0 in each part; ``input_ids`` and ``labels`` stay those of the whole split.
+        """
+        for first in range(0, self.num_sentences, _SENTENCES_AT_ONCE):
+            part, count = copy(self), min(_SENTENCES_AT_ONCE, self.num_sentences - first)
+            part._whole = self  # keeps the files
+            begin, end = np.searchsorted(self.sentence, (first, first + count)).tolist()
+            part.offsets, part.lengths = self.offsets[begin : end + 1], self.lengths[begin:end]
+            part.sentence, part.num_sentences = self.sentence[begin:end] - first, count
+            part.num_windowed = int((np.bincount(part.sentence) > 1).sum())
+            yield part
 
 
 class WordTypes(NamedTuple):

@@ -54,7 +54,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """Both models' scores for one way to choose the tags.
+    """Both models' scores, of the tags that ``predict`` returns.
 
     Attributes:
         difference: difference in micro F1.
@@ -88,18 +88,12 @@ class Paired:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two models on the same labelled data.
-
-    Attributes:
-        argmax: scores of each word's most probable tag, the headline.
-        decoded: scores of the most probable valid sequence of tags.
-    """
+    """Two models on the same labelled data."""
 
     data: LabelledData
     a: Setting
     b: Setting
-    argmax: Paired
-    decoded: Paired
+    paired: Paired
     notes: list[str]
 
     def to_dict(self) -> dict[str, Any]:
@@ -108,9 +102,8 @@ class Comparison:
             "a": asdict(self.a),
             "b": asdict(self.b),
             **self.data.to_dict(),
-            "argmax": self.argmax.to_dict(),
-            "decoded": self.decoded.to_dict(),
-            "examples": {who: [asdict(one) for one in found] for who, found in self.argmax.verdicts.items()},
+            "paired": self.paired.to_dict(),
+            "examples": {who: [asdict(one) for one in found] for who, found in self.paired.verdicts.items()},
             "notes": self.notes,
         }
 
@@ -139,8 +132,7 @@ def compare(
         if only:
             notes.append(f"types that only {name} knows: {', '.join(sorted(only))}")
         notes += [f"{name}: {note}" for note in notes_on(labelled, tagger, prediction)]
-    argmax, decoded = _paired(labelled, of_a.argmax, of_b.argmax), _paired(labelled, of_a.decoded, of_b.decoded)
-    return Comparison(labelled, setting_of(a), setting_of(b), argmax, decoded, notes)
+    return Comparison(labelled, setting_of(a), setting_of(b), _paired(labelled, of_a.tags, of_b.tags), notes)
 
 
 def _paired(data: LabelledData, a: Tags, b: Tags) -> Paired:

@@ -23,16 +23,15 @@ def comparison_page(comparison: Comparison) -> str:
 
 def _report(comparison: Comparison, shown: int) -> tuple[str, list[str], Sections]:
     about = [f"A: {comparison.a}", f"B: {comparison.b}", *comparison.notes]
-    units, headline = comparison.data.units, comparison.argmax
-    a, b = ({kind: scores.by_type[kind] for kind in headline.right_by} for scores in (headline.a, headline.b))
+    paired = comparison.paired
+    a, b = ({kind: scores.by_type[kind] for kind in paired.right_by} for scores in (paired.a, paired.b))
     pictures = bars_by_type([("F1 of A", a, "f1"), ("F1 of B", b, "f1")])
     sections: Sections = {
-        "argmax of each word (the headline)": [*_paired(headline, units), *pictures],
-        "decoded to valid sequences, as predict does": _paired(comparison.decoded, units),
+        "scores of the tags that predict returns": [*_paired(paired, comparison.data.units), *pictures]
     }
-    for who, verdicts in headline.verdicts.items():
+    for who, verdicts in paired.verdicts.items():
         if verdicts:
-            title = f"{_TITLES[who]} (argmax): {getattr(headline.right_by_in_all, who):,} entities, the most frequent"
+            title = f"{_TITLES[who]}: {getattr(paired.right_by_in_all, who):,} entities, the most frequent"
             sections[title] = [[(str(one), one.example) for one in verdicts[:shown]]]
     return f"A against B on {comparison.data.title}", about, sections
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hybridner.config.choices import Misaligned
+from hybridner.config.model import is_original
 from hybridner.corpora.corpus import Corpus, Split, SplitReport
 from hybridner.corpora.formats import PLAIN, ColumnFormat
 from hybridner.corpora.read import read_corpus, read_split
@@ -15,10 +16,10 @@ from hybridner.errors import InputError
 from hybridner.evaluation.analysis import Analysis, Mention, analyse, mentions
 from hybridner.evaluation.bootstrap import Interval, Units, entity_counts, interval_of_counts, resampling_units
 from hybridner.evaluation.calibration import Calibration, calibrate
-from hybridner.evaluation.scoring import Scores, Tags, score
+from hybridner.evaluation.scoring import Scores, score
 from hybridner.model.twins import versions
 from hybridner.tagging.decoding import ScoredSpans, argmax_tags, bio_tags, decode_many, scored_spans_many
-from hybridner.tagging.inference import predict_words
+from hybridner.tagging.inference import predict_parts
 from hybridner.tagging.tagger import Tagger
 
 
@@ -65,14 +66,14 @@ class Prediction:
     """Tags and scores that a model predicts for labelled data.
 
     Attributes:
-        argmax: the most probable tag of each word by itself, one list per sentence.
-        decoded: the most probable valid sequence of tags.
-        scored: the entities of ``decoded`` with their scores (see :class:`hybridner.tagging.decoding.Entity`).
+        tags: the most probable valid sequence of tags, one list per sentence.
+        scored: the entities of ``tags`` with their scores (see :class:`hybridner.tagging.decoding.Entity`).
+        argmax: the most probable tag of each word by itself; None unless the model is a setting of the original's.
     """
 
-    argmax: list[list[str]]
-    decoded: list[list[str]]
+    tags: list[list[str]]
     scored: list[ScoredSpans]
+    argmax: list[list[str]] | None
     num_windowed: int
 
 
@@ -92,45 +93,38 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """Scores of one way to choose the tags, with the interval of micro F1 and an analysis of the mistakes."""
-
-    scores: Scores
-    f1_interval: Interval
-    analysis: Analysis
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values."""
-        return {**self.scores.to_dict(), "f1_interval": list(self.f1_interval), **self.analysis.to_dict()}
-
-
-@dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Scores of a model on labelled data.
+    """Scores of a model on labelled data: those of the tags that ``predict`` returns.
 
     Attributes:
-        argmax: scores of each word's most probable tag; the headline, and the score that selects the best epoch.
-        decoded: scores of the most probable valid sequence of tags.
-        calibration: calibration of the scores of the decoded entities.
+        scores: scores of the most probable valid sequences of tags.
+        f1_interval: confidence interval of their micro F1.
+        analysis: their mistakes.
+        calibration: calibration of the scores of their entities.
+        argmax: scores of each word's most probable tag by itself, which the original publishes; None unless the model
+            is a setting of the original's.
         num_windowed: number of sentences longer than the model's ``max_length``.
     """
 
     data: LabelledData
     setting: Setting
-    argmax: Result
-    decoded: Result
+    scores: Scores
+    f1_interval: Interval
+    analysis: Analysis
     calibration: Calibration
+    argmax: Scores | None
     num_windowed: int
     notes: list[str]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
+        interval = {"decoded": True, "f1_interval": list(self.f1_interval)}
         return {
             **asdict(self.setting),
             **self.data.to_dict(),
             "num_windowed": self.num_windowed,
-            "argmax": self.argmax.to_dict(),
-            "decoded": self.decoded.to_dict(),
+            "scores": {**self.scores.to_dict(), **interval, **self.analysis.to_dict()},
+            "argmax": None if self.argmax is None else self.argmax.to_dict(),
             "calibration": self.calibration.to_dict(),
             "notes": self.notes,
         }
@@ -165,9 +159,11 @@ def evaluate(
     return Evaluation(
         labelled,
         setting_of(tagger),
-        _result(labelled, prediction.argmax),
-        _result(labelled, prediction.decoded),
+        score(labelled.gold, prediction.tags),
+        interval_of_counts(entity_counts(labelled.gold, prediction.tags, labelled.units)),
+        analyse(labelled.sentences, prediction.tags, labelled.train),
         calibrate([prob for prob, _ in scored], [is_right for _, is_right in scored]),
+        None if prediction.argmax is None else score(labelled.gold, prediction.argmax),
         prediction.num_windowed,
         [*labelled.notes, *notes_on(labelled, tagger, prediction)],
     )
@@ -220,17 +216,22 @@ def _read(data: str, splits: tuple[str, ...], columns: ColumnFormat, misaligned:
 
 
 def predict(tagger: Tagger, data: LabelledData) -> Prediction:
-    """Tag the sentences of ``data``.
+    """Tag the sentences of ``data``, a few thousand at a time.
 
     Raises:
         InputError: the model has no tokenizer, or its logits are not finite.
     """
     model, encoded = tagger.model, tagger.encode(data.sentences)
-    logits = predict_words(tagger.predictor, encoded, model.config.input.pad_token_id)
-    argmax = bio_tags([argmax_tags(one) for one in logits], model.labels)
-    decoded = bio_tags(decode_many(logits, tagger.transitions), model.labels)
-    scored = scored_spans_many(decoded, logits, model.labels, tagger.transitions)
-    return Prediction(argmax, decoded, scored, encoded.num_windowed)
+    tags: list[list[str]] = []
+    scored: list[ScoredSpans] = []
+    argmax: list[list[str]] | None = [] if is_original(model.config) else None
+    for logits in predict_parts(tagger.predictor, encoded, model.config.input.pad_token_id):
+        decoded = bio_tags(decode_many(logits, tagger.transitions), model.labels)
+        tags += decoded
+        scored += scored_spans_many(decoded, logits, model.labels, tagger.transitions)
+        if argmax is not None:
+            argmax += bio_tags([argmax_tags(one) for one in logits], model.labels)
+    return Prediction(tags, scored, argmax, encoded.num_windowed)
 
 
 def setting_of(tagger: Tagger) -> Setting:
@@ -245,11 +246,6 @@ def notes_on(data: LabelledData, tagger: Tagger, prediction: Prediction) -> list
     if prediction.num_windowed:
         notes.append(f"sentences longer than the model's maximum, cut into windows: {prediction.num_windowed:,}")
     return notes
-
-
-def _result(data: LabelledData, tags: Tags) -> Result:
-    interval = interval_of_counts(entity_counts(data.gold, tags, data.units))
-    return Result(score(data.gold, tags), interval, analyse(data.sentences, tags, data.train))
 
 
 def _is_file(data: str) -> bool:

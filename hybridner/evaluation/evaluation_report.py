@@ -8,7 +8,7 @@ from hybridner.display.tables import WIDTH, Table
 from hybridner.evaluation import analysis
 from hybridner.evaluation.analysis import Confusion, Share
 from hybridner.evaluation.calibration import Calibration
-from hybridner.evaluation.evaluate import Evaluation, Result
+from hybridner.evaluation.evaluate import Evaluation
 from hybridner.evaluation.report import MOST_TYPES, Block, Picture, Sections, as_page, as_text, bars_by_type
 
 if TYPE_CHECKING:
@@ -29,39 +29,43 @@ def evaluation_page(evaluation: Evaluation) -> str:
 
 
 def _report(evaluation: Evaluation, shown: int) -> tuple[list[str], Sections]:
-    headline = evaluation.argmax
-    scores, found = headline.scores, headline.analysis
+    scores, found = evaluation.scores, evaluation.analysis
     about = [str(evaluation.setting), f"{scores.words:,} words, {scores.sentences:,} sentences", *evaluation.notes]
     if evaluation.data.report.documents > 1:
         about[1] += f", {evaluation.data.report.documents:,} documents"
     pictures = bars_by_type([(name, scores.by_type, name.lower()) for name in ("precision", "recall", "F1")])
     sections: Sections = {
-        "argmax of each word (the headline)": [*_scores(evaluation, headline), *pictures],
-        "decoded to valid sequences, as predict does": _scores(evaluation, evaluation.decoded),
-        "kinds of mistakes (argmax)": _kinds(headline),
-        "types on the same words (argmax), gold by predicted": _confusion(found.confusion),
+        "scores of the tags that predict returns": [*_scores(evaluation), *pictures],
+        "kinds of mistakes": _kinds(evaluation),
+        "types on the same words, gold by predicted": _confusion(found.confusion),
     }
     if found.seen is not None:
-        sections["entities seen and unseen in train (argmax)"] = _seen(found.seen, evaluation.data.train_name)
+        sections["entities seen and unseen in train"] = _seen(found.seen, evaluation.data.train_name)
     if mistakes := [(str(one), one.example) for one in found.mistakes[:shown]]:
-        title = f"most frequent mistakes (argmax), {len(mistakes)} of {found.num_different:,} different ones"
+        title = f"most frequent mistakes, {len(mistakes)} of {found.num_different:,} different ones"
         sections[title] = [mistakes]
-    sections["calibration of entity scores (decoded)"] = _calibration(evaluation.calibration)
+    sections["calibration of entity scores"] = _calibration(evaluation.calibration)
     return about, sections
 
 
-def _scores(evaluation: Evaluation, result: Result) -> list[str | Table]:
-    low, high = result.f1_interval
-    interval = f"F1 {result.scores.f1:.4f}, 95 % interval {low:.4f} to {high:.4f} (bootstrap, {evaluation.data.units})"
-    return [result.scores.as_table(), interval, result.scores.summary()]
+def _scores(evaluation: Evaluation) -> list[str | Table]:
+    scores, argmax, (low, high) = evaluation.scores, evaluation.argmax, evaluation.f1_interval
+    interval = f"F1 {scores.f1:.4f}, 95 % interval {low:.4f} to {high:.4f} (bootstrap, {evaluation.data.units})"
+    blocks: list[str | Table] = [scores.as_table(), interval, scores.summary()]
+    if argmax is not None:
+        blocks.append(
+            f"argmax, as the original scores: F1 {argmax.f1:.4f} (P {argmax.precision:.4f}, R {argmax.recall:.4f}), "
+            f"{argmax.invalid_transitions:,} invalid transitions, strict F1 {argmax.strict_f1:.4f}"
+        )
+    return blocks
 
 
-def _kinds(result: Result) -> list[Block]:
+def _kinds(evaluation: Evaluation) -> list[Block]:
     rows = [
         (kind, "" if kind == analysis.SPURIOUS else f"{count:,}", "" if kind == analysis.MISSED else f"{count:,}")
-        for kind, count in result.analysis.kinds.items()
+        for kind, count in evaluation.analysis.kinds.items()
     ]
-    total = ("in all", f"{result.scores.gold:,}", f"{result.scores.predicted:,}")
+    total = ("in all", f"{evaluation.scores.gold:,}", f"{evaluation.scores.predicted:,}")
     meaning = (
         "type: the same words, another type. boundary: other words that overlap, the same type. missed, spurious: not "
         "paired. Every gold and every predicted entity counts in exactly one row."

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from hybridner.batches.encoding import encode
 from hybridner.corpora.labels import bioes_labels
@@ -18,7 +18,9 @@ from hybridner.parity.errors import relative_error, worst
 from hybridner.parity.ladder import relative_loss
 from hybridner.runs.checkpoints import newest_state
 from hybridner.runs.run_dir import RunDir
+from hybridner.tagging.decoding import decode_many
 from hybridner.tagging.inference import predict_words
+from hybridner.tagging.lattice import model_transitions
 from hybridner.text.vocabulary import Vocabulary, load_saved
 from hybridner.training.train import read_data, run_vectors
 
@@ -35,12 +37,14 @@ class FinishedRun:
         tokenizer: bytes of the tokenizer's file.
         dev_scores: step and scores of each evaluation.
         dev_logits: ``[words, labels]`` of the dev split, in the run's backend with its final weights.
+        dev_tags: ``[words]`` of them, the numbers of the labels of the most probable valid sequences.
     """
 
     losses: Mapping[int, float]
     tokenizer: bytes
     dev_scores: list[tuple[int, dict[str, Any]]]
     dev_logits: Float[np.ndarray, "words labels"]
+    dev_tags: Int[np.ndarray, "words"]
 
 
 def read_run(folder: Path) -> FinishedRun:
@@ -67,8 +71,9 @@ def read_run(folder: Path) -> FinishedRun:
     learner = learner_class(backend)(config, options)
     learner.init(newest.state.weights)
     encoded = encode(corpus.splits["valid"], tokenizer, labels, config.input.max_length)
-    logits = np.concatenate(predict_words(learner, encoded, config.input.pad_token_id))
-    return FinishedRun(losses, run.tokenizer.read_bytes(), scores, logits)
+    logits = predict_words(learner, encoded, config.input.pad_token_id)
+    tags = decode_many(logits, model_transitions(labels, newest.state.weights))
+    return FinishedRun(losses, run.tokenizer.read_bytes(), scores, np.concatenate(logits), np.concatenate(tags))
 
 
 def loss_errors(a: FinishedRun, b: FinishedRun) -> dict[int, float]:
@@ -80,13 +85,13 @@ def loss_errors(a: FinishedRun, b: FinishedRun) -> dict[int, float]:
 def compare_training(a: FinishedRun, b: FinishedRun, bars: Bars) -> Finding:
     """Compare the tokenizers byte for byte, and the losses and dev scores of the first steps.
 
-    If the runs ended within the first steps, also compare their dev tags and dev logits.
+    If the runs ended within the first steps, also compare their decoded dev tags and their dev logits.
     """
     errors = {f"loss of step {step}": error for step, error in loss_errors(a, b).items() if step <= FIRST_STEPS}
     scores_a, scores_b = ([scores for scores in run.dev_scores if scores[0] <= FIRST_STEPS] for run in (a, b))
     same = {"tokenizer": a.tokenizer == b.tokenizer, "dev scores": scores_a == scores_b}
     if max(*a.losses, *b.losses) <= FIRST_STEPS:
-        same["dev tags"] = np.array_equal(a.dev_logits.argmax(-1), b.dev_logits.argmax(-1))
+        same["dev tags"] = np.array_equal(a.dev_tags, b.dev_tags)
         errors["dev logits"] = relative_error(a.dev_logits, b.dev_logits)
     errors |= {name: 0.0 if is_same else math.inf for name, is_same in same.items()}
     where, error = worst(errors)

@@ -117,7 +117,11 @@ def _scores(scored: Mapping[str, Mapping[str, Any]]) -> str:
     lines = [*_table(["split", "F1", "95 % interval", *_COLUMNS[1:]], rows), ""]
     split, scores = list(scored.items())[-1]
     scorer = str(scores.get("scorer") or "micro average")
-    lines.append(f"{scorer[0].upper()}{scorer[1:]}; each word's most probable tag.")
+    tags = "the tags that `predict` returns" if scores.get("decoded") else "each word's most probable tag"
+    lines.append(f"{scorer[0].upper()}{scorer[1:]}, of {tags}.")
+    if argmax := {name: one["argmax"]["f1"] for name, one in scored.items() if _are_scores(one.get("argmax"))}:
+        found = ", ".join(f"{shown_split(name)} F1 {f1:.4f}" for name, f1 in argmax.items())
+        lines.append(f"Argmax, as the original scores: {found}.")
     if "valid" in scored:
         lines.append("The model was selected by its dev F1, so that score is optimistic.")
     if drawn := scores.get("bootstrap"):

@@ -1,7 +1,7 @@
-"""Prediction over many sentences: logits or tags of each word; host and device work at the same time."""
+"""Prediction over many sentences: logits of each word; host and device work at the same time."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import chain, count, repeat
@@ -23,43 +23,35 @@ Result = TypeVar("Result")
 
 
 def predict_words(
-    predictor: Predictor,
-    encoded: Encoded,
-    pad_token_id: int,
-    reduce: Callable[[np.ndarray], np.ndarray] = lambda logits: logits,
-    between: Callable[[], None] = lambda: None,
+    predictor: Predictor, encoded: Encoded, pad_token_id: int, between: Callable[[], None] = lambda: None
 ) -> list[np.ndarray]:
-    """Predict each word's logits: one array ``[num_words, …]`` per sentence, in the order of the split.
+    """Predict each word's logits: one array ``[num_words, num_labels]`` per sentence, in the order of the split.
 
-    Of a sentence cut into windows, each word comes from the window where it has most context. ``reduce`` maps a batch's
-    logits ``[rows, length, num_labels]`` to the values to keep, ``[rows, length, …]``. ``between`` is called every few
-    batches; it may raise to stop.
+    Of a sentence cut into windows, each word comes from the window where it has most context. ``between`` is called
+    every few batches; it may raise to stop.
 
     Raises:
         InputError: logits that are not finite.
     """
-    ((_, words),) = predict_chunks(predictor, [(None, encoded)], pad_token_id, reduce, between)
-    return words
+    return list(chain.from_iterable(predict_parts(predictor, encoded, pad_token_id, between)))
 
 
-def predict_tags(
-    predictor: Predictor,
-    encoded: Encoded,
-    pad_token_id: int,
-    labels: Sequence[str],
-    between: Callable[[], None] = lambda: None,
-) -> list[list[str]]:
-    """Predict the most probable tag of each word by itself, the argmax of its logits."""
-    names = np.array(labels, object)
-    best = predict_words(predictor, encoded, pad_token_id, lambda logits: logits.argmax(-1).astype(np.int32), between)
-    return [names[sentence].tolist() for sentence in best]
+def predict_parts(
+    predictor: Predictor, encoded: Encoded, pad_token_id: int, between: Callable[[], None] = lambda: None
+) -> Iterator[list[np.ndarray]]:
+    """Run :func:`predict_words` on a few thousand sentences at a time, so that memory holds no more logits.
+
+    Raises:
+        InputError: logits that are not finite.
+    """
+    parts = ((None, part) for part in encoded.parts())
+    return (words for _, words in predict_chunks(predictor, parts, pad_token_id, between))
 
 
 def predict_chunks(
     predictor: Predictor,
     chunks: Iterable[tuple[Item, Encoded]],
     pad_token_id: int,
-    reduce: Callable[[np.ndarray], np.ndarray] = lambda logits: logits,
     between: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[Item, list[np.ndarray]]]:
     """Run :func:`predict_words` on each chunk in turn, while the device computes the next.
@@ -87,7 +79,7 @@ def predict_chunks(
             between()
         if not np.isfinite(logits).all():
             raise InputError("the model gives logits that are not finite: its weights are damaged")
-        found += batch.at_words(reduce(logits), encoded)
+        found += batch.at_words(logits, encoded)
 
 
 def one_ahead(prepare: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:

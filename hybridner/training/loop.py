@@ -94,7 +94,6 @@ class TrainingLoop:
         if "train" in self.saving.changed_splits or self.progress.batch > job.work.batches_per_epoch:
             self.progress.begin_epoch(self.progress.epoch)
         self.extra_steps = state.step - self.step
-        job.learner.restore(state)
         if self._finished() and (done := self.records.final()) is not None:
             return done
         if job.is_first:
@@ -104,6 +103,11 @@ class TrainingLoop:
             job.run.write_options(job.options, job.backend)
             if self.progress.best and (note := self.selection.repair(self.progress.best, self.saving.store)):
                 job.reporter.sentence(note)
+        if self.progress.best:
+            self.progress.best, note = self.selection.rescore(self.progress.best)
+            if note:
+                job.reporter.sentence(note)
+        job.learner.restore(state)
         job.reporter.sentence(f"resumed at step {state.step:,}, epoch {self.progress.epoch + 1}")
         return None
 

@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from hybridner.config.model import is_original
 from hybridner.errors import InputError
 from hybridner.evaluation.bootstrap import entity_counts, interval_of_counts, resampling_units
 from hybridner.evaluation.scoring import Scores, score
@@ -15,8 +16,8 @@ from hybridner.saved.card import told_options
 from hybridner.saved.folder import save_model
 from hybridner.saved.model import SavedModel
 from hybridner.saved.open import open_model
-from hybridner.tagging.decoding import bio_tags, decode_many
-from hybridner.tagging.inference import predict_tags, predict_words
+from hybridner.tagging.decoding import argmax_tags, bio_tags, decode_many
+from hybridner.tagging.inference import predict_parts
 from hybridner.tagging.lattice import model_transitions
 from hybridner.text.vocabulary import Vocabulary
 from hybridner.training.job import TrainingJob
@@ -30,7 +31,10 @@ class Selection:
         self._job, self._signals = job, signals
 
     def score(self, split: str) -> tuple[Scores, dict[str, Any]]:
-        """Score the model on a split; also return the scores as plain values, with a confidence interval of F1.
+        """Score the model's decoded tags on a split; also return the scores as plain values.
+
+        The values have a confidence interval of F1, ``"decoded": True`` (an earlier version scored by argmax), and for
+        a model of the original's the argmax scores.
 
         Raises:
             Interrupted: a signal came. One process leaves at once; several leave together, between two batches.
@@ -39,23 +43,30 @@ class Selection:
         gold = [sentence.tags or () for sentence in sentences]
         units = resampling_units(len(gold), [sentence.document for sentence in sentences])
         with self._signals.may_leave() if job.learner.world_size == 1 else nullcontext():
-            predicted = self._predict(split)
-            scores = score(gold, predicted)
-            interval = interval_of_counts(entity_counts(gold, predicted, units))
-        return scores, {**scores.to_dict(), "f1_interval": list(interval), "bootstrap": units.to_dict()}
+            decoded, argmax = self._predict(split)
+            scores = score(gold, decoded)
+            values = {**scores.to_dict(), "decoded": True}
+            values["f1_interval"] = list(interval_of_counts(entity_counts(gold, decoded, units)))
+            values["bootstrap"] = units.to_dict()
+            if is_original(job.config):
+                values["argmax"] = score(gold, argmax).to_dict()
+        return scores, values
 
-    def _predict(self, split: str) -> list[list[str]]:
-        """Predict the tags of a split: the best sequences of a CRF, or each word's best tag by itself."""
-        job = self._job
-        encoded, pad, labels = job.encoded[split], job.config.input.pad_token_id, job.labels
+    def _predict(self, split: str) -> tuple[list[list[str]], list[list[str]]]:
+        """Predict a split's most probable valid tag sequences, and for a model of the original's the argmax tags."""
+        job, labels = self._job, self._job.labels
+        transitions = model_transitions(labels, job.learner.weights() if job.config.head.kind == "crf" else {})
 
         def between() -> None:
             self._signals.leave_together(job.learner.agree)
 
-        if job.config.head.kind == "softmax":
-            return predict_tags(job.learner, encoded, pad, labels, between)
-        logits = predict_words(job.learner, encoded, pad, between=between)
-        return bio_tags(decode_many(logits, model_transitions(labels, job.learner.weights())), labels)
+        decoded: list[list[str]] = []
+        argmax: list[list[str]] = []
+        for logits in predict_parts(job.learner, job.encoded[split], job.config.input.pad_token_id, between):
+            decoded += bio_tags(decode_many(logits, transitions), labels)
+            if is_original(job.config):
+                argmax += bio_tags([argmax_tags(one) for one in logits], labels)
+        return decoded, argmax
 
     def keep(self, best: dict[str, Any], weights: Weights | None = None) -> None:
         """Save the best model, with its epoch, step and dev scores; its weights are by default the learner's."""
@@ -106,6 +117,32 @@ class Selection:
         self.keep(best, state.weights if state.average is None else state.average)
         return f"{reason}; rebuilt from the checkpoint of step {best['step']:,}"
 
+    def rescore(self, best: dict[str, Any]) -> tuple[dict[str, Any], str]:
+        """Score the best model again if an earlier version scored it by argmax, and correct its card.
+
+        The learner then has that model's weights. A model that cannot be opened keeps its score: :meth:`repair` has
+        reported it.
+
+        Returns:
+            The epoch, step and dev scores of the best model, and a sentence for the user, or "".
+        """
+        if best["valid"].get("decoded"):
+            return best, ""
+        self._job.learner.barrier()  # the first process has repaired the model
+        try:
+            model = open_model(self._job.run.folder)
+        except InputError:
+            return best, ""
+        self._job.learner.init(model.weights)
+        scores, valid = self.score("valid")
+        again = {**best, "valid": valid}
+        model.provenance.pop("test", None)  # by argmax too; the end of the run scores it again
+        self._add(model, again)
+        return again, (
+            f"the best model, of epoch {best['epoch']}, was scored by argmax (dev F1 {best['valid']['f1']:.4f}); with "
+            f"the tags that predict returns, its dev F1 is {scores.f1:.4f}"
+        )
+
     def test(self) -> tuple[Scores, dict[str, Any]]:
         """Open the best model, score it on the test split, and add the scores to its folder.
 
@@ -115,7 +152,11 @@ class Selection:
         model = open_model(self._job.run.folder)
         self._job.learner.init(model.weights)
         scores, values = self.score("test")
-        if self._job.is_first:
-            provenance = {**model.provenance, "test": values}
-            save_model(self._job.run.best, dataclasses.replace(model, provenance=provenance), parents=False)
+        self._add(model, {"test": values})
         return scores, values
+
+    def _add(self, model: SavedModel, facts: dict[str, Any]) -> None:
+        """Add ``facts`` to the provenance of the best model's folder."""
+        if self._job.is_first:
+            provenance = {**model.provenance, **facts}
+            save_model(self._job.run.best, dataclasses.replace(model, provenance=provenance), parents=False)

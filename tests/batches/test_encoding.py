@@ -169,6 +169,22 @@ def test_memory_does_not_grow_with_the_corpus(tokenizer, monkeypatch):
     assert large - small < 40 * 4000  # bytes: those of a list with one Python number per sentence
 
 
+def test_the_parts_of_a_split_are_its_sentences_in_order_and_outlive_it(tokenizer, monkeypatch):
+    sentences = [Sentence(("the", "river", "Velmora") * (1 + 7 * (i % 4 == 1))) for i in range(11)]
+    encoded = encode(sentences, tokenizer, LABELS, 12)
+    expected = by_sentence(encoded, ((i, encoded.example(i)[0]) for i in range(len(encoded))))
+    assert encoded.num_windowed == 3
+    monkeypatch.setattr(encoding, "_SENTENCES_AT_ONCE", 4)
+    parts = list(encoded.parts())
+    del encoded
+    gc.collect()
+    assert [(part.num_sentences, part.num_windowed) for part in parts] == [(4, 1), (4, 1), (3, 1)]
+    found = [by_sentence(part, ((i, part.example(i)[0]) for i in range(len(part)))) for part in parts]
+    for one, other in zip([ids for part in found for ids in part], expected, strict=True):
+        assert one.tolist() == other.tolist()
+    assert [len(part.offsets) - 1 for part in parts] == [len(part.lengths) for part in parts] == list(map(len, parts))
+
+
 def test_nothing_to_encode_is_an_empty_split(tokenizer):
     encoded = encode([], tokenizer, LABELS, 64)
     assert (len(encoded), encoded.num_sentences, encoded.num_windowed) == (0, 0, 0)

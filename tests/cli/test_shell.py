@@ -116,7 +116,7 @@ def bash(tmp_path_factory):
         ("hybridner com", ["compare", "completions"]),
         ("hybridner predict --fo", ["--format"]),
         ("hybridner train --data-", ["--data-license"]),
-        ("hybridner train --no-use", ["--no-use-lstm"]),
+        ("hybridner train --no-lower", ["--no-lower-case"]),
         ("hybridner data ch", ["check"]),
         ("hybridner data check x --stri", ["--strict"]),
         ("hybridner verify x --dtype float6", ["float64"]),

@@ -143,4 +143,4 @@ def test_the_table_is_aligned_however_long_a_type_is():
     header, *rows = scores.as_table().text().splitlines()
     assert [row.split()[0] for row in rows] == ["A", "a-type-with-a-long-name", "micro"]
     assert {len(row) for row in rows} == {len(header)}
-    assert "strict F1 0.6667, token accuracy 0.5000, 0 invalid transitions, 2 words in 1 sentences" in scores.summary()
+    assert scores.summary() == "token accuracy 0.5000, 2 words in 1 sentences"

@@ -31,6 +31,8 @@ def trained(model):
         **score(GOLD, PREDICTED).to_dict(),
         "f1_interval": [0.25, 0.9375],
         "bootstrap": {"unit": "documents", "resamples": 2000},
+        "decoded": True,
+        "argmax": {**score(GOLD, PREDICTED).to_dict(), "f1": 0.75},
     }
     about = {
         "data": "news",
@@ -108,6 +110,22 @@ def test_the_page_says_what_it_is_how_good_how_made_and_where_it_ends(trained):
         assert f"\n## {heading}\n" in text
 
 
+def test_the_argmax_scores_of_a_model_of_the_originals_stand_beside_its_own_once(trained):
+    text = card(trained)
+    assert "Argmax, as the original scores: dev F1 0.7500, test F1 0.7500.\n" in text
+    assert (text.lower().count("argmax"), text.count("of the tags that `predict` returns.")) == (1, 1)
+    about = trained.provenance
+    others = {name: {k: v for k, v in about[name].items() if k != "argmax"} for name in ("valid", "test")}
+    assert "argmax" not in card(with_provenance(trained, **others)).lower()
+
+
+def test_the_card_of_an_earlier_version_says_that_its_scores_are_of_argmax(trained):
+    then = {k: v for k, v in trained.provenance["test"].items() if k not in ("decoded", "argmax")}
+    text = card(with_provenance(trained, valid=then, test=then))
+    assert ", of each word's most probable tag.\n" in text
+    assert "predict` returns" not in text
+
+
 def test_the_lstm_is_named_only_where_there_is_one(model):
     config = dataclasses.replace(model.config, lstm=None)
     text = card(dataclasses.replace(model, config=config, weights=initial_weights(config, 1)))
@@ -169,7 +187,18 @@ def folder(tmp_path_factory):
         "--hidden-size",
         16,
     ]
-    arguments += ["--num-encoder-layers", 1, "--vocab-size", 60, "--batch-size", 8, "--data-license", "CC0-1.0"]
+    arguments += [
+        "--preset",
+        "tiny",
+        "--num-encoder-layers",
+        1,
+        "--vocab-size",
+        60,
+        "--batch-size",
+        8,
+        "--data-license",
+        "CC0-1.0",
+    ]
     assert run(["train", "--backend", "torch", *map(str, arguments)]) == 0
     return data.parent / "run"
 
@@ -179,10 +208,11 @@ def test_the_card_of_a_run_has_its_test_score_with_the_interval_that_the_bootstr
     tagger = hybridner.load(folder, "torch", device="cpu")
     sentences = [["Anna", "sleeps"], ["in", "Dorst"]] * 12 + [["Anna", "sleeps"]] * 8
     gold = [["B-PER", "O"], ["O", "B-LOC"]] * 12 + [["B-LOC", "O"]] * 8
-    logits, _ = tagger.word_logits(sentences)
-    predicted = [[model.labels[i] for i in one.argmax(-1)] for one in logits]
+    predicted = [tagger.tag_words(words) for words in sentences]
     test = model.provenance["test"]
+    assert test["decoded"] is True
     assert test["f1"] == score(gold, predicted).f1
+    assert test["argmax"] == score(gold, [tagger.tag_words(words, raw=True) for words in sentences]).to_dict()
     units = resampling_units(len(gold), [0] * len(gold))
     assert test["f1_interval"] == list(interval_of_counts(entity_counts(gold, predicted, units)))
     low, high = test["f1_interval"]

@@ -12,7 +12,7 @@ from hybridner.corpora.corpus import Sentence
 from hybridner.errors import InputError
 from hybridner.model.twins import BACKENDS, learner_class
 from hybridner.model.weights import initial_weights
-from hybridner.tagging.inference import predict_words
+from hybridner.tagging.inference import predict_parts, predict_words
 
 WORDS = ("the", "river", "Velmora", "is", "long", ".", "Anna", "met", "the", "mayor")
 PATIENCE = 60
@@ -58,6 +58,15 @@ def test_words_get_what_is_theirs_however_many_lanes_there_are(encoded, num_lane
         ids, labels = encoded.example(number)
         assert words[:, 0].tolist() == ids[labels >= 0].tolist()
     assert learner.second.is_set() == (num_lanes == 2)
+
+
+def test_a_split_comes_in_parts_of_few_sentences(encoded, monkeypatch):
+    whole = predict_words(Recorder(1), encoded, 0)
+    monkeypatch.setattr("hybridner.batches.encoding._SENTENCES_AT_ONCE", 500)
+    parts = list(predict_parts(Recorder(1), encoded, 0))
+    assert [len(part) for part in parts] == [500, 500, 200]
+    for one, other in zip([words for part in parts for words in part], whole, strict=True):
+        assert np.array_equal(one, other)
 
 
 def test_no_two_lanes_compile_for_a_shape(encoded):

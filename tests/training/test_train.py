@@ -7,6 +7,8 @@ from tensorboardX.proto.event_pb2 import Event
 
 import hybridner
 from hybridner.errors import InputError
+from hybridner.evaluation.evaluate import read_labelled
+from hybridner.evaluation.scoring import score
 from hybridner.parity.errors import bitwise_difference
 from hybridner.runs.checkpoints import newest_state
 from hybridner.runs.run_dir import RunDir
@@ -61,6 +63,22 @@ def test_a_run_leaves_a_model_that_either_twin_opens(backend, corpus, tmp_path):
     words = ["the", "mayor", "Anna", "Karl", "sleeps"]
     logits = [hybridner.load(run.folder, other).word_logits([words])[0][0] for other in ("flax", "torch")]
     assert abs(logits[0] - logits[1]).max() < 1e-4
+
+
+@pytest.mark.parametrize("head", ["softmax", "crf"])
+@pytest.mark.parametrize("backend", ["flax", "torch"])
+def test_the_scores_of_a_run_are_those_of_the_tags_that_predict_returns(backend, head, corpus, tmp_path):
+    result = train(backend, corpus, tmp_path / "run", head=head, max_steps=3, batch_size=4, learning_rate=0.01)
+    tagger = hybridner.load(result.folder, backend)
+    for split, found in (("valid", result.valid), ("test", result.test)):
+        sentences = read_labelled(corpus, split).sentences
+        gold = [sentence.tags for sentence in sentences]
+        tags, argmax = ([tagger.tag_words(s.words, raw=raw) for s in sentences] for raw in (False, True))
+        expected, of_argmax = score(gold, tags).to_dict(), score(gold, argmax).to_dict()
+        assert {name: found[name] for name in expected} == expected
+        assert expected != of_argmax
+        assert found["decoded"] is True
+        assert found.get("argmax") == (of_argmax if head == "softmax" else None)
 
 
 @pytest.mark.slow

@@ -1,0 +1,1 @@
+"""Accuracy of named systems, trained and scored on one corpus in one run."""
