@@ -54,7 +54,7 @@ _LARGEST_WARMUP = 400
 
 def preset_for(data: str) -> PresetName:
     """Choose the preset of a corpus for which none was named."""
-    return "tiny" if data == "sample" else "base"
+    return "tiny" if data == "sample" else "original"
 
 
 def sized(options: Options, explicit: set[str], num_sentences: int) -> Options:

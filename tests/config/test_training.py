@@ -26,7 +26,7 @@ def typed(monkeypatch):
     return typed
 
 
-@pytest.mark.parametrize(("data", "preset"), [("sample", "tiny"), ("conll2003", "base"), ("my/folder", "base")])
+@pytest.mark.parametrize(("data", "preset"), [("sample", "tiny"), ("conll2003", "original"), ("my/folder", "original")])
 def test_the_corpus_chooses_the_preset_that_was_not_named(data, preset):
     assert preset_for(data) == make_options(data=data).model.preset == preset
     assert make_options("tiny", data=data).model.preset == "tiny"

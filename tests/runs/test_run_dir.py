@@ -154,14 +154,14 @@ def test_metrics_are_a_json_object_a_line(begun):
 def test_the_default_folder_names_data_preset_and_twin_and_is_numbered_if_taken(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     options = make_options(data="some/where/corpus")
-    for name in ("corpus-base-flax", "corpus-base-flax-2", "corpus-base-flax-3"):
+    for name in ("corpus-original-flax", "corpus-original-flax-2", "corpus-original-flax-3"):
         run = choose_folder(options, "flax")
         assert run.folder == Path("runs") / name
         run.create(options, "flax")
-    assert choose_folder(options, "torch").folder == Path("runs/corpus-base-torch")
+    assert choose_folder(options, "torch").folder == Path("runs/corpus-original-torch")
     assert choose_folder(make_options(), "torch").folder == Path("runs/sample-tiny-torch")
     here = choose_folder(make_options(data="."), "torch").folder
-    assert here == Path(f"runs/{tmp_path.name}-base-torch")
+    assert here == Path(f"runs/{tmp_path.name}-original-torch")
 
 
 @pytest.mark.parametrize("how", ["resume", "overwrite"])
