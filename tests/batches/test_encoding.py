@@ -163,7 +163,7 @@ def test_memory_does_not_grow_with_the_corpus(tokenizer, monkeypatch):
         batches = training_batches(encoded, plan, batch_size=16, seed=1, epoch=0, pad_token_id=0)
         return sum(batch.num_pieces for batch in batches)
 
-    read(256)  # fill the tokenizer's cache
+    read(5000)  # fill the tokenizer's cache with all words
     (small, pieces), (large, many_pieces) = (peak_memory(lambda n=n: read(n)) for n in (1000, 5000))
     assert many_pieces > 4.5 * pieces
     assert large - small < 40 * 4000  # bytes: those of a list with one Python number per sentence
