@@ -38,7 +38,7 @@ def make_report(plan: Plan, records: Sequence[Record]) -> dict[str, Any]:
 
 
 def command(plan: Plan) -> str:
-    """Write the command that made the report, with the names of files and folders in the place of their paths."""
+    """Write the command that made the report, with names of files and folders instead of their paths."""
     name = next(iter(plan.parts.values())).name
     systems = ",".join(re.sub("=.*/", "=", name) for name in plan.systems)
     parts = ["python -m benchmarks.accuracy --data", name, "--systems", systems, "--seeds", *plan.seeds]

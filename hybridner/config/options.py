@@ -103,7 +103,7 @@ class ModelOptions:
     preset: PresetName | None = option(None, in_card=False)
     """Values to start from; "tiny" for the sample corpus and "original" for all else."""
     input: Input = "pieces"
-    """What the model reads: word pieces, as the original does, or words with their shape, affixes and characters."""
+    """Units that the model reads: word pieces, as the original does, or words with shape, affixes and characters."""
     hidden_size: int = 256
     """Width of embeddings and encoder."""
     num_heads: int = 4

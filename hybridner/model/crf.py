@@ -24,7 +24,7 @@ def allowed_transitions(num_labels: int) -> Allowed:
     number = np.arange(num_labels) - 1
     kind = np.where(number < 0, -1, number // 4)
     prefix = np.where(number < 0, 4, number % 4)
-    inside = np.isin(prefix, (0, 1))  # B and I: the entity goes on with the next word
+    inside = np.isin(prefix, (0, 1))  # B and I: the next word continues the entity
     continues = np.isin(prefix, (1, 2))  # I and E
     same = kind[:, None] == kind
     return Allowed(~continues, np.where(inside[:, None], continues & same, ~continues), ~inside)

@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from hybridner.batches.encoding import encode
-from hybridner.corpora.labels import bioes_labels
 from hybridner.errors import InputError
 from hybridner.model.twins import choose_backend, learner_class
 from hybridner.parity.bars import Bars, Finding
@@ -22,7 +21,7 @@ from hybridner.tagging.decoding import decode_many
 from hybridner.tagging.inference import predict_words
 from hybridner.tagging.lattice import model_transitions
 from hybridner.text.vocabulary import Vocabulary, load_saved
-from hybridner.training.train import read_data, run_vectors
+from hybridner.training.train import make_model_config, read_data, run_vectors
 
 FIRST_STEPS = 500
 """Number of steps that the bar applies to: training amplifies rounding, so later losses prove nothing."""
@@ -66,8 +65,7 @@ def read_run(folder: Path) -> FinishedRun:
     corpus, tokenizer = read_data(options), load_saved(run.tokenizer)
     if options.data.vectors is not None and isinstance(tokenizer, Vocabulary):
         tokenizer.vectors = run_vectors(run, options)
-    labels = bioes_labels(corpus.labels) if options.model.head == "crf" else corpus.labels
-    config = options.model.config(tokenizer.model_input(options.model.max_length), len(labels))
+    labels, config = make_model_config(options, corpus, tokenizer)
     learner = learner_class(backend)(config, options)
     learner.init(newest.state.weights)
     encoded = encode(corpus.splits["valid"], tokenizer, labels, config.input.max_length)

@@ -7,6 +7,7 @@ from typing import Unpack
 from hybridner.batches.encoding import encode
 from hybridner.batches.packing import ShapePlan
 from hybridner.config.file import read_config
+from hybridner.config.model import ModelConfig
 from hybridner.config.options import Options
 from hybridner.config.presets import sized
 from hybridner.config.typed import TrainOptions
@@ -93,8 +94,7 @@ def prepare(backend: Backend, options: Options, explicit: set[str]) -> TrainingJ
         if found.num_repeated:
             rows = f"{found.num_repeated:,} of {len(found):,} rows repeat a word"
             reporter.sentence(f"{found.where}: {rows}; the first vector of each word counts")
-    labels = bioes_labels(corpus.labels) if options.model.head == "crf" else corpus.labels
-    config = options.model.config(tokenizer.model_input(options.model.max_length), len(labels))
+    labels, config = make_model_config(options, corpus, tokenizer)
     check_fits(config, "the options", training=True)
     encoded = {name: encode(split, tokenizer, labels, config.input.max_length) for name, split in corpus.splits.items()}
     learner = learner_type(config, options)
@@ -127,6 +127,14 @@ def read_data(options: Options) -> Corpus:
     """Read the corpus that ``options`` name."""
     columns = ColumnFormat(options.data.word_column, options.data.tag_column, options.data.comment)
     return read_corpus(options.data.data, columns=columns, misaligned=options.data.misaligned)
+
+
+def make_model_config(
+    options: Options, corpus: Corpus, tokenizer: WordTokenizer | Vocabulary
+) -> tuple[tuple[str, ...], ModelConfig]:
+    """Return the labels of the logits, which are BIOES for a CRF, and the model."""
+    labels = bioes_labels(corpus.labels) if options.model.head == "crf" else corpus.labels
+    return labels, options.model.config(tokenizer.model_input(options.model.max_length), len(labels))
 
 
 def run_vectors(run: RunDir, options: Options) -> WordVectors:

@@ -1,4 +1,4 @@
-"""What a person sees of a run before and during training."""
+"""A run prints a summary before training, and its progress during training."""
 
 import re
 
